@@ -1,0 +1,1 @@
+"""What every part shares: identity, errors, the disclosure protocol and the ways in and out."""
