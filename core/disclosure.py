@@ -1,8 +1,7 @@
 """The disclosure protocol: nothing leaves, and nothing is done, without a durable ledger entry.
 
 A read: produce → append one entry → release. An act: append intent → act and store the result in one
-transaction → append outcome → release. `Released` can be made here only, so an answer without a
-receipt does not type-check.
+transaction → append outcome → release. Services import its words from here too.
 """
 
 from __future__ import annotations
@@ -13,224 +12,60 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import Enum
-from typing import Protocol
+from dataclasses import replace
+from datetime import timedelta
 
 from core.clock import Clock
+from core.entries import (
+    Basis,
+    BasisKind,
+    Entry,
+    EntryKind,
+    Ledger,
+    Outcome,
+    Presented,
+    Presenter,
+    Produced,
+    Receipt,
+    RecordRef,
+    Released,
+    Replies,
+    ReplyKey,
+    RequestContext,
+    StoredReply,
+    Transaction,
+)
 from core.errors import FieldFault, InvalidError, Kind, ServiceError
-from core.identity import Caller, Subject
+from core.identity import Subject
+
+__all__ = [
+    "OPEN_INTENT_GRACE",
+    "ActAbortedError",
+    "Basis",
+    "BasisKind",
+    "Disclosure",
+    "Entry",
+    "EntryKind",
+    "IdempotencyKeyMissingError",
+    "IdempotencyKeyReusedError",
+    "Ledger",
+    "Outcome",
+    "Presented",
+    "Presenter",
+    "Produced",
+    "Receipt",
+    "RecordRef",
+    "Released",
+    "Replies",
+    "ReplyKey",
+    "RequestContext",
+    "RequestInProgressError",
+    "StoredReply",
+    "Transaction",
+]
 
 OPEN_INTENT_GRACE = timedelta(seconds=30)
 """An intent younger than this may still be under way and is left alone by recovery."""
-
-
-class BasisKind(Enum):
-    """The ground on which a caller may be answered; values as in the contract."""
-
-    MATTER = 1
-    CONSENT = 2
-    HOLDER = 3
-    AGREEMENT = 4
-
-
-@dataclass(frozen=True)
-class Basis:
-    """One basis, named precisely."""
-
-    kind: BasisKind
-    matter_code: str = ""
-    case_number: str = ""
-    consent_id: str = ""
-
-
-@dataclass(frozen=True)
-class RequestContext:
-    """Who asks, for whom, on what ground, until when. The caller has been verified."""
-
-    caller: Caller
-    office: str
-    operator: str
-    basis: Basis | None
-    purpose: str
-    request_id: str
-    received_at: datetime
-    deadline: datetime
-    trace_parent: str = ""
-
-    def with_basis(self, basis: Basis) -> RequestContext:
-        """The same context on a basis that was found out later, from a use code say."""
-        return replace(self, basis=basis)
-
-
-@dataclass(frozen=True)
-class RecordRef:
-    """A record that is disclosed or changed."""
-
-    resource: str
-    version: str
-
-
-class EntryKind(Enum):
-    """What an entry records; values as in the contract."""
-
-    DISCLOSURE = 1
-    INTENT = 2
-    OUTCOME = 3
-
-
-class Outcome(Enum):
-    """How it ended; values as in the contract."""
-
-    NONE = 0
-    RELEASED = 1
-    COMPLETED = 2
-    ABORTED = 3
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One ledger entry as a service appends it. The ledger turns operator and subject into commitments."""
-
-    item_id: uuid.UUID
-    kind: EntryKind
-    method: str
-    caller: str
-    office: str
-    basis: Basis | None
-    purpose: str
-    operator: str
-    subject: Subject | None
-    field_names: tuple[str, ...] = ()
-    records: tuple[RecordRef, ...] = ()
-    outcome: Outcome = Outcome.NONE
-    intent_id: uuid.UUID | None = None
-    answer_commitment: bytes = b""
-    answer_salt: bytes = b""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """Proof that an entry is in the ledger: entry, inclusion proof and signed checkpoint at once."""
-
-    id: str
-    entry: bytes
-    index: int
-    tree_size: int
-    hashes: tuple[bytes, ...]
-    checkpoint: str
-    answer_salt: bytes
-
-
-@dataclass(frozen=True)
-class Produced:
-    """What a service is about to release, and what the entry says about it."""
-
-    answer: object
-    field_names: Sequence[str] = ()
-    records: Sequence[RecordRef] = ()
-    subject: Subject | None = None
-
-
-@dataclass(frozen=True)
-class Presented:
-    """An answer in its public form: the message to send, and the bytes that are committed to."""
-
-    wire: object
-    canonical: bytes
-
-
-@dataclass(frozen=True)
-class Released:
-    """An answer that may leave, with its receipt."""
-
-    wire: object
-    receipt: Receipt
-
-
-class Transaction(Protocol):
-    """An open transaction of the service's own database; stores know its real type."""
-
-
-@dataclass(frozen=True)
-class ReplyKey:
-    """Names one request: a key counts per caller, operator and method. Kept as a keyed hash only."""
-
-    caller: str
-    operator: str
-    method: str
-    request_id: str
-    subject_code: str = field(default="", repr=False)
-    """A citizen's own number: citizens share one client name."""
-
-
-@dataclass(frozen=True)
-class StoredReply:
-    """What the service remembers of a request."""
-
-    body_matches: bool
-    """Whether the body is the one that first came with the key (compared by keyed hash)."""
-    deadline: datetime
-    """Until when a claim without an answer counts as under way."""
-    intent_id: uuid.UUID | None = None
-    """Of an act."""
-    wire: object | None = None
-    """The stored answer; None while an act is under way."""
-    receipt: Receipt | None = None
-    """Of a read; an act's comes from appending its outcome again."""
-    outcome: Entry | None = None
-    """Of an act that is stored."""
-
-
-class Presenter(Protocol):
-    """Turns a domain answer into its public form."""
-
-    def __call__(self, answer: object) -> Presented: ...
-
-
-class Ledger(Protocol):
-    """Where entries go."""
-
-    async def append(self, entry: Entry) -> Receipt:
-        """The receipt, once the entry is durable. The same entry again answers the first receipt."""
-        ...
-
-    async def open_intents(self, older_than: datetime) -> Sequence[Entry]:
-        """This service's intents that have no outcome yet."""
-        ...
-
-
-class Replies(Protocol):
-    """The service's own memory of requests and intents (core.replies)."""
-
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction of the service's database."""
-        ...
-
-    async def find(self, key: ReplyKey, body: bytes) -> StoredReply | None:
-        """What is remembered of the request, unless it has expired."""
-        ...
-
-    async def claim(self, key: ReplyKey, body: bytes, intent_id: uuid.UUID, deadline: datetime) -> bool:
-        """Takes the key for an act; False when somebody has it. Replaces a claim whose intent was aborted."""
-        ...
-
-    async def store_read(self, key: ReplyKey, body: bytes, wire: object, receipt: Receipt) -> bool:
-        """Remembers a read's answer; False when the key has got one meanwhile."""
-        ...
-
-    async def complete(self, tx: Transaction, key: ReplyKey, wire: object, outcome: Entry) -> None:
-        """In the act's transaction: stores the answer and the intent's terminal row.
-
-        Raises ActAbortedError when the intent was closed as aborted meanwhile.
-        """
-        ...
-
-    async def close(self, aborted: Entry) -> Entry:
-        """The outcome entry of an intent's terminal row, which becomes `aborted` where there was none."""
-        ...
 
 
 class IdempotencyKeyMissingError(InvalidError):
@@ -291,7 +126,7 @@ class Disclosure:
         produced = await produce()
         presented = self._present(produced.answer)
         entry = _committed(
-            _entry(context, EntryKind.DISCLOSURE, method, produced, uuid.uuid4()),
+            _entry(context, EntryKind.DISCLOSURE, method, produced, item_id=uuid.uuid4()),
             Outcome.RELEASED,
             presented.canonical,
         )
@@ -330,7 +165,7 @@ class Disclosure:
         if stored is not None and stored.outcome is not None:
             return Released(stored.wire, await self._ledger.append(stored.outcome))
         about = Produced(None, field_names, records, subject)
-        intent = _entry(context, EntryKind.INTENT, method, about, uuid.uuid4())
+        intent = _entry(context, EntryKind.INTENT, method, about, item_id=uuid.uuid4())
         await self._claim(key, body, context, intent, stored)
         try:
             await self._ledger.append(intent)
@@ -338,7 +173,14 @@ class Disclosure:
                 produced = await do(tx, intent.item_id)
                 presented = self._present(produced.answer)
                 outcome = _committed(
-                    _entry(context, EntryKind.OUTCOME, method, produced, _outcome_id(intent), intent.item_id),
+                    _entry(
+                        context,
+                        EntryKind.OUTCOME,
+                        method,
+                        produced,
+                        item_id=_outcome_id(intent),
+                        intent_id=intent.item_id,
+                    ),
                     Outcome.COMPLETED,
                     presented.canonical,
                 )
@@ -392,6 +234,7 @@ def _entry(
     kind: EntryKind,
     method: str,
     about: Produced,
+    *,
     item_id: uuid.UUID,
     intent_id: uuid.UUID | None = None,
 ) -> Entry:

@@ -79,7 +79,7 @@ def licence_check_character(body: str) -> str:
 def check_citizen_number(text: str, field: str) -> str:
     """The normalised citizen ID number.
 
-    Raises NumberMalformedError (shape, birth date) or CheckDigitError, each naming `field` and never the number.
+    Raises NumberMalformedError (shape, birth date) or CheckDigitError. Each names `field`, never the number.
     """
     number = normalise_number(text)
     if not _CITIZEN_SHAPE.fullmatch(number):
