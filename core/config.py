@@ -1,0 +1,86 @@
+"""Settings from the environment, read once at start; every bad one is named at once."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import FilePath, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PARTS = ("ledger", "issuer", "licence", "datanode", "autofill", "eseal", "agricredit")
+"""The gRPC services; each name is also its certificate's name, its schema and its role's suffix."""
+
+
+class Mode(StrEnum):
+    """Development allows what production refuses, such as the development identity provider."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class PeerConfig(BaseSettings):
+    """What every process of the city needs: its identity and where the others are.
+
+    Secrets come as paths of files, never as values.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ONESTOP_", frozen=True, extra="ignore")
+
+    mode: Mode = Mode.PRODUCTION
+    tls_ca: FilePath
+    tls_cert: FilePath
+    tls_key: FilePath
+    log_level: str = "INFO"
+    ledger: str = ""
+    issuer: str = ""
+    licence: str = ""
+    datanode: str = ""
+    autofill: str = ""
+    eseal: str = ""
+    agricredit: str = ""
+
+    def address(self, part: str) -> str:
+        """`host:port` of a part; the process cannot do without it."""
+        address: str = getattr(self, part)
+        if not address:
+            raise SystemExit(f"ONESTOP_{part.upper()}: the address of {part} is needed, as host:port")
+        return address
+
+
+class ServiceConfig(PeerConfig):
+    """What every service needs besides: where it listens, its database and its keys."""
+
+    listen: str
+    database_dsn_file: FilePath
+    keyring: FilePath
+    pool_size: int = 8
+
+
+ConfigType = TypeVar("ConfigType", bound=BaseSettings)
+
+
+def load_config(kind: type[ConfigType]) -> ConfigType:
+    """The settings, or exit code 2 after a line for each bad variable.
+
+    With `--check` on the command line, says that they are right and exits.
+    """
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    try:
+        config = kind()
+    except ValidationError as failure:
+        for fault in failure.errors():
+            variable = prefix + "_".join(str(part) for part in fault["loc"]).upper()
+            print(f"{variable}: {fault['msg']}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if "--check" in sys.argv[1:]:
+        print("the settings are complete")
+        raise SystemExit(0)
+    return config
+
+
+def read_secret(path: Path) -> str:
+    """A secret file's text without its line end."""
+    return path.read_text(encoding="utf-8").strip()

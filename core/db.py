@@ -1,0 +1,28 @@
+"""The connection pool of a service, as the service's own role."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from core.config import ServiceConfig, read_secret
+
+Pool = asyncpg.Pool
+Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
+
+STATEMENT_TIMEOUT_SECONDS = 15.0
+
+
+async def open_pool(config: ServiceConfig) -> asyncpg.Pool:
+    """A pool no larger than the setting. The role's search_path makes table names unqualified."""
+    return await make_pool(read_secret(config.database_dsn_file), config.pool_size)
+
+
+async def make_pool(dsn: str, size: int) -> asyncpg.Pool:
+    """A pool for a DSN."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        command_timeout=STATEMENT_TIMEOUT_SECONDS,
+        timeout=STATEMENT_TIMEOUT_SECONDS,
+    )

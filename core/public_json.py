@@ -1,0 +1,234 @@
+"""The public JSON form of the contract's messages: one mapping for the edge, the commitments and OpenAPI.
+
+snake_case names; enumerations in lower case without their prefix; instants as RFC 3339 in UTC; bytes as
+base64; integers as numbers; what is unset and has presence is left out, lists and maps always stand.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+
+import rfc8785
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.message import Message
+
+from core.errors import FieldFault, InvalidError
+
+Json = dict[str, Any]
+M = TypeVar("M", bound=Message)
+
+_TIMESTAMP = "google.protobuf.Timestamp"
+_FREE_JSON = {"google.protobuf.Value", "google.protobuf.Struct", "google.protobuf.ListValue"}
+_INTEGERS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    # Beyond 2**53 a JSON number loses digits (RFC 7493 section 2.2).
+    FieldDescriptor.CPPTYPE_INT64: (-(2**53 - 1), 2**53 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**53 - 1),
+}
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """The RFC 8785 form, which commitments are made over."""
+    return rfc8785.dumps(dict(document))
+
+
+def enum_word(enum: EnumDescriptor, number: int) -> str:
+    """The public word of an enumeration's value."""
+    value = enum.values_by_number.get(number)
+    return value.name.removeprefix(_enum_prefix(enum)).lower() if value is not None else str(number)
+
+
+def enum_words(enum: EnumDescriptor) -> dict[str, int]:
+    """The public words and their numbers, without the unspecified one."""
+    prefix = _enum_prefix(enum)
+    return {value.name.removeprefix(prefix).lower(): value.number for value in enum.values if value.number}
+
+
+def render(message: Message) -> Json:
+    """A message's public JSON."""
+    document: Json = {}
+    for field in message.DESCRIPTOR.fields:
+        if field.is_repeated:
+            document[field.name] = _render_many(field, getattr(message, field.name))
+        elif not field.has_presence or message.HasField(field.name):
+            document[field.name] = _render_one(field, getattr(message, field.name))
+    return document
+
+
+def parse(document: object, kind: type[M], path: str = "") -> M:
+    """The message that a JSON document says.
+
+    Raises InvalidError naming each field at fault: unknown, of another type, or out of range. The
+    contract's own rules (lengths, patterns) are checked by the service.
+    """
+    faults: list[FieldFault] = []
+    message = kind()
+    _parse_into(message, document, path, faults)
+    if faults:
+        summary = "; ".join(f"{fault.field}: {fault.message}" for fault in faults[:3])
+        raise InvalidError(f"the request body is malformed: {summary}", faults=faults)
+    return message
+
+
+def _enum_prefix(enum: EnumDescriptor) -> str:
+    return enum.values[0].name.removesuffix("UNSPECIFIED")
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    kind = field.message_type
+    return kind is not None and kind.GetOptions().map_entry
+
+
+def _render_many(field: FieldDescriptor, values: Any) -> Any:
+    if _is_map(field):
+        value_field = cast(Descriptor, field.message_type).fields_by_name["value"]
+        return {str(key): _render_one(value_field, values[key]) for key in values}
+    return [_render_one(field, value) for value in values]
+
+
+def _render_one(field: FieldDescriptor, value: Any) -> Any:
+    kind = field.message_type
+    if kind is not None:
+        if kind.full_name == _TIMESTAMP:
+            return _instant(value)
+        if kind.full_name in _FREE_JSON:
+            return MessageToDict(value)
+        return render(value)
+    if field.enum_type is not None:
+        return enum_word(field.enum_type, value)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return base64.b64encode(value).decode("ascii")
+    return value
+
+
+def _instant(value: Any) -> str:
+    moment = datetime.fromtimestamp(value.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{value.nanos // 1000:06d}Z" if value.nanos else f"{moment}Z"
+
+
+def _parse_into(message: Message, document: object, path: str, faults: list[FieldFault]) -> None:
+    if not isinstance(document, Mapping):
+        faults.append(FieldFault(path or "body", "type", "must be a JSON object"))
+        return
+    fields = message.DESCRIPTOR.fields_by_name
+    for name, value in document.items():
+        here = f"{path}.{name}" if path else str(name)
+        field = fields.get(name)
+        if field is None:
+            faults.append(FieldFault(here, "unknown", "is not a field of this request"))
+        elif value is None:
+            faults.append(FieldFault(here, "type", "must not be null; leave it out instead"))
+        elif _is_map(field):
+            _parse_map(message, field, value, here, faults)
+        elif field.is_repeated:
+            _parse_list(message, field, value, here, faults)
+        elif field.message_type is not None:
+            target = getattr(message, name)
+            target.SetInParent()
+            _parse_message(target, value, here, faults)
+        else:
+            scalar = _scalar(field, value, here, faults)
+            if scalar is not None:
+                setattr(message, name, scalar)
+
+
+def _parse_list(
+    message: Message, field: FieldDescriptor, value: object, path: str, faults: list[FieldFault]
+) -> None:
+    if not isinstance(value, list):
+        faults.append(FieldFault(path, "type", "must be a JSON array"))
+        return
+    target = getattr(message, field.name)
+    for position, element in enumerate(value):
+        here = f"{path}[{position}]"
+        if field.message_type is not None:
+            _parse_message(target.add(), element, here, faults)
+        else:
+            scalar = _scalar(field, element, here, faults)
+            if scalar is not None:
+                target.append(scalar)
+
+
+def _parse_map(
+    message: Message, field: FieldDescriptor, value: object, path: str, faults: list[FieldFault]
+) -> None:
+    if not isinstance(value, Mapping):
+        faults.append(FieldFault(path, "type", "must be a JSON object"))
+        return
+    value_field = cast(Descriptor, field.message_type).fields_by_name["value"]
+    target = getattr(message, field.name)
+    for key, element in value.items():
+        here = f"{path}.{key}"
+        if value_field.message_type is not None:
+            _parse_message(target[key], element, here, faults)
+        else:
+            scalar = _scalar(value_field, element, here, faults)
+            if scalar is not None:
+                target[key] = scalar
+
+
+def _parse_message(target: Message, value: object, path: str, faults: list[FieldFault]) -> None:
+    name = target.DESCRIPTOR.full_name
+    if name == _TIMESTAMP:
+        try:
+            cast(Any, target).FromJsonString(value)
+        except (ValueError, TypeError):
+            faults.append(
+                FieldFault(path, "type", "must be an instant, RFC 3339, such as 2026-01-31T08:00:00Z")
+            )
+    elif name in _FREE_JSON:
+        try:
+            ParseDict(cast(Any, value), target)
+        except (ParseError, RecursionError):
+            faults.append(FieldFault(path, "type", "must be a plain JSON value"))
+    else:
+        _parse_into(target, value, path, faults)
+
+
+def _scalar(field: FieldDescriptor, value: object, path: str, faults: list[FieldFault]) -> Any:
+    """The value as protobuf takes it; None after a fault."""
+    expected: str
+    if field.enum_type is not None:
+        words = enum_words(field.enum_type)
+        if isinstance(value, str) and value in words:
+            return words[value]
+        expected = "must be one of " + ", ".join(words)
+    elif field.cpp_type in _INTEGERS:
+        low, high = _INTEGERS[field.cpp_type]
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        expected = f"must be a whole number from {low} to {high}"
+    elif field.cpp_type in {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        expected = "must be a number"
+    elif field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        if isinstance(value, bool):
+            return value
+        expected = "must be true or false"
+    elif field.type == FieldDescriptor.TYPE_BYTES:
+        decoded = _base64(value)
+        if decoded is not None:
+            return decoded
+        expected = "must be base64 (RFC 4648 section 4)"
+    else:
+        if isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value):
+            return value
+        expected = "must be a string"
+    faults.append(FieldFault(path, "type", expected))
+    return None
+
+
+def _base64(value: object) -> bytes | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
