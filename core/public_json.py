@@ -53,7 +53,7 @@ def enum_words(enum: EnumDescriptor) -> dict[str, int]:
 def render(message: Message) -> Json:
     """A message's public JSON."""
     document: Json = {}
-    for field in message.DESCRIPTOR.fields:
+    for field in cast(list[FieldDescriptor], message.DESCRIPTOR.fields):
         if field.is_repeated:
             document[field.name] = _render_many(field, getattr(message, field.name))
         elif not field.has_presence or message.HasField(field.name):
@@ -116,7 +116,7 @@ def _parse_into(message: Message, document: object, path: str, faults: list[Fiel
     if not isinstance(document, Mapping):
         faults.append(FieldFault(path or "body", "type", "must be a JSON object"))
         return
-    fields = message.DESCRIPTOR.fields_by_name
+    fields = cast(dict[str, FieldDescriptor], message.DESCRIPTOR.fields_by_name)
     for name, value in document.items():
         here = f"{path}.{name}" if path else str(name)
         field = fields.get(name)
