@@ -1,0 +1,142 @@
+"""The gRPC adapter through which the disclosure protocol reaches the ledger."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+import grpc
+from onestop.common.v1 import context_pb2, receipt_pb2, subject_pb2
+from onestop.ledger.v1 import ledger_pb2 as pb
+from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
+
+from core.coalesce import Coalescer
+from core.entries import Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, RecordRef
+from core.errors import ServiceError
+from core.identity import Subject
+from core.status import from_rpc_error, from_status
+
+APPEND_TIMEOUT_SECONDS = 5.0
+
+
+class LedgerClient:
+    """Appends entries; what waits goes together in the next batch."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = pb_grpc.LedgerServiceStub(channel)
+        self._coalescer: Coalescer[pb.AppendItem, Receipt] = Coalescer(self._send, slots=2, largest=512)
+
+    async def append(self, entry: Entry) -> Receipt:
+        """The receipt, once the entry is durable. Raises the ledger's error; fails closed."""
+        return await self._coalescer.submit(item_of(entry))
+
+    async def open_intents(self, older_than: datetime) -> list[Entry]:
+        """This part's intents that have no outcome yet."""
+        request = pb.ListOpenIntentsRequest(limit=1000)
+        request.older_than.FromDatetime(older_than)
+        try:
+            response = await self._stub.ListOpenIntents(request, timeout=APPEND_TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "ledger") from error
+        return [entry_of(item) for item in response.intents]
+
+    async def _send(self, items: Sequence[pb.AppendItem]) -> Sequence[Receipt | ServiceError]:
+        request = pb.AppendBatchRequest(items=items)
+        try:
+            response = await self._stub.AppendBatch(request, timeout=APPEND_TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "ledger") from error
+        return [
+            from_status(result.error, "ledger") if result.HasField("error") else receipt_of(result.receipt)
+            for result in response.results
+        ]
+
+
+def item_of(entry: Entry) -> pb.AppendItem:
+    """An entry as the contract has it."""
+    item = pb.AppendItem(
+        item_id=str(entry.item_id),
+        kind=pb.EntryKind.Name(entry.kind.value),
+        method=entry.method,
+        caller=entry.caller,
+        office=entry.office,
+        purpose=entry.purpose,
+        field_names=entry.field_names,
+        records=[pb.RecordRef(resource=ref.resource, version=ref.version) for ref in entry.records],
+        outcome=pb.EntryOutcome.Name(entry.outcome.value),
+        intent_id=str(entry.intent_id) if entry.intent_id else "",
+        answer_commitment=entry.answer_commitment,
+        answer_salt=entry.answer_salt,
+        operator=entry.operator,
+    )
+    if entry.basis is not None:
+        item.basis.CopyFrom(basis_to_pb(entry.basis))
+    if entry.subject is not None:
+        item.subject.CopyFrom(subject_pb2.Subject(code_type=entry.subject.code_type, code=entry.subject.code))
+    return item
+
+
+def entry_of(item: pb.AppendItem) -> Entry:
+    """The entry that the contract's item says."""
+    subject = Subject(item.subject.code_type, item.subject.code) if item.HasField("subject") else None
+    return Entry(
+        item_id=uuid.UUID(item.item_id),
+        kind=EntryKind(item.kind),
+        method=item.method,
+        caller=item.caller,
+        office=item.office,
+        basis=basis_from_pb(item.basis) if item.HasField("basis") else None,
+        purpose=item.purpose,
+        operator=item.operator,
+        subject=subject,
+        field_names=tuple(item.field_names),
+        records=tuple(RecordRef(ref.resource, ref.version) for ref in item.records),
+        outcome=Outcome(item.outcome),
+        intent_id=uuid.UUID(item.intent_id) if item.intent_id else None,
+        answer_commitment=item.answer_commitment,
+        answer_salt=item.answer_salt,
+    )
+
+
+def basis_to_pb(basis: Basis) -> context_pb2.Basis:
+    """A basis as the contract has it."""
+    return context_pb2.Basis(
+        kind=context_pb2.BasisKind.Name(basis.kind.value),
+        matter_code=basis.matter_code,
+        case_number=basis.case_number,
+        consent_id=basis.consent_id,
+    )
+
+
+def basis_from_pb(basis: context_pb2.Basis) -> Basis | None:
+    """The basis that the contract's message says; None where it names no kind."""
+    if basis.kind == context_pb2.BASIS_KIND_UNSPECIFIED:
+        return None
+    return Basis(BasisKind(basis.kind), basis.matter_code, basis.case_number, basis.consent_id)
+
+
+def receipt_of(receipt: receipt_pb2.Receipt) -> Receipt:
+    """The receipt that the contract's message says."""
+    return Receipt(
+        receipt.id,
+        receipt.entry,
+        receipt.index,
+        receipt.tree_size,
+        tuple(receipt.hashes),
+        receipt.checkpoint,
+        receipt.answer_salt,
+    )
+
+
+def receipt_to_pb(receipt: Receipt) -> receipt_pb2.Receipt:
+    """A receipt as the contract has it."""
+    return receipt_pb2.Receipt(
+        id=receipt.id,
+        entry=receipt.entry,
+        index=receipt.index,
+        tree_size=receipt.tree_size,
+        hashes=receipt.hashes,
+        checkpoint=receipt.checkpoint,
+        answer_salt=receipt.answer_salt,
+    )

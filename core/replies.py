@@ -1,0 +1,158 @@
+"""A service's memory of requests and intents, in its own schema, sealed (disclosure protocol)."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import cast
+
+import asyncpg
+from google.protobuf import symbol_database
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from onestop.common.v1 import receipt_pb2
+from onestop.ledger.v1 import ledger_pb2
+
+from core import queries
+from core.clock import Clock
+from core.db import Connection, Pool
+from core.disclosure import ActAbortedError
+from core.entries import Entry, Receipt, ReplyKey, StoredReply, Transaction
+from core.ledger import entry_of, item_of, receipt_of, receipt_to_pb
+from core.vault import Vault
+
+Q = queries.load("core", "replies.sql")
+
+KEPT = timedelta(hours=24)
+"""How long a reply is remembered (design, invariant 4)."""
+
+SWEEP_SECONDS = 300.0
+
+
+class PgReplies:
+    """Replies and terminal rows in PostgreSQL; answers and outcomes sealed by the service's vault."""
+
+    def __init__(self, pool: Pool, vault: Vault, clock: Clock) -> None:
+        self._pool = pool
+        self._vault = vault
+        self._clock = clock
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction of the service's database; the value is an asyncpg connection."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield cast(Transaction, connection)
+
+    async def find(self, key: ReplyKey, body: bytes) -> StoredReply | None:
+        """What is remembered of the request, unless it has expired."""
+        row = await self._pool.fetchrow(Q.find_reply, self._request(key))
+        if row is None:
+            return None
+        if row["body"] != self._body(body):
+            return StoredReply(False, row["deadline"], row["intent_id"])
+        return self._stored(row)
+
+    async def claim(self, key: ReplyKey, body: bytes, intent_id: uuid.UUID, deadline: datetime) -> bool:
+        """Takes the key for an act."""
+        claimed = await self._pool.fetchval(
+            Q.claim_reply,
+            self._request(key),
+            uuid.uuid4(),
+            self._body(body),
+            intent_id,
+            deadline,
+            self._clock() + KEPT,
+        )
+        return claimed is not None
+
+    async def store_read(self, key: ReplyKey, body: bytes, wire: object, receipt: Receipt) -> bool:
+        """Remembers a read's answer."""
+        reply_id = uuid.uuid4()
+        kept = await self._pool.fetchval(
+            Q.store_read_reply,
+            self._request(key),
+            reply_id,
+            self._body(body),
+            self._vault.seal(_packed(wire), row=reply_id, column="reply.answer"),
+            self._vault.seal(
+                receipt_to_pb(receipt).SerializeToString(), row=reply_id, column="reply.receipt"
+            ),
+            self._clock() + KEPT,
+        )
+        return kept is not None
+
+    async def complete(self, tx: Transaction, key: ReplyKey, wire: object, outcome: Entry) -> None:
+        """In the act's transaction: stores the answer and the terminal row."""
+        connection = cast(Connection, tx)
+        intent_id = cast(uuid.UUID, outcome.intent_id)
+        request = self._request(key)
+        reply_id = await connection.fetchval(Q.reply_id_of, request, intent_id)
+        ended = await connection.fetchval(Q.insert_terminal, intent_id, True, self._sealed(outcome))
+        if reply_id is None or ended is None:
+            raise ActAbortedError("the request took too long and was not carried out; ask again")
+        answer = self._vault.seal(_packed(wire), row=reply_id, column="reply.answer")
+        await connection.fetchval(Q.store_act_reply, request, intent_id, answer)
+
+    async def close(self, aborted: Entry) -> Entry:
+        """The outcome of an intent's terminal row, made `aborted` where there was none."""
+        intent_id = cast(uuid.UUID, aborted.intent_id)
+        if await self._pool.fetchval(Q.insert_terminal, intent_id, False, self._sealed(aborted)):
+            return aborted
+        row = await self._pool.fetchrow(Q.find_terminal, intent_id)
+        if row is None:
+            raise LookupError("a terminal row vanished")
+        return self._outcome(intent_id, row["outcome"])
+
+    async def sweep_forever(self) -> None:
+        """Deletes expired replies, a thousand at a time."""
+        while True:
+            try:
+                while await self._pool.execute(Q.delete_expired_replies) == "DELETE 1000":
+                    pass
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pass  # The database is away; the next round finds the same rows.
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    def _request(self, key: ReplyKey) -> bytes:
+        parts = ("request", key.caller, key.operator, key.method, key.request_id, key.subject_code)
+        return self._vault.keyed_hash(*(part.encode() for part in parts))
+
+    def _body(self, body: bytes) -> bytes:
+        return self._vault.keyed_hash(b"body", body)
+
+    def _stored(self, row: asyncpg.Record) -> StoredReply:
+        reply_id = row["reply_id"]
+        wire = receipt = None
+        if row["answer"] is not None:
+            wire = _unpacked(self._vault.unseal(row["answer"], row=reply_id, column="reply.answer"))
+        if row["receipt"] is not None:
+            kept = self._vault.unseal(row["receipt"], row=reply_id, column="reply.receipt")
+            receipt = receipt_of(receipt_pb2.Receipt.FromString(kept))
+        completed = bool(row["completed"])
+        outcome = self._outcome(row["intent_id"], row["outcome"]) if completed else None
+        return StoredReply(True, row["deadline"], row["intent_id"], wire, receipt, outcome)
+
+    def _sealed(self, outcome: Entry) -> bytes:
+        intent_id = cast(uuid.UUID, outcome.intent_id)
+        return self._vault.seal(item_of(outcome).SerializeToString(), row=intent_id, column="intent.outcome")
+
+    def _outcome(self, intent_id: uuid.UUID, sealed: bytes) -> Entry:
+        plain = self._vault.unseal(sealed, row=intent_id, column="intent.outcome")
+        return entry_of(ledger_pb2.AppendItem.FromString(plain))
+
+
+def _packed(wire: object) -> bytes:
+    """The answer with its type's name."""
+    packed = AnyMessage()
+    packed.Pack(cast(Message, wire))
+    return packed.SerializeToString()
+
+
+def _unpacked(data: bytes) -> Message:
+    packed = AnyMessage.FromString(data)
+    message = symbol_database.Default().GetSymbol(packed.TypeName())()
+    packed.Unpack(message)
+    return cast(Message, message)

@@ -1,0 +1,63 @@
+-- name: find_reply
+-- $1 request hash
+SELECT reply.reply_id, reply.body, reply.intent_id, reply.answer, reply.receipt, reply.deadline,
+       intent_terminal.completed, intent_terminal.outcome
+  FROM reply
+  LEFT JOIN intent_terminal ON intent_terminal.intent_id = reply.intent_id
+ WHERE reply.request = $1
+   AND reply.expires_at > now();
+
+-- name: claim_reply
+-- $1 request hash, $2 reply id, $3 body hash, $4 intent id, $5 deadline, $6 expires at
+-- Takes over what has expired, and what was aborted.
+INSERT INTO reply (request, reply_id, body, intent_id, deadline, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (request) DO UPDATE
+   SET reply_id = excluded.reply_id, body = excluded.body, intent_id = excluded.intent_id,
+       answer = NULL, receipt = NULL, deadline = excluded.deadline, expires_at = excluded.expires_at
+ WHERE reply.expires_at <= now()
+    OR (reply.body = excluded.body
+        AND EXISTS (SELECT FROM intent_terminal
+                     WHERE intent_terminal.intent_id = reply.intent_id AND NOT intent_terminal.completed))
+RETURNING reply_id;
+
+-- name: store_read_reply
+-- $1 request hash, $2 reply id, $3 body hash, $4 sealed answer, $5 sealed receipt, $6 expires at
+INSERT INTO reply (request, reply_id, body, answer, receipt, deadline, expires_at)
+VALUES ($1, $2, $3, $4, $5, now(), $6)
+    ON CONFLICT (request) DO UPDATE
+   SET reply_id = excluded.reply_id, body = excluded.body, intent_id = NULL, answer = excluded.answer,
+       receipt = excluded.receipt, deadline = excluded.deadline, expires_at = excluded.expires_at
+ WHERE reply.expires_at <= now()
+RETURNING reply_id;
+
+-- name: store_act_reply
+-- $1 request hash, $2 intent id, $3 sealed answer
+UPDATE reply
+   SET answer = $3
+ WHERE request = $1 AND intent_id = $2
+RETURNING reply_id;
+
+-- name: reply_id_of
+-- $1 request hash, $2 intent id
+SELECT reply_id
+  FROM reply
+ WHERE request = $1 AND intent_id = $2
+   FOR UPDATE;
+
+-- name: insert_terminal
+-- $1 intent id, $2 completed, $3 sealed outcome entry
+INSERT INTO intent_terminal (intent_id, completed, outcome)
+VALUES ($1, $2, $3)
+    ON CONFLICT (intent_id) DO NOTHING
+RETURNING intent_id;
+
+-- name: find_terminal
+-- $1 intent id
+SELECT completed, outcome
+  FROM intent_terminal
+ WHERE intent_id = $1;
+
+-- name: delete_expired_replies
+DELETE FROM reply
+ WHERE request IN (SELECT request FROM reply WHERE expires_at <= now() LIMIT 1000);
