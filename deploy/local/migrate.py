@@ -1,0 +1,220 @@
+"""Brings a database to the state this code needs: a schema, a role and the migrations of every part.
+
+`python -m deploy.local.migrate` does it for the database in DATABASE_URL and writes the parts' DSN files
+below ONESTOP_HOME; `make run` calls `migrate` itself. Running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from deploy.local import files
+from deploy.local.errors import GroundError
+from deploy.local.migrations import MigrationError, apply_migrations
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PARTS = (
+    "ledger",
+    "issuer",
+    "licence",
+    "datanode",
+    "autofill",
+    "eseal",
+    "agricredit",
+    "gateway",
+    "idp",
+)
+OLDEST = 15
+MIGRATION_LOCK = 440200_1  # An advisory lock's number: one migrator at a time.
+
+
+def migration_folder(part: str) -> Path:
+    """Where a part keeps its own migrations."""
+    special = {"gateway": ROOT / "gateway", "idp": ROOT / "deploy" / "idp"}
+    return special.get(part, ROOT / "services" / part) / "migrations"
+
+
+def role_of(part: str) -> str:
+    """The database role of a part."""
+    return f"onestop_{part}"
+
+
+def migrate(admin_dsn: str, parts: Sequence[str], keys_dir: Path) -> list[str]:
+    """Makes what is missing and returns the migrations applied now, as `part/name`.
+
+    `admin_dsn` reaches the database as a role that may make roles and schemas; `keys_dir` receives a file
+    `<part>.dsn` (0600) for each part. Raises GroundError when the server is too old, rights are missing, the
+    server cannot be reached, or a migration fails (which leaves nothing of itself behind).
+    """
+    files.private_folder(keys_dir)
+    applied: list[str] = []
+    with connect(admin_dsn) as connection:
+        _check_server(connection)
+        connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        try:
+            for part in parts:
+                _ensure_role(connection, admin_dsn, part, keys_dir / f"{part}.dsn")
+                _ensure_schema(connection, part)
+            set_database_rights(connection, parts)
+            for part in parts:
+                applied += _apply(connection, part)
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
+    return applied
+
+
+def connect(admin_dsn: str) -> psycopg.Connection[tuple[object, ...]]:
+    """An autocommitting connection; GroundError without the password in it when there is none."""
+    try:
+        return psycopg.connect(admin_dsn, autocommit=True, connect_timeout=10)
+    except psycopg.ProgrammingError as error:
+        raise GroundError(
+            "DATABASE_URL is not a PostgreSQL address.",
+            "write it as postgresql://user:password@host:port/database",
+        ) from error
+    except psycopg.OperationalError as error:
+        raise GroundError(
+            f"The database cannot be reached: {str(error).strip()}",
+            "check that it runs and that DATABASE_URL names the right host, port, user and database.",
+        ) from error
+
+
+def set_database_rights(connection: psycopg.Connection[tuple[object, ...]], parts: Iterable[str]) -> None:
+    """What belongs to a database rather than to a schema, and so is not copied with a template:
+
+    nobody may connect but the parts, and each part finds its own tables without naming the schema.
+    """
+    (database,) = connection.execute("SELECT current_database()").fetchone() or ("",)
+    name = sql.Identifier(str(database))
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    for part in parts:
+        role = sql.Identifier(role_of(part))
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, role))
+        connection.execute(
+            sql.SQL("ALTER ROLE {} IN DATABASE {} SET search_path = {}").format(
+                role, name, sql.Identifier(part)
+            )
+        )
+
+
+def _check_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    version = connection.info.server_version
+    if version < OLDEST * 10_000:
+        raise GroundError(
+            f"The database server is PostgreSQL {version // 10_000}; version {OLDEST} or later is needed.",
+            "upgrade it, or leave DATABASE_URL unset to use the embedded one.",
+        )
+    row = connection.execute(
+        "SELECT rolsuper OR rolcreaterole, has_database_privilege(current_database(), 'CREATE'),"
+        " pg_encoding_to_char(encoding), current_database(), current_user"
+        " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    may_make_roles, may_make_schemas, encoding, database, user = row
+    if not may_make_roles:
+        raise GroundError(
+            f"The role {user} may not make roles, and every part needs one of its own.",
+            f"as an administrator: ALTER ROLE {user} CREATEROLE",
+        )
+    if not may_make_schemas:
+        raise GroundError(
+            f"The role {user} may not make schemas in the database {database}.",
+            f"as an administrator: GRANT CREATE ON DATABASE {database} TO {user}, or make it the owner",
+        )
+    if encoding != "UTF8":
+        raise GroundError(
+            f"The database {database} is encoded in {encoding}; UTF8 is needed for Chinese text.",
+            f"make another one: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 OWNER {user}",
+        )
+
+
+def _ensure_role(
+    connection: psycopg.Connection[tuple[object, ...]], admin_dsn: str, part: str, dsn_file: Path
+) -> None:
+    """Makes the role, or gives it a new password if the DSN file does not open the door any more."""
+    role = role_of(part)
+    if dsn_file.exists():
+        dsn = _with_login(admin_dsn, role, urlsplit(dsn_file.read_text().strip()).password or "")
+        if _opens(dsn):
+            if dsn != dsn_file.read_text().strip():
+                files.write_private(dsn_file, dsn)  # The same role at a new address.
+            return
+    password = secrets.token_urlsafe(32)
+    # The server, and so its log, sees only what it would keep anyway: the password's SCRAM verifier.
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
+        # Another database's migrator may be faster: roles belong to the whole server.
+        with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOINHERIT").format(sql.Identifier(role)))
+    connection.execute(
+        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))
+    )
+    files.write_private(dsn_file, _with_login(admin_dsn, role, password))
+
+
+def _ensure_schema(connection: psycopg.Connection[tuple[object, ...]], part: str) -> None:
+    if not _exists(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", part):
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(part)))
+    connection.execute(
+        sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(part), sql.Identifier(role_of(part)))
+    )
+
+
+def _apply(connection: psycopg.Connection[tuple[object, ...]], part: str) -> list[str]:
+    try:
+        return apply_migrations(
+            connection, part, {"core": ROOT / "core" / "migrations", part: migration_folder(part)}
+        )
+    except MigrationError as error:
+        raise GroundError(
+            f"The migration {error.name} failed for {part}: {error}",
+            "nothing of it was kept; correct the migration or the database and start again.",
+        ) from error
+
+
+def _exists(connection: psycopg.Connection[tuple[object, ...]], query: str, name: str) -> bool:
+    return connection.execute(query.encode(), (name,)).fetchone() is not None
+
+
+def _opens(dsn: str) -> bool:
+    try:
+        with psycopg.connect(dsn, connect_timeout=10):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def _with_login(dsn: str, role: str, password: str) -> str:
+    """The same address with another login."""
+    address = urlsplit(dsn)
+    host = address.netloc.rpartition("@")[2]
+    login = f"{quote(role, safe='')}:{quote(password, safe='')}"
+    return urlunsplit(address._replace(netloc=f"{login}@{host}"))
+
+
+def main() -> int:
+    home = Path(os.environ.get("ONESTOP_HOME", ROOT / ".onestop"))
+    dsn = os.environ.get("DATABASE_URL", "")
+    try:
+        if not dsn:
+            raise GroundError("DATABASE_URL is not set.", "give the database's address in it.")
+        applied = migrate(dsn, PARTS, home / "keys")
+    except GroundError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(applied) if applied else "nothing to do")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
