@@ -1,0 +1,1 @@
+"""Registrations of outside callers, and the access tokens made for them."""
