@@ -204,7 +204,7 @@ class Disclosure:
         self, key: ReplyKey, body: bytes, context: RequestContext, intent: Entry, stored: StoredReply | None
     ) -> None:
         """Takes the key; from a predecessor too that let its deadline pass without storing a result."""
-        if stored is not None and stored.intent_id is not None:
+        if stored is not None and stored.intent_id is not None and not stored.aborted:
             left = (stored.deadline - self._clock()).total_seconds()
             if left > 0:
                 raise _in_progress(left)

@@ -162,6 +162,8 @@ class StoredReply:
     """Until when a claim without an answer counts as under way."""
     intent_id: uuid.UUID | None = None
     """Of an act."""
+    aborted: bool = False
+    """Whether that act's intent was closed as aborted; the key may be taken anew."""
     wire: object | None = None
     """The stored answer; None while an act is under way."""
     receipt: Receipt | None = None

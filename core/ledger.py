@@ -57,14 +57,14 @@ def item_of(entry: Entry) -> pb.AppendItem:
     """An entry as the contract has it."""
     item = pb.AppendItem(
         item_id=str(entry.item_id),
-        kind=pb.EntryKind.Name(entry.kind.value),
+        kind=pb.EntryKind.ValueType(entry.kind.value),
         method=entry.method,
         caller=entry.caller,
         office=entry.office,
         purpose=entry.purpose,
         field_names=entry.field_names,
         records=[pb.RecordRef(resource=ref.resource, version=ref.version) for ref in entry.records],
-        outcome=pb.EntryOutcome.Name(entry.outcome.value),
+        outcome=pb.EntryOutcome.ValueType(entry.outcome.value),
         intent_id=str(entry.intent_id) if entry.intent_id else "",
         answer_commitment=entry.answer_commitment,
         answer_salt=entry.answer_salt,
@@ -102,7 +102,7 @@ def entry_of(item: pb.AppendItem) -> Entry:
 def basis_to_pb(basis: Basis) -> context_pb2.Basis:
     """A basis as the contract has it."""
     return context_pb2.Basis(
-        kind=context_pb2.BasisKind.Name(basis.kind.value),
+        kind=context_pb2.BasisKind.ValueType(basis.kind.value),
         matter_code=basis.matter_code,
         case_number=basis.case_number,
         consent_id=basis.consent_id,

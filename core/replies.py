@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import asyncpg
-from google.protobuf import symbol_database
+from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from onestop.common.v1 import receipt_pb2
@@ -52,7 +52,7 @@ class PgReplies:
         if row is None:
             return None
         if row["body"] != self._body(body):
-            return StoredReply(False, row["deadline"], row["intent_id"])
+            return StoredReply(body_matches=False, deadline=row["deadline"])
         return self._stored(row)
 
     async def claim(self, key: ReplyKey, body: bytes, intent_id: uuid.UUID, deadline: datetime) -> bool:
@@ -131,9 +131,15 @@ class PgReplies:
         if row["receipt"] is not None:
             kept = self._vault.unseal(row["receipt"], row=reply_id, column="reply.receipt")
             receipt = receipt_of(receipt_pb2.Receipt.FromString(kept))
-        completed = bool(row["completed"])
-        outcome = self._outcome(row["intent_id"], row["outcome"]) if completed else None
-        return StoredReply(True, row["deadline"], row["intent_id"], wire, receipt, outcome)
+        return StoredReply(
+            body_matches=True,
+            deadline=row["deadline"],
+            intent_id=row["intent_id"],
+            aborted=row["completed"] is False,
+            wire=wire,
+            receipt=receipt,
+            outcome=self._outcome(row["intent_id"], row["outcome"]) if row["completed"] else None,
+        )
 
     def _sealed(self, outcome: Entry) -> bytes:
         intent_id = cast(uuid.UUID, outcome.intent_id)
@@ -153,6 +159,7 @@ def _packed(wire: object) -> bytes:
 
 def _unpacked(data: bytes) -> Message:
     packed = AnyMessage.FromString(data)
-    message = symbol_database.Default().GetSymbol(packed.TypeName())()
+    kind = descriptor_pool.Default().FindMessageTypeByName(packed.TypeName())
+    message = message_factory.GetMessageClass(kind)()
     packed.Unpack(message)
-    return cast(Message, message)
+    return message

@@ -1,0 +1,53 @@
+"""Who may call what: the one table of gRPC methods and the certificate names listed for each.
+
+What is not listed is refused. `gateway` brings outside callers' requests; `supervisor` asks for health.
+"""
+
+from __future__ import annotations
+
+COMPOSERS = frozenset({"licence", "autofill", "eseal", "agricredit"})
+"""The services that compose answers which leave the system, and therefore append entries."""
+
+GATEWAY = frozenset({"gateway"})
+EVERY_PART = COMPOSERS | {"gateway", "datanode", "ledger"}
+ANYBODY = EVERY_PART | {"issuer", "supervisor"}
+
+CALLERS: dict[str, frozenset[str]] = {
+    "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS,
+    "/onestop.ledger.v1.LedgerService/ListOpenIntents": COMPOSERS,
+    "/onestop.ledger.v1.LedgerService/GetReceipt": GATEWAY,
+    "/onestop.ledger.v1.LedgerService/GetCheckpoint": GATEWAY,
+    "/onestop.issuer.v1.IssuerService/IssueToken": GATEWAY,
+    "/onestop.issuer.v1.IssuerService/ExchangeCitizenToken": GATEWAY,
+    "/onestop.issuer.v1.IssuerService/GetKeys": EVERY_PART,
+    "/onestop.licence.v1.LicenceService/BatchSearchLicences": GATEWAY,
+    "/onestop.licence.v1.LicenceService/BatchGetLicences": GATEWAY,
+    "/onestop.licence.v1.LicenceService/BatchVerifyLicences": GATEWAY,
+    "/onestop.licence.v1.LicenceService/BatchReadLicenceFields": frozenset({"autofill"}),
+    "/onestop.datanode.v1.DataNodeService/BatchReadRecords": frozenset({"autofill", "agricredit"}),
+    "/onestop.datanode.v1.DataNodeService/ListResources": frozenset({"autofill", "agricredit"}),
+    "/onestop.autofill.v1.AutofillService/ListMatters": GATEWAY,
+    "/onestop.autofill.v1.AutofillService/GetMatter": GATEWAY,
+    "/onestop.autofill.v1.AutofillService/BatchAutofill": GATEWAY,
+    "/onestop.autofill.v1.AutofillService/BatchVerifyFields": GATEWAY,
+    "/onestop.eseal.v1.EsealService/ListSeals": GATEWAY,
+    "/onestop.eseal.v1.EsealService/SignDocument": GATEWAY,
+    "/onestop.eseal.v1.EsealService/VerifyDocument": GATEWAY,
+    "/onestop.agricredit.v1.AgriCreditService/CreateConsentRequest": GATEWAY,
+    "/onestop.agricredit.v1.AgriCreditService/GetConsentRequest": GATEWAY,
+    "/onestop.agricredit.v1.AgriCreditService/ListConsentRequests": GATEWAY,
+    "/onestop.agricredit.v1.AgriCreditService/GrantConsent": GATEWAY,
+    "/onestop.agricredit.v1.AgriCreditService/RevokeConsent": GATEWAY,
+    "/onestop.agricredit.v1.AgriCreditService/BatchFetchLandRights": GATEWAY,
+    "/onestop.agricredit.v1.AgriCreditService/BatchFetchSubsidies": GATEWAY,
+    "/onestop.agricredit.v1.AgriCreditService/GetAnswerKeys": GATEWAY,
+    "/grpc.health.v1.Health/Check": ANYBODY,
+    "/grpc.health.v1.Health/Watch": ANYBODY,
+    "/grpc.health.v1.Health/List": ANYBODY,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": frozenset({"supervisor"}),
+}
+
+
+def permitted(method: str, peer: str) -> bool:
+    """Whether a peer, by its certificate's name, may call a method."""
+    return peer in CALLERS.get(method, frozenset())

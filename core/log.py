@@ -1,0 +1,77 @@
+"""Structured logs: one JSON line an event, with the trace's id, and no identity payload."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+
+_LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9]{14,17}[0-9Xx](?![0-9A-Za-z])")
+_SECRET_NAMES = frozenset({"token", "authorization", "password", "code", "use_code", "cookie", "secret"})
+
+Event = MutableMapping[str, Any]
+
+
+def redact(text: str) -> str:
+    """The text with everything that could be a citizen ID number blotted out."""
+    return _LONG_NUMBER.sub("[number]", text)
+
+
+def _redact_event(_logger: object, _method: str, event: Event) -> Event:
+    for name, value in event.items():
+        if name in _SECRET_NAMES:
+            event[name] = "[withheld]"
+        elif isinstance(value, str):
+            event[name] = redact(value)
+    return event
+
+
+def _add_trace(_logger: object, _method: str, event: Event) -> Event:
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = trace.format_trace_id(span.trace_id)
+    return event
+
+
+def configure(part: str, level: str) -> None:
+    """Sends this process's logs, the libraries' too, to standard output as JSON lines."""
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace,
+        structlog.processors.format_exc_info,
+        _redact_event,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for noisy in ("httpx", "httpcore", "asyncio", "pyhanko", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(part=part)
+
+
+def get_logger() -> structlog.stdlib.BoundLogger:
+    """The logger for a module; events are short and stable, facts are key-values."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return logger
