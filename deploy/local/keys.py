@@ -1,0 +1,67 @@
+"""Makes the city's keys: keyrings for data at rest, and the keys that sign tokens, answers and the log.
+
+What exists is never made again: these keys open what the database holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from core.keyring import Keyring
+from deploy.local import files
+
+ORIGIN = "onestop.example/ledger"
+ED25519_KEY_TYPE = b"\x01"  # C2SP signed-note, "Signatures"
+
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+def make_keys(folder: Path, parts: Sequence[str]) -> None:
+    """Makes what is missing in `folder` (0700): a keyring per part, the signing keys, the verifier key."""
+    files.private_folder(folder)
+    for part in parts:
+        make_keyring(folder / f"{part}-keyring.json")
+    _make_key(folder / "issuer-signing.key", ec.generate_private_key(ec.SECP256R1()))
+    _make_key(folder / "answer-signing.key", ec.generate_private_key(ec.SECP256R1()))
+    _make_key(folder / "ledger-signing.key", ed25519.Ed25519PrivateKey.generate())
+    key = load_pem_private_key((folder / "ledger-signing.key").read_bytes(), None)
+    assert isinstance(key, ed25519.Ed25519PrivateKey)
+    files.write_private(folder / "ledger.vkey", verifier_key(ORIGIN, key.public_key()) + "\n", mode=0o644)
+
+
+def make_keyring(path: Path) -> None:
+    """A part's keyring, unless there is one: version 1 of the key-encryption key and of the index key."""
+    if not path.exists():
+        Keyring.generate().save(path)
+
+
+def verifier_key(name: str, key: ed25519.Ed25519PublicKey) -> str:
+    """The line by which anyone checks the log's checkpoints (C2SP signed-note, verifier key):
+
+    name, "+", key id as eight hexadecimal digits, "+", base64 of the algorithm byte and the public key.
+    """
+    typed = ED25519_KEY_TYPE + key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    key_id = hashlib.sha256(name.encode() + b"\n" + typed).digest()[:4]
+    return f"{name}+{key_id.hex()}+{base64.b64encode(typed).decode()}"
+
+
+def private_pem(key: PrivateKey) -> bytes:
+    """The key as unencrypted PKCS #8; the file's permissions protect it."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _make_key(path: Path, key: PrivateKey) -> None:
+    if not path.exists():
+        files.write_private(path, private_pem(key))

@@ -1,0 +1,62 @@
+"""What every test may ask for: a real database, a part's pool, keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.database import GROUND, CityDatabase, Ground, drop_database, make_database
+
+PoolFactory = Callable[[str], Awaitable[asyncpg.Pool]]
+
+_ground = pytest.StashKey[Ground]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepares the run's database server, in the one process that outlives all workers."""
+    if GROUND not in os.environ:
+        ground = Ground()
+        config.stash[_ground] = ground
+        ground.open()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stops the server, if this process keeps it."""
+    ground = config.stash.get(_ground, None)
+    if ground is not None:
+        ground.close()
+
+
+@pytest.fixture(scope="module")
+def city_database() -> Iterator[CityDatabase]:
+    """A database of this test module's own. Call `.truncate(part, …)` where tests must not meet."""
+    database = make_database(f"test_{uuid4().hex}")
+    yield database
+    drop_database(database)
+
+
+@pytest.fixture
+def fresh_database() -> Iterator[CityDatabase]:
+    """A database of this one test's own, for tests that change roles, schemas or keys."""
+    database = make_database(f"test_{uuid4().hex}")
+    yield database
+    drop_database(database)
+
+
+@pytest.fixture
+async def pool(city_database: CityDatabase) -> AsyncIterator[PoolFactory]:
+    """`await pool("licence")` is a connection pool as that part's own role; closed after the test."""
+    opened: list[asyncpg.Pool] = []
+
+    async def open_pool(part: str, size: int = 8) -> asyncpg.Pool:
+        made = await asyncpg.create_pool(city_database.dsn(part), min_size=1, max_size=size)
+        opened.append(made)
+        return made
+
+    yield open_pool
+    for made in opened:
+        await made.close()

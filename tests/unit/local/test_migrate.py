@@ -1,0 +1,133 @@
+"""Migrations: repeatable, least privilege, told plainly."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy.local import migrate as subject
+from deploy.local.errors import GroundError
+from deploy.local.migrate import PARTS, migrate
+from deploy.local.migrations import MigrationError, apply_migrations
+from tests.conftest import PoolFactory
+from tests.database import CityDatabase
+
+
+def test_a_second_run_changes_nothing(fresh_database: CityDatabase, tmp_path: Path) -> None:
+    before = {part: fresh_database.dsn(part) for part in PARTS}
+
+    applied = migrate(fresh_database.admin_dsn, PARTS, fresh_database.keys)
+
+    assert applied == []
+    assert {part: fresh_database.dsn(part) for part in PARTS} == before
+
+
+def test_dsn_files_are_readable_by_their_owner_alone(city_database: CityDatabase) -> None:
+    for part in PARTS:
+        assert stat.S_IMODE(city_database.dsn_file(part).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_role_sees_its_own_schema_and_no_other(city_database: CityDatabase, part: str) -> None:
+    with psycopg.connect(city_database.dsn(part)) as connection:
+        row = connection.execute("SELECT current_user, current_schema()").fetchone()
+        rights = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) AND has_schema_privilege(oid, 'USAGE')",
+            ([*PARTS, "public"],),
+        ).fetchall()
+        makes = connection.execute(
+            "SELECT count(*) FROM pg_namespace WHERE has_schema_privilege(oid, 'CREATE')"
+        ).fetchone()
+        database = connection.execute(
+            "SELECT has_database_privilege(current_database(), 'CREATE'),"
+            " has_database_privilege(current_database(), 'TEMP')"
+        ).fetchone()
+        attributes = connection.execute(
+            "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+            " FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+
+    assert row == (f"onestop_{part}", part)
+    assert rights == [(part,)]
+    assert makes == (0,)
+    assert database == (False, False)
+    assert attributes == (False, False, False, False, False)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_role_may_touch_the_migrations_books(city_database: CityDatabase, part: str) -> None:
+    with (
+        psycopg.connect(city_database.dsn(part)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("DELETE FROM _yoyo_migration")
+
+
+async def test_a_pool_is_the_parts_own_role(pool: PoolFactory) -> None:
+    licence = await pool("licence")
+
+    assert await licence.fetchval("SELECT current_user") == "onestop_licence"
+    assert await licence.fetchval("SELECT count(*) FROM reply") == 0
+
+
+def test_a_lost_password_is_replaced(fresh_database: CityDatabase, tmp_path: Path) -> None:
+    migrate(fresh_database.admin_dsn, ["idp"], tmp_path)
+
+    with psycopg.connect((tmp_path / "idp.dsn").read_text()) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("onestop_idp",)
+
+    # Roles belong to the whole server: give the suite's own password back.
+    migrate(fresh_database.admin_dsn, ["idp"], fresh_database.keys)
+
+
+def test_a_migration_that_fails_leaves_nothing(fresh_database: CityDatabase, tmp_path: Path) -> None:
+    (tmp_path / "0001_good.sql").write_text("CREATE TABLE kept (id integer);")
+    (tmp_path / "0002_bad.sql").write_text("CREATE TABLE lost (id integer); SELECT 1/0;")
+    with psycopg.connect(fresh_database.admin_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA trial")
+
+        with pytest.raises(MigrationError, match="division by zero") as refused:
+            apply_migrations(connection, "trial", {"trial": tmp_path})
+
+        assert refused.value.name == "trial/0002_bad"
+        assert connection.execute(
+            "SELECT to_regclass('trial.kept'), to_regclass('trial.lost')"
+        ).fetchone() == (
+            "trial.kept",
+            None,
+        )
+        (tmp_path / "0002_bad.sql").write_text("CREATE TABLE found (id integer);")
+        assert apply_migrations(connection, "trial", {"trial": tmp_path}) == ["trial/0002_bad"]
+
+
+def test_an_unreachable_database_is_told_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(GroundError) as refused:
+        migrate("postgresql://someone:verysecret@127.0.0.1:1/nowhere", PARTS, tmp_path)
+
+    assert "cannot be reached" in str(refused.value)
+    assert "DATABASE_URL" in refused.value.advice
+    assert "verysecret" not in str(refused.value)
+
+
+def test_a_text_that_is_no_address_is_told(tmp_path: Path) -> None:
+    with pytest.raises(GroundError, match="not a PostgreSQL address"):
+        migrate("mysql//oh no", PARTS, tmp_path)
+
+
+def test_missing_rights_are_named(city_database: CityDatabase, tmp_path: Path) -> None:
+    with pytest.raises(GroundError, match="may not make roles") as refused:
+        migrate(city_database.dsn("licence"), PARTS, tmp_path)
+
+    assert "CREATEROLE" in refused.value.advice
+
+
+def test_a_server_that_is_too_old_is_named(
+    city_database: CityDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "OLDEST", 99)
+
+    with pytest.raises(GroundError, match="version 99 or later is needed"):
+        migrate(city_database.admin_dsn, PARTS, tmp_path)
