@@ -1,0 +1,1 @@
+"""The development identity provider: a small, real OpenID Connect server for the town's people."""
