@@ -1,0 +1,135 @@
+"""The data node's contract: messages in, use cases, messages out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import grpc
+from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+from onestop.common.v1 import provenance_pb2
+from onestop.datanode.v1 import datanode_pb2 as pb
+from onestop.datanode.v1 import datanode_pb2_grpc as pb_grpc
+
+from core.batch import answer_batch
+from core.context import ContextReader
+from core.disclosure import BasisKind
+from core.identity import Scope, Subject
+from services.datanode.domain import Json, ReadQuery, Record, Resource, SharingClass
+from services.datanode.service import DataNode
+
+SERVICE = pb.DESCRIPTOR.services_by_name["DataNodeService"].full_name
+
+_READING = (Scope.AUTOFILL_FILL, Scope.AUTOFILL_VERIFY, Scope.CREDIT_FETCH)
+_GROUNDS = frozenset({BasisKind.MATTER, BasisKind.CONSENT})
+_CLASSES = {
+    SharingClass.UNCONDITIONAL: pb.SHARING_CLASS_UNCONDITIONAL,
+    SharingClass.CONDITIONAL: pb.SHARING_CLASS_CONDITIONAL,
+    SharingClass.NOT_SHARED: pb.SHARING_CLASS_NOT_SHARED,
+}
+
+
+class DataNodeServicer(pb_grpc.DataNodeServiceServicer):
+    """Speaks for the data node. Errors leave as its ServiceErrors, in a batch item by item."""
+
+    def __init__(self, node: DataNode, contexts: ContextReader) -> None:
+        self._node = node
+        self._contexts = contexts
+
+    async def BatchReadRecords(
+        self,
+        request: pb.BatchReadRecordsRequest,
+        context: grpc.aio.ServicerContext[pb.BatchReadRecordsRequest, pb.BatchReadRecordsResponse],
+    ) -> pb.BatchReadRecordsResponse:
+        """Each item's records, or the item's own error."""
+
+        async def one(item: pb.ReadRecordsItem) -> pb.ReadRecordsResult:
+            asked = await self._contexts.read(
+                request.credentials, item.context, scope=_READING, basis=_GROUNDS
+            )
+            query = ReadQuery(item.query.resource, tuple(item.query.field_names))
+            subject = Subject(item.query.subject.code_type, item.query.subject.code)
+            records = await self._node.read(asked, query, subject)
+            return pb.ReadRecordsResult(answer=_answer(query.resource, records))
+
+        return pb.BatchReadRecordsResponse(
+            results=await answer_batch(request.items, pb.ReadRecordsResult, one)
+        )
+
+    async def ListResources(
+        self,
+        request: pb.ListResourcesRequest,
+        context: grpc.aio.ServicerContext[pb.ListResourcesRequest, pb.ListResourcesResponse],
+    ) -> pb.ListResourcesResponse:
+        """A page of the catalogue, which holds no personal data and so needs no basis."""
+        asked = await self._contexts.read(
+            request.credential, request.context, scope=(*_READING, Scope.MATTER_READ), basis=frozenset()
+        )
+        page = await self._node.list_resources(asked, request.page_size, request.page_token)
+        return pb.ListResourcesResponse(
+            resources=[_resource(resource) for resource in page.resources],
+            next_page_token=page.next_page_token,
+        )
+
+
+def _answer(resource: str, records: Sequence[Record]) -> pb.ReadRecordsAnswer:
+    answer = pb.ReadRecordsAnswer()
+    for record in records:
+        made = answer.records.add()
+        for name, value in record.values.items():
+            _put(made.fields[name], value)
+        made.provenance.CopyFrom(
+            provenance_pb2.Provenance(
+                resource=resource, record_version=record.version, as_of=_instant(record.as_of)
+            )
+        )
+    return answer
+
+
+def _put(target: Value, value: Json) -> None:
+    """Writes a JSON value in place; the contract's numbers are doubles."""
+    if value is None:
+        target.null_value = 0  # type: ignore[assignment]  # NullValue.NULL_VALUE
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, int | float):
+        target.number_value = value
+    elif isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, list):
+        target.list_value.SetInParent()
+        for part in value:
+            _put(target.list_value.values.add(), part)
+    else:
+        target.struct_value.SetInParent()
+        for name, part in value.items():
+            _put(target.struct_value.fields[name], part)
+
+
+def _resource(resource: Resource) -> pb.Resource:
+    return pb.Resource(
+        code=resource.code,
+        name=resource.name,
+        provider_name=resource.provider_name,
+        provider_code=resource.provider_code,
+        sharing_class=_CLASSES[resource.sharing_class],
+        update_cycle=resource.update_cycle,
+        updated_at=_instant(resource.updated_at),
+        fields=[
+            pb.ResourceField(
+                name=field.name,
+                label=field.label,
+                data_type=field.data_type.value,
+                unit=field.unit,
+                identifying=field.identifying,
+            )
+            for field in resource.fields.values()
+        ],
+    )
+
+
+def _instant(moment: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
