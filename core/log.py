@@ -40,7 +40,7 @@ def _add_trace(_logger: object, _method: str, event: Event) -> Event:
 
 def configure(part: str, level: str) -> None:
     """Sends this process's logs, the libraries' too, to standard output as JSON lines."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -1,0 +1,116 @@
+"""The one interceptor: refuses strangers, enforces the contract's rules, turns errors into statuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+
+import grpc
+
+from core import access, log, trace
+from core.errors import Kind, ServiceError
+from core.status import to_status
+from core.validation import validate
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+_logger = log.get_logger()
+
+
+def peer_name(context: Context) -> str:
+    """The DNS name in the peer's certificate; empty where it has none."""
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    return next((name.decode("ascii", "replace") for name in names), "")
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Refuses strangers, enforces the contract's rules, and turns errors into statuses."""
+
+    def __init__(self, permitted: Callable[[str, str], bool] = access.permitted) -> None:
+        self._permitted = permitted
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wraps the method's handler; an aio interceptor sees the call only there."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = str(handler_call_details.method)
+        if handler.unary_unary is not None:
+            metadata = dict(handler_call_details.invocation_metadata or ())
+            return self._guard_unary(handler, method, str(metadata.get("traceparent", "")))
+        return self._guard_stream(handler, method)
+
+    def _guard_unary(self, handler: Handler, method: str, trace_parent: str) -> Handler:
+        inner = cast(Callable[[Any, Context], Awaitable[Any]], handler.unary_unary)
+
+        async def guarded(request: Any, context: Context) -> Any:
+            await self._admit(method, context)
+            with trace.span(method, trace_parent):
+                try:
+                    validate(request)
+                    return await inner(request, context)
+                except (grpc.aio.AbortError, asyncio.CancelledError):
+                    raise
+                except (ServiceError, TimeoutError) as error:
+                    failure: BaseException = error
+                    if isinstance(error, ServiceError) and error.kind is Kind.INTERNAL:
+                        _logger.error("call_failed", method=method, reason=error.reason)
+                except Exception as error:
+                    _logger.exception("call_failed", method=method)
+                    failure = error
+                return await _abort(context, failure)
+
+        return grpc.unary_unary_rpc_method_handler(
+            cast(Any, guarded), handler.request_deserializer, handler.response_serializer
+        )
+
+    def _guard_stream(self, handler: Handler, method: str) -> Handler:
+        """Streams are health's and reflection's only: they need the check of the name."""
+        inner = cast(
+            Callable[[Any, Context], AsyncIterator[Any]], handler.unary_stream or handler.stream_stream
+        )
+
+        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            await self._admit(method, context)
+            responses = inner(request, context)
+            if asyncio.iscoroutine(responses):
+                await responses
+                return
+            async for response in _each(responses):
+                yield response
+
+        make = (
+            grpc.unary_stream_rpc_method_handler
+            if handler.unary_stream is not None
+            else grpc.stream_stream_rpc_method_handler
+        )
+        return make(cast(Any, guarded), handler.request_deserializer, handler.response_serializer)
+
+    async def _admit(self, method: str, context: Context) -> None:
+        if not self._permitted(method, peer_name(context)):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this peer may not call this method")
+
+
+async def _each(responses: Any) -> AsyncIterator[Any]:
+    """The responses of a streaming handler, asynchronous or not."""
+    if hasattr(responses, "__aiter__"):
+        async for response in responses:
+            yield response
+    else:
+        for response in responses:
+            yield response
+
+
+async def _abort(context: Context, failure: BaseException) -> None:
+    """Ends the call with the rich status of an error."""
+    status = to_status(failure)
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    await context.abort(
+        code, status.message, trailing_metadata=(("grpc-status-details-bin", status.SerializeToString()),)
+    )

@@ -1,0 +1,183 @@
+"""The gRPC server of a service, and the channels to others: mutual TLS, names checked on both ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from onestop.issuer.v1 import issuer_pb2, issuer_pb2_grpc
+
+from core import log, trace
+from core.clock import Clock
+from core.config import PeerConfig, ServiceConfig
+from core.context import ContextReader
+from core.disclosure import Disclosure
+from core.errors import ServiceError
+from core.guard import Guard, peer_name
+from core.replies import PgReplies
+from core.status import from_rpc_error
+from core.tokens import IssuerKeys, TokenVerifier
+
+__all__ = [
+    "Guard",
+    "Register",
+    "Task",
+    "build_server",
+    "channel",
+    "context_reader",
+    "peer_name",
+    "protocol_tasks",
+    "run",
+    "serve",
+]
+
+LARGEST_MESSAGE = 20 * 1024 * 1024
+DRAIN_SECONDS = 8.0
+RECOVER_SECONDS = 10.0
+
+Register = Callable[[grpc.aio.Server], Sequence[str]]
+"""Adds the servicers and answers the full names of their services."""
+
+Task = Callable[[], Awaitable[None]]
+"""Runs beside the server until it is cancelled."""
+
+_logger = log.get_logger()
+
+
+def channel(config: PeerConfig, part: str) -> grpc.aio.Channel:
+    """A channel to a part, over mutual TLS; whoever answers must bear the part's name."""
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=config.tls_ca.read_bytes(),
+        private_key=config.tls_key.read_bytes(),
+        certificate_chain=config.tls_cert.read_bytes(),
+    )
+    options = [
+        ("grpc.ssl_target_name_override", part),
+        ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+        ("grpc.max_send_message_length", LARGEST_MESSAGE),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.enable_retries", 0),
+    ]
+    return grpc.aio.secure_channel(config.address(part), credentials, options=options)
+
+
+def token_verifier(config: PeerConfig, clock: Clock) -> TokenVerifier:
+    """A verifier that fetches the issuer's keys."""
+    stub = issuer_pb2_grpc.IssuerServiceStub(channel(config, "issuer"))
+
+    async def fetch() -> IssuerKeys:
+        try:
+            response = await stub.GetKeys(issuer_pb2.GetKeysRequest(), timeout=3.0)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "issuer") from error
+        return IssuerKeys(response.jwks, response.expires_at.ToDatetime(tzinfo=clock().tzinfo))
+
+    return TokenVerifier(fetch, clock)
+
+
+def context_reader(config: PeerConfig, clock: Clock) -> ContextReader:
+    """What every servicer reads its context with."""
+    return ContextReader(token_verifier(config, clock), clock)
+
+
+def protocol_tasks(disclosure: Disclosure, replies: PgReplies) -> list[Task]:
+    """What a composing service runs beside its server: recovery of intents, and sweeping of replies."""
+
+    async def recover_forever() -> None:
+        while True:
+            try:
+                await disclosure.recover()
+            except ServiceError as error:
+                _logger.warning("recovery_waits", reason=error.reason, waits_for=error.part)
+            await asyncio.sleep(RECOVER_SECONDS)
+
+    return [recover_forever, replies.sweep_forever]
+
+
+def build_server(
+    config: ServiceConfig, register: Register, guard: Guard | None = None
+) -> tuple[grpc.aio.Server, int, health.aio.HealthServicer]:
+    """A server that is bound but not started; its port; and its health, not yet serving."""
+    server = grpc.aio.server(
+        interceptors=[guard or Guard()],
+        options=[
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+            ("grpc.so_reuseport", 0),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ],
+    )
+    names = list(register(server))
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    credentials = grpc.ssl_server_credentials(
+        [(config.tls_key.read_bytes(), config.tls_cert.read_bytes())],
+        root_certificates=config.tls_ca.read_bytes(),
+        require_client_auth=True,
+    )
+    try:
+        port = server.add_secure_port(config.listen, credentials)
+    except RuntimeError:
+        raise SystemExit(
+            f"ONESTOP_LISTEN: {config.listen} cannot be listened on; is another process there?"
+        ) from None
+    return server, port, health_servicer
+
+
+async def serve(
+    config: ServiceConfig,
+    part: str,
+    register: Register,
+    *,
+    tasks: Sequence[Task] = (),
+    closers: Sequence[Callable[[], Awaitable[object]]] = (),
+) -> None:
+    """Serves until SIGTERM or SIGINT; then finishes what is in flight, and closes in order.
+
+    A task beside the server that ends or fails ends the process: the supervisor starts it anew.
+    """
+    server, _, health_servicer = build_server(config, register)
+    await server.start()
+    running = [asyncio.ensure_future(task()) for task in tasks]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    _logger.info("serving", listen=config.listen)
+    waiting = asyncio.ensure_future(stop.wait())
+    await asyncio.wait([waiting, *running], return_when=asyncio.FIRST_COMPLETED)
+    _logger.info("draining")
+    await health_servicer.enter_graceful_shutdown()
+    await server.stop(DRAIN_SECONDS)
+    failed = [task.exception() for task in running if task.done() and not task.cancelled()]
+    for task in (waiting, *running):
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await task
+    for close in closers:
+        await close()
+    if failed:
+        raise SystemExit(f"{part}: a task beside the server ended: {failed[0]!r}")
+
+
+def run(part: str, config: PeerConfig, main: Callable[[], Awaitable[None]]) -> None:
+    """Runs a process's main coroutine, with logs and traces set up."""
+    import uvloop  # noqa: PLC0415  # Windows has none, and imports this module for its channels only
+
+    log.configure(part, config.log_level)
+    trace.configure(part)
+
+    async def entry() -> None:
+        await main()
+
+    uvloop.run(entry())
