@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 
 from core.clock import Clock
@@ -209,7 +210,10 @@ def _usable_keys(document: Mapping[str, object]) -> dict[str, Key]:
         if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
             continue
         try:
-            key = JWKRegistry.import_key(entry)
+            with warnings.catch_warnings():
+                # A weak key is not worth a warning here: it is passed over below.
+                warnings.simplefilter("ignore", SecurityWarning)
+                key = JWKRegistry.import_key(entry)
         except (JoseError, ValueError, KeyError, TypeError):
             continue
         if isinstance(key, RSAKey | ECKey) and _strong(key):

@@ -21,7 +21,9 @@ class IssuerServicer(pb_grpc.IssuerServiceServicer):
         self._desk = desk
 
     async def IssueToken(
-        self, request: pb.IssueTokenRequest, context: grpc.aio.ServicerContext
+        self,
+        request: pb.IssueTokenRequest,
+        context: grpc.aio.ServicerContext[pb.IssueTokenRequest, pb.IssueTokenResponse],
     ) -> pb.IssueTokenResponse:
         """A token for a registered machine, bound to its certificate."""
         issued = await self._desk.issue(
@@ -35,7 +37,9 @@ class IssuerServicer(pb_grpc.IssuerServiceServicer):
         )
 
     async def ExchangeCitizenToken(
-        self, request: pb.ExchangeCitizenTokenRequest, context: grpc.aio.ServicerContext
+        self,
+        request: pb.ExchangeCitizenTokenRequest,
+        context: grpc.aio.ServicerContext[pb.ExchangeCitizenTokenRequest, pb.ExchangeCitizenTokenResponse],
     ) -> pb.ExchangeCitizenTokenResponse:
         """Our token for the person whom the provider's token is about."""
         issued = await self._desk.exchange(request.subject_token)
@@ -44,7 +48,9 @@ class IssuerServicer(pb_grpc.IssuerServiceServicer):
         )
 
     async def GetKeys(
-        self, request: pb.GetKeysRequest, context: grpc.aio.ServicerContext
+        self,
+        request: pb.GetKeysRequest,
+        context: grpc.aio.ServicerContext[pb.GetKeysRequest, pb.GetKeysResponse],
     ) -> pb.GetKeysResponse:
         """The public keys that verify our tokens, with their expiry."""
         keys = self._desk.keys()
