@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from core.errors import FieldFault, Kind, ServiceError
+from core.identifiers import parse_licence_identifier
 
 FieldValue: TypeAlias = "str | int | float | bool | list[FieldValue] | dict[str, FieldValue] | None"
 """A face field's value, as JSON."""
@@ -76,6 +77,14 @@ class Verdict(Enum):
     CHECK_DIFFERS = 4
 
 
+def unregistered(identifier: str) -> Verdict:
+    """What can be said of an identifier that the register does not hold."""
+    parsed = parse_licence_identifier(identifier)
+    if parsed is None:
+        return Verdict.MALFORMED
+    return Verdict.NOT_FOUND if parsed[1] else Verdict.CHECK_DIFFERS
+
+
 def day_of(moment: datetime) -> date:
     """The day that a moment falls on in China."""
     return moment.astimezone(CHINA_TIME).date()
@@ -93,12 +102,18 @@ class Suspension:
         return self.first_day <= day and (self.last_day is None or day <= self.last_day)
 
 
+class LicenceKey(NamedTuple):
+    """Names one version of a licence: the holder's random id and its own."""
+
+    subject_id: UUID
+    licence_id: UUID
+
+
 @dataclass(frozen=True)
 class Licence:
     """One version of a licence, without its contents."""
 
-    subject_id: UUID
-    licence_id: UUID
+    key: LicenceKey
     type_code: str
     identifier: str
     version: int
@@ -112,7 +127,8 @@ class Licence:
     """When the register last vouched for it."""
     suspension: Suspension | None = None
     revoked_on: date | None = None
-    superseded_on: date | None = None
+    superseded: bool = False
+    """Whether a newer version has replaced it."""
 
     @property
     def resource(self) -> str:
@@ -131,9 +147,15 @@ class Licence:
             return LicenceState.SUSPENDED
         return LicenceState.IN_FORCE
 
-    def is_superseded_on(self, day: date) -> bool:
-        """Whether a newer version had replaced this one by the day."""
-        return self.superseded_on is not None and self.superseded_on <= day
+    def plain_fields(self, names: Collection[str]) -> dict[str, FieldValue]:
+        """Those of PLAIN_NAMES that are asked for. 长期 is a value, not a missing one."""
+        values: dict[str, FieldValue] = {
+            "valid_from": self.valid_from.isoformat(),
+            "valid_until": self.valid_until.isoformat() if self.valid_until else "长期",
+            "issued_on": self.issued_on.isoformat(),
+            "issuer_name": self.issuer_name,
+        }
+        return {name: value for name, value in values.items() if name in names}
 
 
 def newest(licences: Sequence[Licence], day: date) -> Licence | None:
@@ -144,7 +166,8 @@ def newest(licences: Sequence[Licence], day: date) -> Licence | None:
             one.state_on(day) is LicenceState.IN_FORCE,
             one.valid_from,
             one.issued_on,
-            one.licence_id,
+            one.version,
+            one.key,
         ),
         default=None,
     )
