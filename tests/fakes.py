@@ -1,0 +1,65 @@
+"""One honest fake per Protocol: it keeps the promises of the real thing, in memory."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from core.disclosure import Entry, EntryKind, Receipt
+from core.errors import UnavailableError
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self.moment = start or datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def advance(self, span: timedelta) -> None:
+        """Moves on."""
+        self.moment += span
+
+
+class FakeLedger:
+    """A ledger without proofs: idempotent per item, an outcome once per intent, and it can be down.
+
+    `entries` holds what was appended, in order.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.down = False
+        self._receipts: dict[uuid.UUID, Receipt] = {}
+
+    async def append(self, entry: Entry) -> Receipt:
+        """The receipt; the first one again for the same entry. Another entry under its id is a bug."""
+        if self.down:
+            raise UnavailableError("ledger is down or cannot be reached", part="ledger", retry_after=1.0)
+        kept = next((one for one in self.entries if one.item_id == entry.item_id), None)
+        if kept is not None:
+            assert kept == entry, "another entry came under the same item id"
+            return self._receipts[entry.item_id]
+        if entry.kind is EntryKind.OUTCOME:
+            assert entry.intent_id in {one.item_id for one in self.entries}, "an outcome without its intent"
+            assert entry.intent_id not in {one.intent_id for one in self.entries}, "an intent ends once"
+        index = len(self.entries)
+        self.entries.append(entry)
+        receipt = Receipt(
+            id=str(entry.item_id),
+            entry=b"{}",
+            index=index,
+            tree_size=index + 1,
+            hashes=(),
+            checkpoint="",
+            answer_salt=entry.answer_salt,
+        )
+        self._receipts[entry.item_id] = receipt
+        return receipt
+
+    async def open_intents(self, older_than: datetime) -> list[Entry]:
+        """Intents without an outcome; the fake does not know when each was appended."""
+        closed = {one.intent_id for one in self.entries}
+        return [one for one in self.entries if one.kind is EntryKind.INTENT and one.item_id not in closed]
