@@ -66,7 +66,7 @@ def configure(part: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "asyncio", "pyhanko", "fontTools"):
+    for noisy in ("httpx2", "httpcore2", "asyncio", "pyhanko", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(part=part)
 
