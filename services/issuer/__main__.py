@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import grpc
-import httpx
+import httpx2
 from onestop.issuer.v1 import issuer_pb2_grpc
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import NoDecode
@@ -96,11 +96,11 @@ async def main(config: IssuerConfig) -> None:
     await serve(config, "issuer", register, closers=[http.aclose, pool.close])
 
 
-def provider_http(ca: Path | None) -> httpx.AsyncClient:
+def provider_http(ca: Path | None) -> httpx2.AsyncClient:
     """A client that trusts the configured CA alone, follows no redirects and heeds no proxy settings."""
     tls = ssl.create_default_context(cafile=str(ca) if ca else None)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    return httpx.AsyncClient(verify=tls, timeout=PROVIDER_SECONDS, trust_env=False)
+    return httpx2.AsyncClient(verify=tls, timeout=PROVIDER_SECONDS, trust_env=False)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from joserfc import jws, jwt
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, JWKRegistry, RSAKey
@@ -56,7 +56,7 @@ class ProviderSettings:
 class ProviderTokens:
     """Judges the provider's tokens. Its keys are cached, and the cache expires closed."""
 
-    def __init__(self, settings: ProviderSettings, http: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(self, settings: ProviderSettings, http: httpx2.AsyncClient, clock: Clock) -> None:
         self._settings = settings
         self._http = http
         self._clock = clock
@@ -156,7 +156,7 @@ class ProviderTokens:
             self._tried_at = self._clock()
             try:
                 keys = _usable_keys(await self._get_json(await self._jwks_url()))
-            except (httpx.HTTPError, httpx.InvalidURL) as failure:
+            except (httpx2.HTTPError, httpx2.InvalidURL) as failure:
                 raise self._down(f"its keys could not be fetched ({type(failure).__name__})") from failure
             except (ValueError, KeyError, TypeError):
                 raise self._down("it answered something other than its keys") from None
@@ -181,7 +181,7 @@ class ProviderTokens:
     async def _get_json(self, url: str) -> dict[str, object]:
         body = b""
         async with self._http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
-            if answer.status_code != httpx.codes.OK:
+            if answer.status_code != httpx2.codes.OK:
                 raise ValueError(f"status {answer.status_code}")
             async for chunk in answer.aiter_bytes():
                 body += chunk

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
-import httpx
+import httpx2
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -47,7 +47,7 @@ class FakeClock:
         self.time += timedelta(seconds=seconds)
 
 
-class FakeProvider(httpx.AsyncBaseTransport):
+class FakeProvider(httpx2.AsyncBaseTransport):
     """An OpenID provider's discovery and key pages."""
 
     def __init__(self, *keys: RSAKey | ECKey) -> None:
@@ -58,16 +58,16 @@ class FakeProvider(httpx.AsyncBaseTransport):
         self.body: bytes | None = None
         self.key_fetches = 0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self.down:
-            raise httpx.ConnectError("connection refused")
+            raise httpx2.ConnectError("connection refused")
         if request.url.path == "/.well-known/openid-configuration":
-            return httpx.Response(200, json={"issuer": self.issuer, "jwks_uri": self.jwks_uri})
+            return httpx2.Response(200, json={"issuer": self.issuer, "jwks_uri": self.jwks_uri})
         self.key_fetches += 1
         await asyncio.sleep(0)
         if self.body is not None:
-            return httpx.Response(200, content=self.body)
-        return httpx.Response(200, json={"keys": [key.as_dict(private=False) for key in self.keys]})
+            return httpx2.Response(200, content=self.body)
+        return httpx2.Response(200, json={"keys": [key.as_dict(private=False) for key in self.keys]})
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def provider() -> FakeProvider:
 @pytest.fixture
 async def tokens(provider: FakeProvider, clock: FakeClock) -> AsyncIterator[ProviderTokens]:
     settings = ProviderSettings(issuer=ISSUER, audiences=("onestop-citizen", "onestop-app"))
-    async with httpx.AsyncClient(transport=provider) as http:
+    async with httpx2.AsyncClient(transport=provider) as http:
         yield ProviderTokens(settings, http, clock)
 
 
