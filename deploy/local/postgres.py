@@ -56,6 +56,11 @@ DURABLE: Mapping[str, str] = {
 }
 
 
+def is_passing(error: GroundError) -> bool:
+    """Whether a start may succeed a moment later: a killed server's lock and memory linger."""
+    return any(word in error.what for word in PASSING)
+
+
 class Cluster:
     """One PostgreSQL data folder and, while it runs, its server.
 
@@ -128,7 +133,7 @@ class Cluster:
                 self.wait_ready()
             except GroundError as error:
                 self.kill()
-                if time.monotonic() > deadline or not any(word in error.what for word in PASSING):
+                if time.monotonic() > deadline or not is_passing(error):
                     raise
                 time.sleep(0.3)
             else:

@@ -1,0 +1,48 @@
+"""Starts the city on this machine: `python -m deploy.local` (or `make run`). Ctrl-C stops it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from dataclasses import replace
+
+from deploy.local.errors import GroundError
+from deploy.local.lines import Printer
+from deploy.local.migrate import PARTS
+from deploy.local.settings import read_settings
+from deploy.local.supervisor import Supervisor
+
+
+def main() -> int:
+    """Exit code 0 after a stop that was asked for, 1 when the city cannot be."""
+    parser = argparse.ArgumentParser(prog="deploy.local", description=__doc__)
+    parser.add_argument("--only", metavar="PART,PART", help="start these parts alone")
+    parser.add_argument("--no-town", action="store_true", help="load no synthetic town")
+    options = parser.parse_args()
+    printer = Printer()
+    try:
+        settings = read_settings(os.environ)
+        if options.only:
+            wanted = tuple(options.only.split(","))
+            unknown = sorted(set(wanted) - set(PARTS))
+            if unknown:
+                raise GroundError(
+                    f"There is no part {', '.join(unknown)}.", f"choose from {', '.join(PARTS)}."
+                )
+            settings = replace(settings, parts=wanted)
+        settings = replace(settings, with_town=not options.no_town)
+
+        async def supervise() -> None:
+            await Supervisor(settings, printer).run()
+
+        asyncio.run(supervise())
+    except GroundError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Log lines for people: one colour per part, the JSON of a part's log as a short sentence.
+
+What a part wrote goes unchanged to `<part>.log`, which is kept in pieces of limited size.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from deploy.local import files
+
+COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
+LEVEL_COLOURS = {"warning": 33, "error": 31, "critical": 31}
+WIDTH = 10
+HIDDEN = ("event", "level", "timestamp", "part", "exception")
+
+
+class Printer:
+    """Prints what all parts say to one terminal (or file: then without colours)."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out: TextIO | None = out or sys.stdout
+        self._coloured = self._out.isatty()
+        self._colours: dict[str, int] = {}
+
+    def say(self, text: str) -> None:
+        """The supervisor's own words."""
+        for line in text.splitlines() or [""]:
+            self._write("city", line)
+
+    def plain(self, text: str) -> None:
+        """Words without a name before them, to be copied."""
+        self._print(text)
+
+    def show(self, part: str, raw: str) -> None:
+        """A line of a part's log."""
+        self._write(part, self.readable(raw))
+
+    def readable(self, raw: str) -> str:
+        """A line of JSON as a sentence; any other line as it is."""
+        try:
+            event = json.loads(raw)
+        except ValueError:
+            return raw
+        if not isinstance(event, dict) or "event" not in event:
+            return raw
+        level = str(event.get("level", "info"))
+        clock = str(event.get("timestamp", ""))[11:19]
+        facts = " ".join(f"{name}={_short(value)}" for name, value in event.items() if name not in HIDDEN)
+        words = str(event["event"]).replace("_", " ")
+        mark = "" if level in ("info", "debug") else self._paint(f"{level}: ", LEVEL_COLOURS.get(level, 33))
+        # The last line says what it was; the whole traceback is in the part's log.
+        cause = "".join(f": {line}" for line in str(event.get("exception", "")).splitlines()[-1:])
+        return f"{clock} {mark}{words} {facts}".strip() + cause
+
+    def _write(self, part: str, text: str) -> None:
+        colour = self._colours.setdefault(part, COLOURS[len(self._colours) % len(COLOURS)])
+        name = self._paint(f"{part:<{WIDTH}}", colour)
+        self._print("\n".join(f"{name} {line}" for line in text.splitlines() or [""]))
+
+    def _paint(self, text: str, colour: int) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._coloured else text
+
+    def _print(self, text: str) -> None:
+        if self._out is None:
+            return
+        try:
+            print(text, file=self._out, flush=True)
+        except BrokenPipeError:
+            # Whoever read our lines is gone; the parts and their log files go on.
+            self._out = None
+
+
+class LogFile:
+    """A part's own lines, appended as they come; remembers the last few for an error message."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("ab")
+        path.chmod(0o600)
+        self._recent: list[str] = []
+
+    def write(self, line: str) -> None:
+        """Appends a line; begins a new file when this one has grown too large."""
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        self._recent = [*self._recent[-19:], line]
+        if self._file.tell() > files.LOG_LIMIT:
+            self._file.close()
+            files.rotate(self._path)
+            self._file = self._path.open("ab")
+            self._path.chmod(0o600)
+
+    def tail(self, printer: Printer, lines: int = 6) -> str:
+        """The last lines as the printer would show them, indented."""
+        return "\n".join(f"    {printer.readable(line)}" for line in self._recent[-lines:])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if " " not in text else json.dumps(text, ensure_ascii=False)

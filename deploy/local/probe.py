@@ -1,0 +1,62 @@
+"""Asks each part whether it is well, as its callers would reach it: over TLS, by name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import urllib.error
+import urllib.request
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from deploy.local.pki import PROBER
+from deploy.local.settings import Settings
+
+ANSWER_SECONDS = 2.0
+
+
+async def is_well(settings: Settings, part: str) -> bool:
+    """Whether the part answers its health check now."""
+    if part == "gateway":
+        return await asyncio.to_thread(
+            _reads, f"http://127.0.0.1:{settings.ports['operations']}/readyz", None
+        )
+    if part == "idp":
+        address = f"https://localhost:{settings.ports['idp']}/.well-known/openid-configuration"
+        tls = ssl.create_default_context(cafile=str(settings.pki / "ca.crt"))
+        return await asyncio.to_thread(_reads, address, tls)
+    return await _serves(settings, part)
+
+
+async def _serves(settings: Settings, part: str) -> bool:
+    credentials = grpc.ssl_channel_credentials(
+        (settings.pki / "ca.crt").read_bytes(),
+        (settings.pki / f"{PROBER}.key").read_bytes(),
+        (settings.pki / f"{PROBER}.crt").read_bytes(),
+    )
+    options = [("grpc.ssl_target_name_override", part)]
+    address = f"127.0.0.1:{settings.ports[part]}"
+    async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            answer = await check(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _reads(address: str, tls: ssl.SSLContext | None) -> bool:
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
+    )
+    try:
+        with opener.open(address, timeout=ANSWER_SECONDS) as answer:
+            return bool(answer.status == 200) and (tls is None or "issuer" in json.load(answer))
+    except (OSError, ValueError, urllib.error.URLError):
+        return False

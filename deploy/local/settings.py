@@ -1,0 +1,188 @@
+"""What `make run` can be told by the environment, and what each part is told in turn."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.local.errors import GroundError
+from deploy.local.migrate import PARTS, ROOT
+
+DATABASE = "onestop"
+
+# All below 32768: above, the kernel takes ports for outgoing connections. Each has a variable of its own,
+# ONESTOP_<NAME>_PORT; ONESTOP_PORT_OFFSET moves those that are not set.
+PORTS: Mapping[str, int] = {
+    "postgres": 5544,
+    "ledger": 7101,
+    "issuer": 7102,
+    "licence": 7103,
+    "datanode": 7104,
+    "autofill": 7105,
+    "eseal": 7106,
+    "agricredit": 7107,
+    "idp": 8480,
+    "machines": 8443,
+    "people": 8444,
+    "operations": 8445,
+}
+GATEWAY_LISTENERS = ("machines", "people", "operations")
+
+# Who stops first: whoever calls stops before who is called.
+STAGES = (
+    ("gateway",),
+    ("idp", "autofill", "agricredit"),
+    ("licence", "datanode", "eseal"),
+    ("ledger", "issuer"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One city on one machine. `home` holds everything it makes; sizes are in people."""
+
+    home: Path
+    ports: Mapping[str, int]
+    town_size: int = 2000
+    database_url: str = ""
+    parts: tuple[str, ...] = PARTS
+    with_town: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    root: Path = ROOT
+
+    @property
+    def keys(self) -> Path:
+        """Keyrings, signing keys and DSN files; 0700."""
+        return self.home / "keys"
+
+    @property
+    def pki(self) -> Path:
+        """Certificates and their keys; 0700."""
+        return self.home / "pki"
+
+    @property
+    def logs(self) -> Path:
+        """Each part's own lines, as it wrote them; 0700."""
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Process ids, and `ready` while the city is up; 0700."""
+        return self.home / "run"
+
+    def command(self, part: str) -> list[str]:
+        """What starts a part."""
+        module = {"gateway": "gateway", "idp": "deploy.idp"}.get(part, f"services.{part}")
+        return [sys.executable, "-m", module]
+
+    def base_environment(self) -> dict[str, str]:
+        """What every process of the city inherits: ours, without the administrator's database address."""
+        kept = {name: value for name, value in self.environment.items() if name != "DATABASE_URL"}
+        return {
+            **kept,
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
+            "PYTHONUNBUFFERED": "1",
+            "ONESTOP_HOME": str(self.home),
+            "ONESTOP_MODE": kept.get("ONESTOP_MODE", "development"),
+        }
+
+    def part_environment(self, part: str) -> dict[str, str]:
+        """A part's settings (core/config.py): its identity, database and keys, and where the others are."""
+        environment = self.base_environment() | {
+            "ONESTOP_TLS_CA": str(self.pki / "ca.crt"),
+            "ONESTOP_TLS_CERT": str(self.pki / f"{part}.crt"),
+            "ONESTOP_TLS_KEY": str(self.pki / f"{part}.key"),
+            "ONESTOP_DATABASE_DSN_FILE": str(self.keys / f"{part}.dsn"),
+            "ONESTOP_KEYRING": str(self.keys / f"{part}-keyring.json"),
+        }
+        for name in PORTS:
+            if name in PARTS and name != "idp":
+                environment[f"ONESTOP_{name.upper()}"] = f"127.0.0.1:{self.ports[name]}"
+        if part != "gateway":
+            environment["ONESTOP_LISTEN"] = f"127.0.0.1:{self.ports[part]}"
+        return self._choices(part) | environment | self._special(part)
+
+    def _special(self, part: str) -> dict[str, str]:
+        """What one part alone needs."""
+        provider = f"https://localhost:{self.ports['idp']}"
+        people = f"https://localhost:{self.ports['people']}"
+        special: dict[str, dict[str, str]] = {
+            "issuer": {"ONESTOP_SIGNING_KEY": str(self.keys / "issuer-signing.key")},
+            "ledger": {"ONESTOP_SIGNING_KEY": str(self.keys / "ledger-signing.key")},
+            "idp": {"ONESTOP_ISSUER_URL": provider, "ONESTOP_GATEWAY_URL": people},
+        }
+        return special.get(part, {})
+
+    def _choices(self, part: str) -> dict[str, str]:
+        """What an operator's own variable replaces, such as the citizens' identity provider."""
+        if part not in ("issuer", "gateway"):
+            return {}
+        return {
+            "ONESTOP_OIDC_ISSUER": f"https://localhost:{self.ports['idp']}",
+            "ONESTOP_OIDC_AUDIENCES": "onestop-gateway,onestop-cli",
+            "ONESTOP_OIDC_CA": str(self.pki / "ca.crt"),
+        }
+
+    def variable_of(self, port: str) -> str:
+        """The variable that moves a port."""
+        return f"ONESTOP_{port.upper()}_PORT"
+
+    def refuse_taken_ports(self) -> None:
+        """Raises GroundError that names every port of ours that is taken."""
+        taken = [name for name in self._own_ports() if not _is_free(self.ports[name])]
+        if taken:
+            listed = ", ".join(f"{self.ports[name]} (for {name})" for name in taken)
+            numbers = " or ".join(f"sport = :{self.ports[name]}" for name in taken)
+            raise GroundError(
+                f"Ports that the city needs are taken: {listed}.",
+                f"stop what uses them (`ss -ltnp '{numbers}'` names it), or choose others with "
+                + ", ".join(self.variable_of(name) for name in taken)
+                + ", or move all with ONESTOP_PORT_OFFSET=100.",
+            )
+
+    def _own_ports(self) -> list[str]:
+        names = [name for name in self.parts if name in PORTS]
+        return [*names, *(GATEWAY_LISTENERS if "gateway" in self.parts else ())]
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings that an environment asks for; GroundError names what is no number or no port."""
+    offset = _number(environment, "ONESTOP_PORT_OFFSET", 0)
+    ports = {}
+    for name, usual in PORTS.items():
+        variable = f"ONESTOP_{name.upper()}_PORT"
+        ports[name] = _number(environment, variable, usual + offset)
+        if not 0 < ports[name] < 65536:
+            raise GroundError(f"{variable} is {ports[name]}, which is no port.", "choose one below 32768.")
+    return Settings(
+        home=Path(environment.get("ONESTOP_HOME", ROOT / ".onestop")).absolute(),
+        ports=ports,
+        town_size=_number(environment, "TOWN_SIZE", 2000),
+        database_url=environment.get("DATABASE_URL", ""),
+        environment=dict(environment),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, usual: int) -> int:
+    text = environment.get(name, "")
+    try:
+        return int(text) if text else usual
+    except ValueError:
+        raise GroundError(
+            f"{name} is {text!r}, which is no number.", f"leave it unset for {usual}."
+        ) from None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,271 @@
+"""Brings the city up in order, keeps it up, and takes it down in the opposite order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import IO
+
+import psycopg
+from psycopg import sql
+
+from deploy.local import files
+from deploy.local.errors import GroundError
+from deploy.local.keys import make_keys
+from deploy.local.lines import LogFile, Printer
+from deploy.local.migrate import PARTS, migrate
+from deploy.local.part import BAD_SETTINGS, Part, confined, relay
+from deploy.local.pki import make_pki
+from deploy.local.postgres import STALE_LOCK_SECONDS, Cluster, is_passing
+from deploy.local.settings import DATABASE, STAGES, Settings
+
+READY_SECONDS = 60.0
+PROBE_PAUSE = 0.15
+MOST_DEATHS_AT_START = 3
+
+
+class Supervisor:
+    """One city on this machine, from nothing to ready, and down again."""
+
+    def __init__(self, settings: Settings, printer: Printer) -> None:
+        self._settings = settings
+        self._printer = printer
+        self._cluster: Cluster | None = None
+        self._parts: dict[str, Part] = {}
+        self._stop = asyncio.Event()
+        self._hurry = False
+        self._lock: IO[str] | None = None
+        self._town: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> None:
+        """Returns after a clean stop that was asked for; raises GroundError when the city cannot be."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        try:
+            await self._unless_stopped(self._bring_up())
+            if not self._stop.is_set():
+                await self._unless_stopped(self._keep_database())
+        finally:
+            await self._take_down()
+
+    async def _bring_up(self) -> None:
+        began = time.monotonic()
+        self._prepare_home()
+        self._settings.refuse_taken_ports()
+        if made := make_pki(self._settings.pki, PARTS):
+            self._printer.say(f"certificates made for {', '.join(made)}")
+        make_keys(self._settings.keys, PARTS)
+        admin_dsn = await self._open_database()
+        applied = await asyncio.to_thread(migrate, admin_dsn, PARTS, self._settings.keys)
+        if applied:
+            self._printer.say(f"migrations applied: {', '.join(applied)}")
+        files.write_private(self._settings.keys / "admin.dsn", admin_dsn)
+        if self._settings.with_town:
+            await self._load_town()
+        for name in self._settings.parts:
+            self._parts[name] = Part(name, self._settings, self._printer)
+            self._parts[name].start()
+        await self._wait_until_well()
+        self._announce(time.monotonic() - began)
+
+    def _prepare_home(self) -> None:
+        settings = self._settings
+        settings.home.mkdir(parents=True, exist_ok=True)
+        for folder in (settings.keys, settings.pki, settings.logs, settings.run):
+            files.private_folder(folder)
+        lock = (settings.run / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise GroundError(
+                f"A city runs in {settings.home} already (process {lock.read().strip() or 'unknown'}).",
+                "use that one, or stop it with Ctrl-C; another beside it needs its own ONESTOP_HOME and "
+                "ONESTOP_PORT_OFFSET.",
+            ) from None
+        self._lock = lock
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        for stale in settings.run.glob("*.pid"):
+            stale.unlink()
+        (settings.run / "ready").unlink(missing_ok=True)
+
+    async def _open_database(self) -> str:
+        """The administrator's DSN of the city's database, which exists and answers."""
+        if self._settings.database_url:
+            self._printer.say("using the database of DATABASE_URL")
+            return self._settings.database_url
+        self._cluster = Cluster(
+            self._settings.home / "pg",
+            self._settings.ports["postgres"],
+            password_file=self._settings.keys / "postgres.password",
+            log_file=self._settings.logs / "postgres.log",
+        )
+        if not self._cluster.data.exists():
+            self._printer.say("making the database")
+        await self._start_database(self._cluster)
+        with psycopg.connect(self._cluster.dsn(), autocommit=True) as connection:
+            query = "SELECT 1 FROM pg_database WHERE datname = %s"
+            if connection.execute(query, (DATABASE,)).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        return self._cluster.dsn(DATABASE)
+
+    async def _start_database(self, cluster: Cluster) -> None:
+        """Starts the server from this thread, the one that it must not outlive."""
+        cluster.prepare()
+        deadline = time.monotonic() + STALE_LOCK_SECONDS
+        while True:
+            try:
+                cluster.spawn()
+                await asyncio.to_thread(cluster.wait_ready)
+            except GroundError as error:
+                cluster.kill()
+                if time.monotonic() > deadline or not is_passing(error):
+                    raise
+                await asyncio.sleep(0.3)
+            else:
+                assert cluster.process is not None
+                files.write_private(self._settings.run / "postgres.pid", str(cluster.process.pid))
+                return
+
+    async def _keep_database(self) -> None:
+        """Starts the embedded server again whenever it dies."""
+        while True:
+            await asyncio.sleep(0.2)
+            cluster = self._cluster
+            if cluster is None or cluster.process is None or cluster.process.poll() is None:
+                continue
+            if (self._settings.run / "postgres.hold").exists():
+                continue
+            self._printer.say(f"PostgreSQL ended with code {cluster.process.returncode}; starting it again")
+            await self._start_database(cluster)
+            self._printer.say("PostgreSQL is back")
+
+    async def _load_town(self) -> None:
+        settings = self._settings
+        log = LogFile(settings.logs / "town.log")
+        self._town = process = await asyncio.create_subprocess_exec(
+            *confined([sys.executable, "-m", "deploy.town", "--size", str(settings.town_size)]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=settings.base_environment() | {"ONESTOP_ADMIN_DSN_FILE": str(settings.keys / "admin.dsn")},
+            cwd=settings.root,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        await relay(process.stdout, "town", log, self._printer)
+        code = await process.wait()
+        self._town = None
+        if code != 0:
+            raise GroundError(
+                f"The town could not be loaded (code {code}). The loader's last words:\n{log.tail(self._printer)}",
+                "see the message above; a first load that was cut off begins again at the next start.",
+            )
+        log.close()
+
+    async def _wait_until_well(self) -> None:
+        """Returns when every part answers its health check; GroundError names the one that does not."""
+        deadline = time.monotonic() + READY_SECONDS
+        waiting = dict(self._parts)
+        while waiting:
+            for name, part in waiting.items():
+                if part.last_exit == BAD_SETTINGS or part.deaths >= MOST_DEATHS_AT_START:
+                    raise GroundError(f"The city cannot start: {part.why()}", self._advice(name))
+            answers = await asyncio.gather(*(part.is_well() for part in waiting.values()))
+            waiting = {name: waiting[name] for name, well in zip(waiting, answers, strict=True) if not well}
+            if waiting and time.monotonic() > deadline:
+                whole = "\n".join(part.why() for part in waiting.values())
+                raise GroundError(
+                    f"Not every part has answered within {READY_SECONDS:.0f} s. {whole}",
+                    self._advice(next(iter(waiting))),
+                )
+            if waiting:
+                await asyncio.sleep(PROBE_PAUSE)
+
+    def _advice(self, part: str) -> str:
+        return (
+            f"the whole log is {self._settings.logs / f'{part}.log'}; correct what it names and start again."
+        )
+
+    def _announce(self, seconds: float) -> None:
+        settings, ports = self._settings, self._settings.ports
+        lines = [f"\nThe city is up ({seconds:.1f} s). Everything it keeps lies in {settings.home}"]
+        if "gateway" in settings.parts:
+            pair = settings.pki / "approval-platform"
+            lines += [
+                f"  machines    https://localhost:{ports['machines']}  (with a client certificate)",
+                f"  people      https://localhost:{ports['people']}  (documentation at /docs)",
+                f"  operations  http://127.0.0.1:{ports['operations']}/readyz",
+                f"  sign-in     https://localhost:{ports['idp']}",
+                "",
+                "An access token for the approval platform:",
+                f"  curl --cacert {settings.pki / 'ca.crt'} --cert {pair}.crt --key {pair}.key "
+                "-d grant_type=client_credentials -d client_id=approval-platform "
+                f"https://localhost:{ports['machines']}/oauth2/token",
+                "",
+                "The whole path, in a second terminal:",
+                f"  {self._demo_command()}",
+            ]
+        lines.append("\nCtrl-C stops everything; the data stays.\n")
+        self._printer.plain("\n".join(lines))
+        files.write_private(settings.run / "ready", f"{seconds:.1f}\n")
+
+    def _demo_command(self) -> str:
+        """`make demo`, with the variables that this city was started with."""
+        moved = [
+            f"{name}={value}"
+            for name, value in sorted(self._settings.environment.items())
+            if name == "ONESTOP_HOME" or (name.startswith("ONESTOP_") and "_PORT" in name)
+        ]
+        return " ".join([*moved, "make demo"])
+
+    def _asked_to_stop(self) -> None:
+        if self._stop.is_set():
+            self._hurry = True
+            for part in self._parts.values():
+                part.kill()
+        else:
+            self._printer.plain("")
+            self._printer.say("stopping; once more Ctrl-C ends everything at once")
+            self._stop.set()
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
+        """Does the work, or leaves it when asked to stop."""
+        task = asyncio.create_task(work)
+        stopped = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            task.result()
+            return
+        task.cancel()
+        with suppress(asyncio.CancelledError, GroundError):
+            await task
+
+    async def _take_down(self) -> None:
+        (self._settings.run / "ready").unlink(missing_ok=True)
+        if self._town is not None and self._town.returncode is None:
+            self._town.kill()
+            await self._town.wait()
+        for stage in STAGES:
+            names = [name for name in stage if name in self._parts]
+            await asyncio.gather(*(self._parts[name].stop() for name in names))
+            for name in names:
+                self._printer.say(f"{name} has stopped")
+        if self._cluster is not None:
+            how = self._cluster.kill if self._hurry else self._cluster.stop
+            await asyncio.to_thread(how)
+            (self._settings.run / "postgres.pid").unlink(missing_ok=True)
+            self._printer.say("PostgreSQL has stopped")
+        if self._lock is not None:
+            self._lock.close()
