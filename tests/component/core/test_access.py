@@ -34,8 +34,8 @@ SERVICES = {
 }
 NAMES = (*PARTS, "gateway", "idp", "supervisor", "approval-platform", "rural-bank")
 SERVER = "licence"
-ADMITTED = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INVALID_ARGUMENT}
-"""What an empty request to an empty servicer is answered, once the peer is let in."""
+ADMITTED = {grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT}
+"""What an empty request to an empty servicer comes to, once the peer is let in."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def peer(pki: Path, name: str, port: int) -> PeerConfig:
 
 
 def register(server: grpc.aio.Server) -> list[str]:
-    """Every service of the city in one server; what is admitted is answered UNIMPLEMENTED."""
+    """Every service of the city in one server."""
     for name, module in SERVICES.items():
         short = name.rsplit(".", 1)[1]
         getattr(module, f"add_{short}Servicer_to_server")(getattr(module, f"{short}Servicer")(), server)
