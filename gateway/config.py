@@ -1,0 +1,56 @@
+"""The gateway's settings: three listeners, the people's identity provider, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, FilePath
+
+from core.config import PeerConfig
+
+
+class GatewayConfig(PeerConfig):
+    """What the gateway needs beside its identity and the addresses of the parts.
+
+    Limits are written as `<number> per <unit>` or `<number> per <count> <unit>`; each caller has its own.
+    """
+
+    machines_listen: str
+    """host:port for machines with a client certificate."""
+    people_listen: str
+    """host:port for people, without a client certificate."""
+    operations_listen: str
+    """host:port for the operators, plain HTTP; loopback only."""
+
+    people_url: str = Field(pattern=r"^https://[^/?#]+$")
+    """Where people reach us: scheme, host and port, as browsers send it in `Origin`."""
+
+    database_dsn_file: FilePath
+    keyring: FilePath
+    pool_size: int = 4
+
+    oidc_issuer_url: str = Field(pattern=r"^https://")
+    """The identity provider's issuer; its discovery document lies below it."""
+    oidc_client_id: str = "onestop-gateway"
+    oidc_client_secret_file: Path | None = None
+    """For a confidential client; a public one proves itself by PKCE alone."""
+    oidc_scope: str = "openid profile"
+    oidc_ca: Path | None = None
+    """Authorities that the provider's certificate is checked against; unset means the city's own."""
+
+    deadline_seconds: float = Field(default=10.0, gt=0, le=60)
+    """How long a call may take; a caller may ask for less."""
+    body_seconds: float = Field(default=20.0, gt=0)
+    """How long a request's body may take to arrive."""
+    idle_seconds: float = Field(default=20.0, gt=0)
+    """How long a connection may wait for a request's headers."""
+    largest_json: int = Field(default=256 * 1024, gt=0)
+    largest_document: int = Field(default=16 * 1024 * 1024, gt=0)
+    drain_seconds: float = Field(default=8.0, ge=0)
+
+    token_limit: str = "60 per minute"
+    approval_limit: str = "2000 per second"
+    partner_limit: str = "200 per second"
+    citizen_limit: str = "300 per minute"
+    address_limit: str = "1200 per minute"
+    """For everybody at one address who has not proved who they are."""
