@@ -1,0 +1,69 @@
+"""Starts the seal service: settings, then adapters, then the desk, then the server."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pydantic import Field, FilePath
+
+from core.clock import now
+from core.config import ServiceConfig, load_config
+from core.db import open_pool
+from core.disclosure import Disclosure
+from core.keyring import Keyring
+from core.ledger import LedgerClient
+from core.replies import PgReplies
+from core.rpc import channel, context_reader, protocol_tasks, run, serve
+from core.vault import Vault
+from services.eseal.authority import load_roots
+from services.eseal.envelope import pades_envelope
+from services.eseal.keystore import VaultKeystore
+from services.eseal.rpc import present, register
+from services.eseal.service import SealDesk
+from services.eseal.store import PgSealStore
+from services.eseal.workshop import Workshop
+
+PART = "eseal"
+
+
+class EsealConfig(ServiceConfig):
+    """What the seal service needs beside what every service does."""
+
+    seal_roots: FilePath
+    """PEM: the authorities whose seals are believed."""
+    pdf_workers: int = Field(default=2, ge=1, le=64)
+    """Confined processes that read and write PDFs."""
+    pdf_seconds: float = Field(default=10.0, gt=0, le=50)
+    """How long one of them may take over one file."""
+
+
+async def main(config: EsealConfig) -> None:
+    """Serves until the process is told to stop."""
+    workshop = Workshop(workers=config.pdf_workers, job_seconds=config.pdf_seconds)
+    await workshop.open()
+    pool = await open_pool(config)
+    vault = await Vault.open(pool, Keyring.load(config.keyring))
+    replies = PgReplies(pool, vault, now)
+    ledger = channel(config, "ledger")
+    disclosure = Disclosure(ledger=LedgerClient(ledger), replies=replies, present=present, clock=now)
+    desk = SealDesk(
+        store=PgSealStore(pool),
+        keystore=VaultKeystore(pool, vault),
+        workshop=workshop,
+        envelope=pades_envelope,
+        disclosure=disclosure,
+        roots=load_roots(config.seal_roots),
+        clock=now,
+    )
+    await serve(
+        config,
+        PART,
+        partial(register, desk, context_reader(config, now), now),
+        tasks=protocol_tasks(disclosure, replies),
+        closers=[disclosure.drain, workshop.close, ledger.close, pool.close],
+    )
+
+
+if __name__ == "__main__":
+    settings = load_config(EsealConfig)
+    run(PART, settings, lambda: main(settings))

@@ -1,0 +1,323 @@
+"""Seals, who may use them, and what can be said of a sealed document: pure rules, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, StrEnum
+from uuid import UUID
+
+from core.errors import FieldFault, Kind, ServiceError
+
+MAX_DOCUMENT = 16 * 1024 * 1024
+"""The largest document taken, in bytes."""
+MAX_PAGE_SIZE = 100
+DEFAULT_PAGE_SIZE = 50
+EDGE_MM = 15.0
+"""Distance from the page's edges at which a seal without a given place stands."""
+
+
+class SealNotFoundError(ServiceError):
+    """No seal has this id. Which seals exist is public: verification reports name them."""
+
+    kind = Kind.NOT_FOUND
+    reason = "SEAL_NOT_FOUND"
+
+
+class SealNotAllowedError(ServiceError):
+    """The office may not use this seal, or not for this matter."""
+
+    kind = Kind.FORBIDDEN
+    reason = "SEAL_NOT_ALLOWED"
+
+
+class SealNotInForceError(ServiceError):
+    """The seal is suspended, revoked, expired or not yet valid."""
+
+    kind = Kind.PRECONDITION
+    reason = "SEAL_NOT_IN_FORCE"
+
+
+class DocumentError(ServiceError):
+    """The document cannot be sealed or checked; nothing was done."""
+
+
+class DocumentMalformedError(DocumentError):
+    """Not a well-formed PDF, or one built to exhaust a reader."""
+
+    kind = Kind.INVALID
+    reason = "DOCUMENT_MALFORMED"
+
+
+class DocumentEncryptedError(DocumentError):
+    """An encrypted PDF."""
+
+    kind = Kind.PRECONDITION
+    reason = "DOCUMENT_ENCRYPTED"
+
+
+class DocumentTooLargeError(DocumentError):
+    """More than MAX_DOCUMENT bytes."""
+
+    kind = Kind.TOO_LARGE
+    reason = "DOCUMENT_TOO_LARGE"
+
+
+class DocumentLockedError(DocumentError):
+    """An earlier signature allows no further seal; adding one would break it."""
+
+    kind = Kind.PRECONDITION
+    reason = "DOCUMENT_LOCKED"
+
+
+class PageNotFoundError(DocumentError):
+    """The document has no such page, or the place lies outside it."""
+
+    kind = Kind.INVALID
+    reason = "PAGE_NOT_FOUND"
+
+
+class WorkshopBusyError(ServiceError):
+    """Every worker is taken; the call may be tried again."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "WORKSHOP_BUSY"
+
+
+class KeyUnknownError(ServiceError):
+    """The keystore holds no such key. A fault of the installation, not of the caller."""
+
+    kind = Kind.INTERNAL
+    reason = "SEAL_KEY_UNKNOWN"
+
+
+class Algorithm(StrEnum):
+    """A whole signature suite: digest, key type and padding together."""
+
+    ECDSA_P256_SHA256 = "sha256_ecdsa_p256"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What belongs to an algorithm."""
+
+    digest: str
+    key_type: str
+    signature_bytes: int
+    """The most that a signature value takes, in bytes."""
+
+
+SUITES: dict[Algorithm, Suite] = {
+    Algorithm.ECDSA_P256_SHA256: Suite(digest="sha256", key_type="ec_secp256r1", signature_bytes=72),
+}
+"""The closed table of suites; what is not here is refused."""
+
+
+class SealState(Enum):
+    """State of a seal; values as in the contract."""
+
+    IN_FORCE = 1
+    SUSPENDED = 2
+    REVOKED = 3
+    EXPIRED = 4
+
+
+@dataclass(frozen=True)
+class Seal:
+    """A seal (印章). `standing` is what its keepers decided; time is weighed in by `state_at`."""
+
+    id: UUID
+    name: str
+    owner_code: str
+    """USCC of the owning office (GB 32100-2015)."""
+    owner_name: str
+    standing: SealState
+    valid_from: datetime
+    valid_until: datetime
+    key_id: UUID
+    algorithm: Algorithm
+    certificate_sha256: str
+
+    def state_at(self, moment: datetime) -> SealState:
+        """The state then. Before its first day a seal counts as suspended: it cannot be used."""
+        if self.standing is not SealState.IN_FORCE:
+            return self.standing
+        if moment < self.valid_from:
+            return SealState.SUSPENDED
+        return SealState.EXPIRED if moment >= self.valid_until else SealState.IN_FORCE
+
+    def require_in_force(self, moment: datetime) -> None:
+        """Passes a seal in force, else raises SealNotInForceError."""
+        state = self.state_at(moment)
+        if state is not SealState.IN_FORCE:
+            raise SealNotInForceError(f"the seal is {state.name.lower()}; use one that is in force")
+
+
+@dataclass(frozen=True)
+class SealUser:
+    """A permission: this office may use the seal, for one matter, or for all where `matter_code` is empty."""
+
+    seal_id: UUID
+    office_code: str
+    matter_code: str = ""
+
+
+def require_allowed(users: Sequence[SealUser], *, office: str, matter_code: str) -> None:
+    """Passes when one of the seal's permissions covers office and matter, else raises SealNotAllowedError."""
+    of_office = [user for user in users if user.office_code == office]
+    if not of_office:
+        raise SealNotAllowedError("the context's office has no permission to use this seal")
+    if not any(user.matter_code in ("", matter_code) for user in of_office):
+        raise SealNotAllowedError("the office may use this seal, but not for this matter")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A seal's picture as PDF content: deflated operators in points, origin lower left."""
+
+    content: bytes = field(repr=False)
+    width_mm: float
+    height_mm: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the picture goes: page from 1, 0 the last; its centre in mm from the left and bottom edge."""
+
+    page: int = 0
+    x_mm: float = 0.0
+    y_mm: float = 0.0
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the seal goes to the lower right."""
+        return self.x_mm == 0 and self.y_mm == 0
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in PDF points."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+def box_of(place: Place, picture: tuple[float, float], page: Box) -> Box:
+    """The rectangle that a picture of width × height points takes on the page.
+
+    Raises PageNotFoundError where the centre lies off the page; a picture may reach over the edge,
+    as it does when someone stamps on paper.
+    """
+    mm = 72 / 25.4
+    width, height = picture
+    if place.is_default:
+        x = max(page.right - EDGE_MM * mm - width / 2, (page.left + page.right) / 2)
+        y = min(page.bottom + EDGE_MM * mm + height / 2, (page.bottom + page.top) / 2)
+    else:
+        x, y = page.left + place.x_mm * mm, page.bottom + place.y_mm * mm
+    if not (page.left <= x <= page.right and page.bottom <= y <= page.top):
+        wide, tall = (page.right - page.left) / mm, (page.top - page.bottom) / mm
+        message = f"the place lies off the page, which is {wide:.0f} by {tall:.0f} mm"
+        raise PageNotFoundError(message, faults=[FieldFault("place", "on_page", message)])
+    return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+def require_size(document: bytes) -> None:
+    """Passes a document of 1 byte to MAX_DOCUMENT bytes."""
+    if not document:
+        raise DocumentMalformedError("the document is empty; send a PDF")
+    if len(document) > MAX_DOCUMENT:
+        raise DocumentTooLargeError(f"the document is larger than {MAX_DOCUMENT} bytes (16 MiB)")
+
+
+@dataclass(frozen=True)
+class SignatureRecord:
+    """The record of one signature that was put."""
+
+    id: UUID
+    seal_id: UUID
+    signed_at: datetime
+    key_id: UUID
+    document_sha256: bytes
+    """Of the file as it came."""
+    sealed_sha256: bytes
+    """Of the file as it left."""
+    cms_sha256: bytes
+    """Of the CMS object in it; finds the record again in a file that grew."""
+    intent_id: UUID
+    request_id: str
+    caller: str
+    office_code: str
+    matter_code: str
+    case_number: str
+
+
+@dataclass(frozen=True)
+class SealedDocument:
+    """A sealed file with the id and time of its record."""
+
+    document: bytes = field(repr=False)
+    signature_id: UUID
+    signed_at: datetime
+
+
+@dataclass(frozen=True)
+class PreparedDocument:
+    """A PDF laid out for one more seal: all bytes final but those of the gap that takes the signature."""
+
+    document: bytes = field(repr=False)
+    digest: bytes
+    """SHA-256 of everything outside the gap."""
+    gap_start: int
+    """Offset of the gap's `<`."""
+    gap_end: int
+    """Offset after the gap's `>`."""
+
+    def filled(self, cms: bytes) -> bytes:
+        """The finished file: the gap takes the CMS in hexadecimal, padded with noughts (ISO 32000-2 12.8)."""
+        room = self.gap_end - self.gap_start - 2
+        value = cms.hex().encode("ascii")
+        if len(value) > room:
+            raise ValueError("the signature outgrew the room reserved for it")
+        return b"".join(
+            (
+                memoryview(self.document)[: self.gap_start + 1],
+                value.ljust(room, b"0"),
+                memoryview(self.document)[self.gap_end - 1 :],
+            )
+        )
+
+
+class Modification(StrEnum):
+    """What changed in a file after a seal."""
+
+    NONE = "none"
+    LTV_UPDATES = "ltv_updates"
+    FORM_FILLING = "form_filling"
+    ANNOTATIONS = "annotations"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the file itself shows of one seal in it, before our own records are asked."""
+
+    field_name: str
+    signer: str
+    certificate_sha256: str
+    cms_sha256: bytes
+    signed_at: datetime | None
+    intact: bool
+    valid: bool
+    trusted_now: bool
+    """The chain leads to a configured authority at the moment of the check."""
+    trusted_then: bool
+    """The same at the time that the signer claims."""
+    permitted: bool
+    """Whether what came after is permitted: by the seal's own lock, and new seals at most."""
+    covers_whole_document: bool
+    modification: Modification
+    algorithm: str

@@ -1,0 +1,230 @@
+"""Checks every seal in a PDF, whoever put it, against the configured authorities. Runs in a confined worker.
+
+Nothing that the file names is fetched, run or trusted: the only trust is in the roots passed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from asn1crypto import x509
+from cryptography.x509 import load_der_x509_certificate
+from pyhanko.pdf_utils.generic import DictionaryObject
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, async_validate_pdf_signature
+from pyhanko.sign.validation.settings import KeyUsageConstraints
+from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import PathError, ValidationError
+
+from services.eseal.domain import (
+    DocumentError,
+    DocumentTooLargeError,
+    Finding,
+    Modification,
+)
+from services.eseal.pdf import malformed, open_reader, signature_fields
+
+MAX_SEALS = 64
+"""More signatures than this in one file are not checked but refused."""
+
+_LEVELS = {
+    ModificationLevel.NONE: Modification.NONE,
+    ModificationLevel.LTA_UPDATES: Modification.LTV_UPDATES,
+    ModificationLevel.FORM_FILLING: Modification.FORM_FILLING,
+    ModificationLevel.ANNOTATIONS: Modification.ANNOTATIONS,
+    ModificationLevel.OTHER: Modification.OTHER,
+}
+_KEY_USAGE = KeyUsageConstraints(
+    key_usage={"digital_signature", "non_repudiation"},
+    match_all_key_usages=True,
+    extd_key_usage={"1.3.6.1.5.5.7.3.36"},
+)
+"""A seal's certificate is for signing documents (RFC 9336) and nothing else."""
+
+
+def inspect(document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
+    """What the file shows of each seal in it, in the order they were put. Empty where it bears none.
+
+    `roots` are DER certificates. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_TOO_LARGE.
+    """
+    reader = open_reader(document)
+    try:
+        fields = signature_fields(reader)
+        if len(fields) > MAX_SEALS:
+            raise DocumentTooLargeError(f"the document bears more than {MAX_SEALS} signatures")
+        anchors = [x509.Certificate.load(root) for root in roots]
+        believed = Belief(anchors, moment, frozenset(name for name, _ in fields))
+        found = [_inspect_field(reader, name, field, document, believed) for name, field in fields]
+    except DocumentError:
+        raise
+    except Exception as fault:  # a reader may raise anything at all on a file that lies about itself
+        raise malformed() from fault
+    ordered = sorted((revision, finding.field_name, finding) for revision, finding in found if finding)
+    return [finding for _, _, finding in ordered]
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Whom to believe, and when; and which fields hold a signature that is checked itself."""
+
+    anchors: list[x509.Certificate]
+    moment: datetime
+    signed_fields: frozenset[str]
+
+
+def _inspect_field(
+    reader: PdfFileReader,
+    name: str,
+    field: DictionaryObject,
+    document: bytes,
+    believed: Belief,
+) -> tuple[int, Finding | None]:
+    """The revision and the signature in one field; no finding for a timestamp, which is no seal."""
+    try:
+        signature = EmbeddedPdfSignature(reader, field, name)
+        if signature.sig_object_type == "/DocTimeStamp":
+            return 0, None
+        return signature.signed_revision, _inspect_signature(signature, document, believed)
+    except Exception:
+        # What cannot even be read as a signature still shows: a seal that proves nothing.
+        return reader.xrefs.total_revisions, _unreadable(name)
+
+
+def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, believed: Belief) -> Finding:
+    exact = _covers_exactly(signature, document)
+    status = _validate(signature, believed)
+    claimed = status.signer_reported_dt
+    if claimed is not None and claimed.tzinfo is None:
+        claimed = claimed.replace(tzinfo=UTC)
+    trusted_now = trusted_then = _is_trusted(signature, believed.anchors, believed.moment)
+    if not trusted_now and claimed is not None and claimed <= believed.moment:
+        trusted_then = _is_trusted(signature, believed.anchors, claimed)
+    coverage = status.coverage or SignatureCoverageLevel.UNCLEAR
+    certificate = status.signing_cert.dump()
+    return Finding(
+        field_name=signature.field_name,
+        signer=load_der_x509_certificate(certificate).subject.rfc4514_string(),
+        certificate_sha256=hashlib.sha256(certificate).hexdigest(),
+        cms_sha256=hashlib.sha256(_without_padding(signature.pkcs7_content)).digest(),
+        signed_at=claimed,
+        intact=bool(status.intact) and exact,
+        valid=bool(status.valid),
+        trusted_now=trusted_now,
+        trusted_then=trusted_then,
+        permitted=exact
+        and bool(status.docmdp_ok)
+        and status.seed_value_ok
+        and _only_seals(status, believed.signed_fields),
+        covers_whole_document=exact and coverage == SignatureCoverageLevel.ENTIRE_FILE,
+        modification=_LEVELS[status.modification_level or ModificationLevel.OTHER],
+        algorithm=_algorithm(signature),
+    )
+
+
+def _context(anchors: list[x509.Certificate], moment: datetime) -> ValidationContext:
+    """Trust in the anchors alone, and no fetching."""
+    return ValidationContext(trust_roots=anchors, allow_fetching=False, moment=moment)
+
+
+def _validate(signature: EmbeddedPdfSignature, believed: Belief) -> PdfSignatureStatus:
+    """The library's full validation."""
+    return asyncio.run(
+        async_validate_pdf_signature(
+            signature,
+            signer_validation_context=_context(believed.anchors, believed.moment),
+            key_usage_settings=_KEY_USAGE,
+        )
+    )
+
+
+def _is_trusted(signature: EmbeddedPdfSignature, anchors: list[x509.Certificate], moment: datetime) -> bool:
+    """Whether the certificate leads to an anchor and is for sealing, whatever became of the content.
+
+    The library leaves this question out where the content was changed; the report answers it always.
+    """
+    certificate = signature.signer_cert
+    validator = CertificateValidator(
+        certificate,
+        intermediate_certs=signature.other_embedded_certs,
+        validation_context=_context(anchors, moment),
+    )
+    try:
+        _KEY_USAGE.validate(certificate)
+        asyncio.run(validator.async_validate_path())
+    except (PathError, ValidationError):
+        return False
+    return True
+
+
+def _covers_exactly(signature: EmbeddedPdfSignature, document: bytes) -> bool:
+    """Whether the byte range leaves out nothing but this signature's own value.
+
+    Stricter than the library where the range reaches the end of the file: a gap that is wider than
+    the value, or stands elsewhere, could hide content (universal forgery, signature wrapping).
+    """
+    span = [int(number) for number in signature.byte_range]
+    if len(span) != 4 or span[0] != 0 or min(span) < 0:
+        return False
+    _, before, resume, after = span
+    if not before < resume <= resume + after <= len(document):
+        return False
+    gap = document[before:resume]
+    if gap[:1] != b"<" or gap[-1:] != b">":
+        return False
+    try:
+        return bytes.fromhex(gap[1:-1].decode("ascii")) == signature.pkcs7_content
+    except ValueError:
+        return False
+
+
+def _without_padding(contents: bytes) -> bytes:
+    """The DER object at the start of /Contents, without the noughts that pad it."""
+    if len(contents) < 2 or contents[1] < 0x80:
+        return contents[: 2 + contents[1]] if len(contents) >= 2 else contents
+    count = contents[1] & 0x7F
+    return contents[: 2 + count + int.from_bytes(contents[2 : 2 + count], "big")]
+
+
+def _only_seals(status: PdfSignatureStatus, signed_fields: frozenset[str]) -> bool:
+    """Whether nothing but further seals and validation data came after; filled-in fields are changes.
+
+    A signature field that is not signed is one too: its picture could cover what was sealed.
+    """
+    diff = status.diff_result
+    return isinstance(diff, DiffResult) and diff.changed_form_fields <= signed_fields
+
+
+def _algorithm(signature: EmbeddedPdfSignature) -> str:
+    """Such as `sha256_ecdsa_p256`: digest, scheme, and curve or key size."""
+    key = signature.signer_cert.public_key
+    if key.algorithm == "ec":
+        curve = str(key.curve[1])
+        short = {"secp256r1": "p256", "secp384r1": "p384", "secp521r1": "p521"}.get(curve, curve)
+        return f"{signature.md_algorithm}_ecdsa_{short}"
+    if key.algorithm in ("ed25519", "ed448"):
+        return str(key.algorithm)
+    return f"{signature.md_algorithm}_{key.algorithm}_{key.bit_size}"
+
+
+def _unreadable(name: str) -> Finding:
+    return Finding(
+        field_name=name,
+        signer="",
+        certificate_sha256="",
+        cms_sha256=b"",
+        signed_at=None,
+        intact=False,
+        valid=False,
+        trusted_now=False,
+        trusted_then=False,
+        permitted=False,
+        covers_whole_document=False,
+        modification=Modification.OTHER,
+        algorithm="",
+    )

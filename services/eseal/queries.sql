@@ -1,0 +1,80 @@
+-- name: find_seal
+-- $1 seal id
+SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
+       k.id AS key_id, k.algorithm, k.certificate_sha256
+  FROM seal s
+  JOIN seal_key k ON k.seal_id = s.id AND k.is_current
+ WHERE s.id = $1;
+
+-- name: find_picture
+-- $1 seal id
+SELECT picture, picture_width, picture_height
+  FROM seal
+ WHERE id = $1;
+
+-- name: find_users
+-- $1 seal id
+SELECT seal_id, office_code, matter_code
+  FROM seal_user
+ WHERE seal_id = $1;
+
+-- name: list_usable
+-- $1 office USCC, $2 matter code or '' for any, $3 last seal id of the page before or null, $4 limit
+SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
+       k.id AS key_id, k.algorithm, k.certificate_sha256
+  FROM seal s
+  JOIN seal_key k ON k.seal_id = s.id AND k.is_current
+ WHERE EXISTS (
+           SELECT 1
+             FROM seal_user u
+            WHERE u.seal_id = s.id
+              AND u.office_code = $1
+              AND ($2 = '' OR u.matter_code IN ('', $2)))
+   AND ($3::uuid IS NULL OR (s.name, s.id) > (SELECT p.name, p.id FROM seal p WHERE p.id = $3))
+ ORDER BY s.name, s.id
+ LIMIT $4;
+
+-- name: seals_of_certificates
+-- $1 SHA-256 digests of certificates
+SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
+       k.id AS key_id, k.algorithm, k.certificate_sha256
+  FROM seal_key k
+  JOIN seal s ON s.id = k.seal_id
+ WHERE k.certificate_sha256 = ANY ($1);
+
+-- name: signing_times
+-- $1 SHA-256 digests of CMS objects
+SELECT cms_sha256, signed_at
+  FROM signature
+ WHERE cms_sha256 = ANY ($1);
+
+-- name: insert_signature
+INSERT INTO signature (id, seal_id, key_id, signed_at, document_sha256, sealed_sha256, cms_sha256,
+                       intent_id, request_id, caller, office_code, matter_code, case_number)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
+-- name: find_key
+-- $1 key id
+SELECT algorithm, private_key, certificate
+  FROM seal_key
+ WHERE id = $1;
+
+-- name: seal_by_owner_and_name
+-- $1 owner USCC, $2 seal name
+SELECT id
+  FROM seal
+ WHERE owner_code = $1
+   AND name = $2;
+
+-- name: insert_seal
+INSERT INTO seal (id, name, owner_code, owner_name, code, standing, valid_from, valid_until,
+                  picture, picture_width, picture_height)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: insert_key
+INSERT INTO seal_key (id, seal_id, algorithm, private_key, certificate, certificate_sha256, is_current)
+VALUES ($1, $2, $3, $4, $5, $6, true);
+
+-- name: insert_user
+INSERT INTO seal_user (seal_id, office_code, matter_code)
+VALUES ($1, $2, $3);

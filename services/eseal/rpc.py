@@ -1,0 +1,164 @@
+"""The gRPC face of the seal desk: messages in, domain calls, messages out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from onestop.eseal.v1 import eseal_pb2 as pb
+from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
+
+from core.clock import Clock
+from core.context import ContextReader
+from core.disclosure import BasisKind, Presented
+from core.errors import fault_error
+from core.identity import Scope
+from core.ledger import receipt_to_pb
+from core.present import AnswerPresenter
+from services.eseal.domain import Place, Seal, SealedDocument
+from services.eseal.service import SealDesk
+from services.eseal.verdict import DocumentReport, SealReport
+
+SERVICE = "onestop.eseal.v1.EsealService"
+_MATTER = frozenset({BasisKind.MATTER})
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class EsealServicer(pb_grpc.EsealServiceServicer):
+    """Reads contexts, and hands the work to the desk."""
+
+    def __init__(self, desk: SealDesk, contexts: ContextReader, clock: Clock) -> None:
+        self._desk = desk
+        self._contexts = contexts
+        self._clock = clock
+
+    async def ListSeals(self, request: pb.ListSealsRequest, context: Context) -> pb.ListSealsResponse:
+        """Lists the seals that the context's office may use. They are no personal data: no basis needed."""
+        caller = await self._contexts.read(
+            request.credential, request.context, scope=Scope.SEAL_USE, basis=frozenset()
+        )
+        seals, after = await self._desk.list_seals(
+            caller, page_size=request.page_size, after=_page_of(request.page_token)
+        )
+        moment = self._clock()
+        return pb.ListSealsResponse(
+            seals=[_seal(seal, moment) for seal in seals], next_page_token=_token_of(after)
+        )
+
+    async def SignDocument(
+        self, request: pb.SignDocumentRequest, context: Context
+    ) -> pb.SignDocumentResponse:
+        """Seals a PDF."""
+        caller = await self._contexts.read(
+            request.credential, request.context, scope=Scope.SEAL_USE, basis=_MATTER
+        )
+        released = await self._desk.sign(
+            caller,
+            seal_id=UUID(request.seal_id),
+            document=request.document,
+            place=Place(request.place.page, request.place.x_mm, request.place.y_mm),
+        )
+        response = cast(pb.SignDocumentResponse, released.wire)
+        response.receipt.CopyFrom(receipt_to_pb(released.receipt))
+        return response
+
+    async def VerifyDocument(
+        self, request: pb.VerifyDocumentRequest, context: Context
+    ) -> pb.VerifyDocumentResponse:
+        """Checks a document."""
+        caller = await self._contexts.read(
+            request.credential, request.context, scope=Scope.DOCUMENT_VERIFY, basis=_MATTER
+        )
+        released = await self._desk.verify(caller, document=request.document)
+        answer = cast(pb.VerifyDocumentAnswer, released.wire)
+        return pb.VerifyDocumentResponse(answer=answer, receipt=receipt_to_pb(released.receipt))
+
+
+def register(desk: SealDesk, contexts: ContextReader, clock: Clock, server: grpc.aio.Server) -> Sequence[str]:
+    """Adds the servicer to a server; answers the service's name."""
+    pb_grpc.add_EsealServiceServicer_to_server(EsealServicer(desk, contexts, clock), server)
+    return [SERVICE]
+
+
+def present(answer: object) -> Presented:
+    """A sealed file commits to its own bytes, a report to its RFC 8785 form."""
+    if isinstance(answer, SealedDocument):
+        wire = pb.SignDocumentResponse(
+            document=answer.document,
+            signature_id=str(answer.signature_id),
+            signed_at=_timestamp(answer.signed_at),
+        )
+        return Presented(wire, answer.document)
+    return _present_report(answer)
+
+
+def _report(answer: object) -> pb.VerifyDocumentAnswer:
+    report = cast(DocumentReport, answer)
+    return pb.VerifyDocumentAnswer(
+        verdict=cast(pb.DocumentVerdict.ValueType, report.verdict.value),
+        seals=[_seal_report(seal) for seal in report.seals],
+        summary_zh=report.summary_zh,
+        summary_en=report.summary_en,
+        document_sha256=report.document_sha256,
+    )
+
+
+_present_report = AnswerPresenter(_report)
+
+
+def _seal_report(report: SealReport) -> pb.SealReport:
+    found = report.finding
+    return pb.SealReport(
+        field_name=found.field_name,
+        signer=found.signer,
+        seal_id=str(report.seal_id) if report.seal_id else None,
+        seal_name=report.seal_name or None,
+        signed_at=_timestamp(found.signed_at) if found.signed_at else None,
+        intact=found.intact,
+        valid=found.valid,
+        trusted=report.trusted,
+        revoked=report.revoked,
+        covers_whole_document=found.covers_whole_document,
+        modification=found.modification.value,
+        algorithm=found.algorithm,
+    )
+
+
+def _seal(seal: Seal, moment: datetime) -> pb.Seal:
+    return pb.Seal(
+        id=str(seal.id),
+        name=seal.name,
+        owner_code=seal.owner_code,
+        owner_name=seal.owner_name,
+        state=cast(pb.SealState.ValueType, seal.state_at(moment).value),
+        valid_from=_timestamp(seal.valid_from),
+        valid_until=_timestamp(seal.valid_until),
+        certificate_sha256=seal.certificate_sha256,
+    )
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def _page_of(token: str) -> UUID | None:
+    """What a page token says. Raises InvalidError on a token that is not ours."""
+    if not token:
+        return None
+    try:
+        return UUID(bytes=base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        raise fault_error("page_token", "form", "take the next_page_token of the page before") from None
+
+
+def _token_of(after: UUID | None) -> str:
+    return base64.urlsafe_b64encode(after.bytes).rstrip(b"=").decode("ascii") if after else ""

@@ -1,0 +1,270 @@
+"""The seal desk: lists seals, puts them on documents, checks documents that bear them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from core.clock import Clock
+from core.disclosure import Disclosure, Produced, RecordRef, Released, RequestContext, Transaction
+from core.errors import fault_error
+from services.eseal.domain import (
+    DEFAULT_PAGE_SIZE,
+    MAX_PAGE_SIZE,
+    Finding,
+    Picture,
+    Place,
+    PreparedDocument,
+    Seal,
+    SealedDocument,
+    SealNotFoundError,
+    SealNotInForceError,
+    SealUser,
+    SignatureRecord,
+    require_allowed,
+    require_size,
+)
+from services.eseal.verdict import DocumentReport, report_on
+
+SIGN = "eseal.sign"
+VERIFY = "eseal.verify"
+
+
+class SealStore(Protocol):
+    """Seals and the records of signatures."""
+
+    async def find(self, seal_id: UUID, tx: Transaction | None = None) -> Seal | None:
+        """A seal with its current key; through the transaction where one is given."""
+        ...
+
+    async def users(self, seal_id: UUID) -> Sequence[SealUser]:
+        """The permissions to use a seal."""
+        ...
+
+    async def picture(self, seal_id: UUID) -> Picture:
+        """A seal's picture."""
+        ...
+
+    async def list_usable(
+        self, *, office: str, matter_code: str, after: UUID | None, limit: int
+    ) -> Sequence[Seal]:
+        """Seals that an office may use, for a matter or for any ('' ), by name."""
+        ...
+
+    async def of_certificates(self, digests: Sequence[str]) -> Mapping[str, Seal]:
+        """Seals by SHA-256 of their certificates, past ones included."""
+        ...
+
+    async def signing_times(self, cms_digests: Sequence[bytes]) -> Mapping[bytes, datetime]:
+        """When our signatures were put, by SHA-256 of their CMS objects."""
+        ...
+
+    async def add_signature(self, tx: Transaction, record: SignatureRecord) -> None:
+        """Writes the record of a signature, in the act's transaction."""
+        ...
+
+
+class Signer(Protocol):
+    """A key in a keystore, which it never leaves."""
+
+    @property
+    def certificate(self) -> bytes:
+        """The key's certificate, DER."""
+        ...
+
+    async def sign(self, data: bytes) -> bytes:
+        """The signature over the data, by the key's own suite; ECDSA as DER."""
+        ...
+
+
+class Keystore(Protocol):
+    """Where keys are kept."""
+
+    async def signer(self, key_id: UUID) -> Signer:
+        """A key ready for use. Raises KeyUnknownError."""
+        ...
+
+
+class Workshop(Protocol):
+    """Reads and writes PDFs, out of reach of keys and data."""
+
+    async def prepare(
+        self,
+        document: bytes,
+        place: Place,
+        picture: Picture,
+        *,
+        field_name: str,
+        signer_name: str,
+        moment: datetime,
+    ) -> PreparedDocument:
+        """A PDF laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
+        ...
+
+    async def inspect(
+        self, document: bytes, *, roots: Sequence[bytes], moment: datetime
+    ) -> Sequence[Finding]:
+        """What a PDF shows of the seals in it. Errors: DOCUMENT_*, WORKSHOP_BUSY."""
+        ...
+
+
+class Envelope(Protocol):
+    """Makes the CMS object that goes into a prepared document."""
+
+    async def __call__(self, signer: Signer, digest: bytes) -> bytes:
+        """CMS SignedData, DER, over a SHA-256 digest."""
+        ...
+
+
+class SealDesk:
+    """What callers may do with seals. The context has been verified; rights to seals are checked here."""
+
+    def __init__(
+        self,
+        *,
+        store: SealStore,
+        keystore: Keystore,
+        workshop: Workshop,
+        envelope: Envelope,
+        disclosure: Disclosure,
+        roots: Sequence[bytes],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._keystore = keystore
+        self._workshop = workshop
+        self._envelope = envelope
+        self._disclosure = disclosure
+        self._roots = roots
+        self._clock = clock
+
+    async def list_seals(
+        self, context: RequestContext, *, page_size: int, after: UUID | None
+    ) -> tuple[Sequence[Seal], UUID | None]:
+        """The seals that the context's office may use, and the id to go on after, None on the last page."""
+        office = _office(context)
+        size = min(page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        seals = await self._store.list_usable(
+            office=office, matter_code=_matter(context), after=after, limit=size + 1
+        )
+        page = seals[:size]
+        return page, page[-1].id if len(seals) > size else None
+
+    async def sign(
+        self, context: RequestContext, *, seal_id: UUID, document: bytes, place: Place
+    ) -> Released:
+        """Seals a PDF once per request_id; the answer is a SealedDocument.
+
+        The file is read and laid out before the intent is recorded: what cannot be sealed leaves no trace
+        of a seal. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, DOCUMENT_*, PAGE_NOT_FOUND.
+        """
+        require_size(document)
+        seal = await self._authorised(context, seal_id)
+        document_sha256 = await _sha256(document)
+        signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)
+        async with asyncio.timeout(self._seconds_left(context)):
+            prepared = await self._workshop.prepare(
+                document,
+                place,
+                await self._store.picture(seal.id),
+                field_name=f"seal-{signature_id}",
+                signer_name=seal.name,
+                moment=signed_at,
+            )
+            signer = await self._keystore.signer(seal.key_id)
+
+        async def do(tx: Transaction, intent_id: UUID) -> Produced:
+            # Anew: the seal may have been suspended or given another key since.
+            current = await self._store.find(seal.id, tx)
+            if current is None or current.key_id != seal.key_id:
+                raise SealNotInForceError("the seal's key was replaced meanwhile; ask again")
+            current.require_in_force(self._clock())
+            cms = await self._envelope(signer, prepared.digest)
+            sealed = prepared.filled(cms)
+            record = SignatureRecord(
+                id=signature_id,
+                seal_id=seal.id,
+                key_id=seal.key_id,
+                signed_at=signed_at,
+                document_sha256=document_sha256,
+                sealed_sha256=await _sha256(sealed),
+                cms_sha256=hashlib.sha256(cms).digest(),
+                intent_id=intent_id,
+                request_id=context.request_id,
+                caller=context.caller.name,
+                office_code=context.office,
+                matter_code=_matter(context),
+                case_number=context.basis.case_number if context.basis else "",
+            )
+            await self._store.add_signature(tx, record)
+            answer = SealedDocument(sealed, signature_id, signed_at)
+            return Produced(answer, records=[_seal_ref(seal), RecordRef("signature", str(signature_id))])
+
+        return await self._disclosure.act(
+            context,
+            method=SIGN,
+            body=b"".join((seal_id.bytes, document_sha256, repr(place).encode())),
+            do=do,
+            records=[_seal_ref(seal)],
+        )
+
+    async def verify(self, context: RequestContext, *, document: bytes) -> Released:
+        """Checks every seal in a PDF; the answer is a DocumentReport. Errors: DOCUMENT_*."""
+        require_size(document)
+        digest = await _sha256(document)
+
+        async def produce() -> Produced:
+            report = await self._check(context, document, digest.hex())
+            known = [
+                RecordRef(f"seal:{seal.seal_id}", seal.finding.certificate_sha256)
+                for seal in report.seals
+                if seal.seal_id
+            ]
+            return Produced(report, field_names=["verdict", "seals"], records=known)
+
+        return await self._disclosure.read(context, method=VERIFY, body=digest, produce=produce)
+
+    async def _check(self, context: RequestContext, document: bytes, digest: str) -> DocumentReport:
+        async with asyncio.timeout(self._seconds_left(context)):
+            findings = await self._workshop.inspect(document, roots=self._roots, moment=self._clock())
+        seals = await self._store.of_certificates([it.certificate_sha256 for it in findings])
+        times = await self._store.signing_times([it.cms_sha256 for it in findings])
+        return report_on(findings, seals=seals, signing_times=times, document_sha256=digest)
+
+    async def _authorised(self, context: RequestContext, seal_id: UUID) -> Seal:
+        """The seal, which the context's office may use now for the context's matter."""
+        office = _office(context)
+        seal = await self._store.find(seal_id)
+        if seal is None:
+            raise SealNotFoundError("no seal has this id; list the seals that the office may use")
+        require_allowed(await self._store.users(seal_id), office=office, matter_code=_matter(context))
+        seal.require_in_force(self._clock())
+        return seal
+
+    def _seconds_left(self, context: RequestContext) -> float:
+        return max(0.0, (context.deadline - self._clock()).total_seconds())
+
+
+def _office(context: RequestContext) -> str:
+    if not context.office:
+        raise fault_error("context.office", "required", "the USCC of the office that uses the seal")
+    return context.office
+
+
+def _matter(context: RequestContext) -> str:
+    return context.basis.matter_code if context.basis else ""
+
+
+def _seal_ref(seal: Seal) -> RecordRef:
+    return RecordRef(f"seal:{seal.id}", seal.certificate_sha256)
+
+
+async def _sha256(data: bytes) -> bytes:
+    """SHA-256, off the event loop where it would hold it up."""
+    if len(data) < 1 << 18:
+        return hashlib.sha256(data).digest()
+    return (await asyncio.to_thread(hashlib.sha256, data)).digest()

@@ -1,0 +1,103 @@
+"""Seals and the records of signatures in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+import asyncpg
+
+from core import queries
+from core.db import Connection, Pool
+from core.disclosure import Transaction
+from services.eseal.domain import (
+    Algorithm,
+    Picture,
+    Seal,
+    SealNotFoundError,
+    SealState,
+    SealUser,
+    SignatureRecord,
+)
+
+Q = queries.load(__package__)
+
+
+class PgSealStore:
+    """What the seal desk reads and writes, with the rights of the service's own role."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def find(self, seal_id: UUID, tx: Transaction | None = None) -> Seal | None:
+        """A seal with its current key; through the transaction where one is given."""
+        source = self._pool if tx is None else cast(Connection, tx)
+        row = await source.fetchrow(Q.find_seal, seal_id)
+        return _seal(row) if row else None
+
+    async def users(self, seal_id: UUID) -> Sequence[SealUser]:
+        """The permissions to use a seal."""
+        rows = await self._pool.fetch(Q.find_users, seal_id)
+        return [SealUser(row["seal_id"], row["office_code"], row["matter_code"]) for row in rows]
+
+    async def picture(self, seal_id: UUID) -> Picture:
+        """A seal's picture. Raises SealNotFoundError."""
+        row = await self._pool.fetchrow(Q.find_picture, seal_id)
+        if row is None:
+            raise SealNotFoundError("no seal has this id")
+        return Picture(row["picture"], row["picture_width"], row["picture_height"])
+
+    async def list_usable(
+        self, *, office: str, matter_code: str, after: UUID | None, limit: int
+    ) -> Sequence[Seal]:
+        """Seals that an office may use, by name, going on after the given one."""
+        rows = await self._pool.fetch(Q.list_usable, office, matter_code, after, limit)
+        return [_seal(row) for row in rows]
+
+    async def of_certificates(self, digests: Sequence[str]) -> Mapping[str, Seal]:
+        """Seals by SHA-256 of their certificates."""
+        wanted = [bytes.fromhex(digest) for digest in digests if digest]
+        rows = await self._pool.fetch(Q.seals_of_certificates, wanted) if wanted else []
+        return {seal.certificate_sha256: seal for seal in map(_seal, rows)}
+
+    async def signing_times(self, cms_digests: Sequence[bytes]) -> Mapping[bytes, datetime]:
+        """When our signatures were put, by SHA-256 of their CMS objects."""
+        wanted = [digest for digest in cms_digests if digest]
+        rows = await self._pool.fetch(Q.signing_times, wanted) if wanted else []
+        return {row["cms_sha256"]: row["signed_at"] for row in rows}
+
+    async def add_signature(self, tx: Transaction, record: SignatureRecord) -> None:
+        """Writes the record of a signature."""
+        await cast(Connection, tx).execute(
+            Q.insert_signature,
+            record.id,
+            record.seal_id,
+            record.key_id,
+            record.signed_at,
+            record.document_sha256,
+            record.sealed_sha256,
+            record.cms_sha256,
+            record.intent_id,
+            record.request_id,
+            record.caller,
+            record.office_code,
+            record.matter_code,
+            record.case_number,
+        )
+
+
+def _seal(row: asyncpg.Record) -> Seal:
+    return Seal(
+        id=row["id"],
+        name=row["name"],
+        owner_code=row["owner_code"],
+        owner_name=row["owner_name"],
+        standing=SealState(row["standing"]),
+        valid_from=row["valid_from"],
+        valid_until=row["valid_until"],
+        key_id=row["key_id"],
+        algorithm=Algorithm(row["algorithm"]),
+        certificate_sha256=row["certificate_sha256"].hex(),
+    )

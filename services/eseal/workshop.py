@@ -1,0 +1,179 @@
+"""Keeps a few confined workers ready, gives each one job at a time, and kills what overruns its time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+
+from services.eseal.domain import (
+    DocumentMalformedError,
+    Finding,
+    Picture,
+    Place,
+    PreparedDocument,
+    WorkshopBusyError,
+)
+from services.eseal.worker import (
+    InspectJob,
+    Json,
+    PrepareJob,
+    findings_of,
+    frame_lengths,
+    prepared_of,
+    write_frame,
+)
+
+log = structlog.get_logger(__name__)
+
+START_SECONDS = 30.0
+MAX_HEAD = 1024 * 1024
+
+
+class Workshop:
+    """A pool of workers. `open` starts them; `close` ends them."""
+
+    def __init__(
+        self, *, workers: int = 2, job_seconds: float = 10.0, waiting: int = 32, waiting_seconds: float = 20.0
+    ) -> None:
+        self._size = workers
+        self._job_seconds = job_seconds
+        self._waiting_limit = waiting
+        self._waiting_seconds = waiting_seconds
+        self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
+        self._all: set[asyncio.subprocess.Process] = set()
+        self._waiting = 0
+
+    async def open(self) -> None:
+        """Starts every worker, so that the first job finds one ready."""
+        for process in await asyncio.gather(*(self._start() for _ in range(self._size))):
+            self._idle.put_nowait(process)
+
+    async def close(self) -> None:
+        """Ends the workers at once; no job may be under way."""
+        processes, self._all = self._all, set()
+        for process in processes:
+            _kill(process)
+        await asyncio.gather(*(process.wait() for process in processes))
+
+    async def prepare(
+        self,
+        document: bytes,
+        place: Place,
+        picture: Picture,
+        *,
+        field_name: str,
+        signer_name: str,
+        moment: datetime,
+    ) -> PreparedDocument:
+        """A PDF laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
+        job = PrepareJob(document, place, picture, field_name, signer_name, moment)
+        head, blobs = await self._do(*job.frame())
+        return prepared_of(head, blobs)
+
+    async def inspect(self, document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
+        """What a PDF shows of the seals in it. Errors: DOCUMENT_*, WORKSHOP_BUSY."""
+        head, blobs = await self._do(*InspectJob(document, roots, moment).frame())
+        return findings_of(head, blobs)
+
+    async def _do(self, head: Json, blobs: Sequence[bytes]) -> tuple[Json, list[bytes]]:
+        """Runs one job on the next free worker. A worker that fails or overruns is replaced."""
+        process = await self._take()
+        healthy = False
+        try:
+            async with asyncio.timeout(self._job_seconds):
+                answer = await _exchange(process, head, blobs)
+            healthy = True
+            if cause := answer[0].get("cause"):
+                log.info("document_refused", job=head.get("job"), cause=cause)
+        except (TimeoutError, EOFError, ConnectionError, ValueError) as failure:
+            log.warning("worker_failed", job=head.get("job"), failure=type(failure).__name__)
+            raise DocumentMalformedError(
+                "the file could not be read within the time and memory that any honest document needs"
+            ) from failure
+        finally:
+            if healthy:
+                self._idle.put_nowait(process)
+            else:
+                self._discard(process)
+        return answer
+
+    async def _take(self) -> asyncio.subprocess.Process:
+        """A free worker, started anew in the place of one that was discarded."""
+        if self._waiting >= self._waiting_limit:
+            raise WorkshopBusyError("too many documents are waiting; try again shortly", retry_after=2.0)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._waiting_seconds):
+                process = await self._idle.get()
+        except TimeoutError:
+            raise WorkshopBusyError(
+                "no worker came free in time; try again shortly", retry_after=2.0
+            ) from None
+        finally:
+            self._waiting -= 1
+        if process is not None and process.returncode is None:
+            return process
+        try:
+            return await self._start()
+        except BaseException:
+            self._idle.put_nowait(None)
+            raise
+
+    def _discard(self, process: asyncio.subprocess.Process) -> None:
+        self._all.discard(process)
+        _kill(process)
+        self._idle.put_nowait(None)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        """A new worker. Its environment holds no settings of ours, its error stream nobody reads."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.eseal.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await _read_frame(process)
+        except BaseException:
+            _kill(process)
+            raise
+        self._all.add(process)
+        return process
+
+
+async def _exchange(
+    process: asyncio.subprocess.Process, head: Json, blobs: Sequence[bytes]
+) -> tuple[Json, list[bytes]]:
+    if process.stdin is None:
+        raise EOFError
+    for piece in write_frame(head, blobs):
+        process.stdin.write(piece)
+    await process.stdin.drain()
+    return await _read_frame(process)
+
+
+async def _read_frame(process: asyncio.subprocess.Process) -> tuple[Json, list[bytes]]:
+    """One answer. IncompleteReadError (an EOFError) when the worker died."""
+    if process.stdout is None:
+        raise EOFError
+    length = int.from_bytes(await process.stdout.readexactly(4), "big")
+    if length > MAX_HEAD:
+        raise ValueError("an answer's head is larger than it may be")
+    head: Json = json.loads(await process.stdout.readexactly(length))
+    return head, [await process.stdout.readexactly(size) for size in frame_lengths(head)]
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
