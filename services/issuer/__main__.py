@@ -18,12 +18,13 @@ from pydantic_settings import NoDecode
 from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
+from core.es256 import Es256Keys, KeyFileError
 from core.rpc import run, serve
 from core.tokens import AUDIENCE
 from services.issuer.oidc import ProviderSettings, ProviderTokens
 from services.issuer.rpc import SERVICE, IssuerServicer
 from services.issuer.service import TokenDesk
-from services.issuer.signing import SigningKeyError, load_signing_keys
+from services.issuer.signing import TokenSigner
 from services.issuer.store import PgClientStore
 
 PROVIDER_SECONDS = 3.0
@@ -67,8 +68,8 @@ class IssuerConfig(ServiceConfig):
 async def main(config: IssuerConfig) -> None:
     """Serves until SIGTERM or SIGINT."""
     try:
-        signer = load_signing_keys(config.signing_key, config.previous_signing_keys)
-    except SigningKeyError as failure:
+        keys = Es256Keys.load(config.signing_key, config.previous_signing_keys)
+    except KeyFileError as failure:
         raise SystemExit(f"ONESTOP_SIGNING_KEY or ONESTOP_PREVIOUS_SIGNING_KEYS: {failure}") from None
     pool = await open_pool(config)
     http = provider_http(config.oidc_ca)
@@ -81,7 +82,7 @@ async def main(config: IssuerConfig) -> None:
     )
     desk = TokenDesk(
         clients=PgClientStore(pool),
-        signer=signer,
+        signer=TokenSigner(keys),
         citizens=ProviderTokens(provider, http, now),
         audience=AUDIENCE,
         token_life=timedelta(seconds=config.token_seconds),

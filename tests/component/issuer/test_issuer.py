@@ -17,6 +17,7 @@ from onestop.issuer.v1 import issuer_pb2_grpc as pb_grpc
 from core.clock import now
 from core.config import Mode, PeerConfig, ServiceConfig
 from core.errors import UnauthenticatedError
+from core.es256 import Es256Keys
 from core.identity import Subject
 from core.rpc import build_server, channel
 from core.status import from_rpc_error
@@ -26,7 +27,7 @@ from services.issuer.__main__ import provider_http
 from services.issuer.oidc import ProviderSettings, ProviderTokens
 from services.issuer.rpc import SERVICE, IssuerServicer
 from services.issuer.service import TokenDesk
-from services.issuer.signing import SigningKeys
+from services.issuer.signing import TokenSigner
 from services.issuer.store import PgClientStore
 from tests.component.gateway.pki import Authority, Pair
 from tests.component.idp.harness import FARMER, RunningIdp, attempt, code_for, redeem, running_idp
@@ -42,7 +43,7 @@ class Issuer:
 
     address: str
     authority: Authority
-    signer: SigningKeys
+    keys: Es256Keys
 
     def stub(self, name: str) -> tuple[pb_grpc.IssuerServiceAsyncStub, grpc.aio.Channel]:
         """A client whose certificate bears a name."""
@@ -71,12 +72,12 @@ async def issuer(
     seed(city_database.admin_dsn)
     authority = Authority(tmp_path / "pki")
     pair: Pair = authority.issue("issuer", "localhost")
-    signer = SigningKeys(ECKey.generate_key("P-256"))
+    keys = Es256Keys(ECKey.generate_key("P-256"))
     settings = ProviderSettings(idp.url, ("onestop", "onestop-gateway", "onestop-cli"))
     http = provider_http(tmp_path / "idp" / "ca.crt")
     desk = TokenDesk(
         clients=PgClientStore(await pool("issuer")),
-        signer=signer,
+        signer=TokenSigner(keys),
         citizens=ProviderTokens(settings, http, now),
         audience=AUDIENCE,
         token_life=timedelta(minutes=5),
@@ -99,7 +100,7 @@ async def issuer(
     )
     server, port, _ = build_server(config, register)
     await server.start()
-    yield Issuer(f"127.0.0.1:{port}", authority, signer)
+    yield Issuer(f"127.0.0.1:{port}", authority, keys)
     await server.stop(None)
     await http.aclose()
 
@@ -180,7 +181,7 @@ async def test_only_the_gateway_gets_tokens_and_every_part_gets_keys(issuer: Iss
     stub, opened = issuer.stub("licence")
     async with opened:
         keys = json.loads((await stub.GetKeys(pb.GetKeysRequest())).jwks)["keys"]
-    assert [key["kid"] for key in keys] == [issuer.signer.kid]
+    assert [key["kid"] for key in keys] == [issuer.keys.kid]
 
 
 @pytest.mark.parametrize("kind", ["id_token", "access_token"])
@@ -201,7 +202,7 @@ async def test_a_person_who_signed_in_gets_our_token(issuer: Issuer, idp: Runnin
 
 
 async def test_our_own_token_or_rubbish_is_not_a_citizen_s_token(issuer: Issuer) -> None:
-    own = issuer.signer.sign({"iss": "onestop-issuer", "id_number": FARMER.id_number})
+    own = TokenSigner(issuer.keys).sign({"iss": "onestop-issuer", "id_number": FARMER.id_number})
     stub, opened = issuer.stub("gateway")
     async with opened:
         for token in (own, "x" * 40):

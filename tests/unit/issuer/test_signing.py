@@ -17,28 +17,29 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from services.issuer.signing import SigningKeyError, SigningKeys, load_signing_keys
+from core.es256 import Es256Keys, KeyFileError
+from services.issuer.signing import TokenSigner
 
 
-def _keys(*previous: ECKey) -> SigningKeys:
-    return SigningKeys(ECKey.generate_key("P-256"), previous)
+def _keys(*previous: ECKey) -> Es256Keys:
+    return Es256Keys(ECKey.generate_key("P-256"), previous)
 
 
-def _key_set(keys: SigningKeys) -> KeySet:
-    return KeySet.import_key_set(json.loads(keys.public_keys()))
+def _key_set(keys: Es256Keys) -> KeySet:
+    return KeySet.import_key_set(json.loads(TokenSigner(keys).public_keys()))
 
 
 def test_a_token_verifies_by_the_published_key_of_its_kid() -> None:
     keys = _keys()
 
-    token = jwt.decode(keys.sign({"sub": "rural-bank"}), _key_set(keys), ["ES256"])
+    token = jwt.decode(TokenSigner(keys).sign({"sub": "rural-bank"}), _key_set(keys), ["ES256"])
 
     assert token.claims == {"sub": "rural-bank"}
     assert token.header == {"alg": "ES256", "typ": "at+jwt", "kid": keys.kid}
 
 
 def test_published_keys_hold_no_private_part() -> None:
-    published = json.loads(_keys(ECKey.generate_key("P-256")).public_keys())["keys"]
+    published = json.loads(_keys(ECKey.generate_key("P-256")).jwks)["keys"]
 
     assert len(published) == 2
     assert all(set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"} for key in published)
@@ -47,12 +48,12 @@ def test_published_keys_hold_no_private_part() -> None:
 def test_the_kid_is_the_rfc_7638_thumbprint() -> None:
     key = ECKey.generate_key("P-256")
 
-    assert SigningKeys(key).kid == key.thumbprint()
+    assert Es256Keys(key).kid == key.thumbprint()
 
 
 def test_tokens_of_the_previous_key_verify_during_the_overlap_and_not_after() -> None:
     old_key = ECKey.generate_key("P-256")
-    old_token = SigningKeys(old_key).sign({"sub": "rural-bank"})
+    old_token = TokenSigner(Es256Keys(old_key)).sign({"sub": "rural-bank"})
 
     overlapping, later = _keys(old_key), _keys()
 
@@ -69,9 +70,9 @@ def test_keys_come_from_files_of_which_previous_ones_may_be_public(tmp_path: Pat
     pem = public.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "public.pem").write_bytes(pem)
 
-    keys = load_signing_keys(tmp_path / "current.key", [tmp_path / "private.key", tmp_path / "public.pem"])
+    keys = Es256Keys.load(tmp_path / "current.key", [tmp_path / "private.key", tmp_path / "public.pem"])
 
-    published = [key["kid"] for key in json.loads(keys.public_keys())["keys"]]
+    published = [key["kid"] for key in json.loads(keys.jwks)["keys"]]
     assert published == [ECKey.import_key(key).thumbprint() for key in (current, private, public)]
     assert keys.kid == published[0]
 
@@ -93,5 +94,5 @@ def test_another_kind_of_key_is_named_by_its_file(tmp_path: Path, content: bytes
     path = tmp_path / "issuer-signing.key"
     path.write_bytes(content)
 
-    with pytest.raises(SigningKeyError, match=r"issuer-signing\.key"):
-        load_signing_keys(path)
+    with pytest.raises(KeyFileError, match=r"issuer-signing\.key"):
+        Es256Keys.load(path)
