@@ -46,6 +46,9 @@ Register = Callable[[grpc.aio.Server], Sequence[str]]
 Task = Callable[[], Awaitable[None]]
 """Runs beside the server until it is cancelled."""
 
+Readiness = Callable[[Callable[[bool], Awaitable[None]]], Awaitable[None]]
+"""A task that says, through what it is given, whether the part may take traffic now."""
+
 _logger = log.get_logger()
 
 
@@ -139,11 +142,13 @@ async def serve(
     register: Register,
     *,
     tasks: Sequence[Task] = (),
+    readiness: Readiness | None = None,
     closers: Sequence[Callable[[], Awaitable[object]]] = (),
 ) -> None:
     """Serves until SIGTERM or SIGINT; then finishes what is in flight, and closes in order.
 
-    A task beside the server that ends or fails ends the process: the supervisor starts it anew.
+    A task beside the server that ends or fails ends the process: the supervisor starts it anew. The part
+    is ready once it serves, or when `readiness` says so.
     """
     server, _, health_servicer = build_server(config, register)
     await server.start()
@@ -152,7 +157,15 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+
+    async def ready(yes: bool) -> None:
+        state = health_pb2.HealthCheckResponse
+        await health_servicer.set("", state.SERVING if yes else state.NOT_SERVING)
+
+    if readiness is None:
+        await ready(True)
+    else:
+        running.append(asyncio.ensure_future(readiness(ready)))
     _logger.info("serving", listen=config.listen)
     waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait([waiting, *running], return_when=asyncio.FIRST_COMPLETED)
