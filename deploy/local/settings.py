@@ -113,7 +113,11 @@ class Settings:
         people = f"https://localhost:{self.ports['people']}"
         special: dict[str, dict[str, str]] = {
             "issuer": {"ONESTOP_SIGNING_KEY": str(self.keys / "issuer-signing.key")},
-            "ledger": {"ONESTOP_SIGNING_KEY": str(self.keys / "ledger-signing.key")},
+            "ledger": {
+                "ONESTOP_SIGNING_KEY": str(self.keys / "ledger-signing.key"),
+                "ONESTOP_VERIFIER_KEY": str(self.keys / "ledger.vkey"),
+                "ONESTOP_LAST_CHECKPOINT": str(self.keys / "ledger-last-checkpoint"),
+            },
             "idp": {"ONESTOP_ISSUER_URL": provider, "ONESTOP_GATEWAY_URL": people},
         }
         return special.get(part, {})
