@@ -1,0 +1,123 @@
+"""The ledger's contract: messages in, use cases, messages out; and how its state is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+import grpc
+from onestop.ledger.v1 import ledger_pb2 as pb
+from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
+
+from core.context import ContextReader
+from core.entries import Entry, Receipt
+from core.errors import InvalidError, ServiceError, fault_error
+from core.identity import Scope
+from core.ledger import entry_of, item_of, receipt_to_pb
+from core.log import get_logger
+from core.rpc import peer_name
+from core.status import to_status
+from core.validation import item_faults
+from services.ledger.domain import CustodyError
+from services.ledger.sequencer import State
+from services.ledger.service import LedgerDesk
+
+SERVICE = pb.DESCRIPTOR.services_by_name["LedgerService"].full_name
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_logger = get_logger()
+
+
+class LedgerServicer(pb_grpc.LedgerServiceServicer):
+    """Speaks for the desk. Who records is the name in the peer's certificate, never in the message."""
+
+    def __init__(self, desk: LedgerDesk, reader: ContextReader, verifier_key: str) -> None:
+        self._desk = desk
+        self._reader = reader
+        self._verifier_key = verifier_key
+
+    async def AppendBatch(self, request: pb.AppendBatchRequest, context: Context) -> pb.AppendBatchResponse:
+        """Appends the items that are well formed, in one go; every item has its own result."""
+        parsed = [_parse(position, item) for position, item in enumerate(request.items)]
+        entries = [one for one in parsed if isinstance(one, Entry)]
+        answers = iter(await self._desk.append(peer_name(context), entries))
+        results = [next(answers) if isinstance(one, Entry) else one for one in parsed]
+        return pb.AppendBatchResponse(results=[_result(one) for one in results])
+
+    async def ListOpenIntents(
+        self, request: pb.ListOpenIntentsRequest, context: Context
+    ) -> pb.ListOpenIntentsResponse:
+        """The calling part's intents that have no outcome yet."""
+        older_than = request.older_than.ToDatetime(tzinfo=UTC)
+        intents = await self._desk.open_intents(peer_name(context), older_than, request.limit)
+        return pb.ListOpenIntentsResponse(intents=[item_of(intent) for intent in intents])
+
+    async def GetReceipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
+        """A receipt, to its caller or holder."""
+        asking = await self._reader.read(
+            request.credential,
+            request.context,
+            scope=(Scope.LEDGER_READ, Scope.CITIZEN),
+            basis=frozenset(),  # Nothing is disclosed but what the asker was told, or is about her.
+        )
+        try:
+            receipt = await self._desk.receipt(asking, UUID(request.id))
+        except CustodyError as failure:
+            _logger.critical("ledger_altered", why=str(failure))
+            raise
+        return pb.GetReceiptResponse(receipt=receipt_to_pb(receipt))
+
+    async def GetCheckpoint(
+        self, request: pb.GetCheckpointRequest, context: Context
+    ) -> pb.GetCheckpointResponse:
+        """The newest signed checkpoint, and the key that it verifies with."""
+        return pb.GetCheckpointResponse(
+            checkpoint=await self._desk.checkpoint(), verifier_key=self._verifier_key
+        )
+
+
+class Standing:
+    """Shows what the sequencer does: in the log, and to whoever asks whether the part is well.
+
+    A ledger that does not append is not well: nothing can be disclosed through it.
+    """
+
+    def __init__(self) -> None:
+        self._state = State.STANDBY
+        self._turned = asyncio.Event()
+
+    def changed(self, state: State, why: str) -> None:
+        """The sequencer is now in this state."""
+        self._state = state
+        self._turned.set()
+        report = {State.READ_ONLY: _logger.critical, State.RECOVERING: _logger.warning}
+        report.get(state, _logger.info)("sequencer", state=state.value, why=why)
+
+    async def show(self, ready: Callable[[bool], Awaitable[None]]) -> None:
+        """Tells the health service, at first and at every turn."""
+        while True:
+            await ready(self._state is State.LEADING)
+            await self._turned.wait()
+            self._turned.clear()
+
+
+def _parse(position: int, item: pb.AppendItem) -> Entry | ServiceError:
+    faults = item_faults().get(position)
+    if faults:
+        return InvalidError("the item breaks the contract's rules", faults=faults)
+    try:
+        return entry_of(item)
+    except ValueError:
+        return fault_error("intent_id", "uuid", "an intent is named by its UUID")
+
+
+def _result(answer: Receipt | ServiceError | CustodyError) -> pb.AppendResult:
+    if isinstance(answer, Receipt):
+        return pb.AppendResult(receipt=receipt_to_pb(answer))
+    if isinstance(answer, CustodyError):
+        _logger.critical("ledger_altered", why=str(answer))
+    return pb.AppendResult(error=to_status(answer))

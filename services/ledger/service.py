@@ -1,0 +1,234 @@
+"""The ledger's use cases: append, give a receipt again, list open intents, show the checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from core.clock import Clock
+from core.entries import Entry, Receipt, RequestContext
+from core.errors import ServiceError
+from core.identity import Subject
+from core.merkle import VerificationError, leaf_hash, verify_inclusion
+from services.ledger.custody import LogReader, Notary
+from services.ledger.domain import (
+    CustodyError,
+    Head,
+    Kept,
+    Prepared,
+    ReceiptNotFoundError,
+    StoreLostError,
+    check,
+    unavailable,
+)
+from services.ledger.entry import Opening, item_bytes, leaf_bytes, read_item, subject_of
+from services.ledger.merkle import Tree, inclusion_ranges, tiles_of
+from services.ledger.sequencer import Repeated, Sequencer
+
+PATIENCE_SECONDS = 3.0
+"""How long an entry waits for a database that has gone away: longer than one takes to start again."""
+
+SEALED = "opening.sealed"
+SALT_BYTES = 32
+MOST_INTENTS = 1000
+USUAL_INTENTS = 100
+
+
+class Sealer(Protocol):
+    """Encrypts what opens an entry, and finds subjects without knowing them (core.vault)."""
+
+    index_version: int
+
+    def seal(self, plaintext: bytes, *, row: UUID, column: str) -> bytes:
+        """The sealed form, bound to row and column."""
+        ...
+
+    def unseal(self, sealed: bytes, *, row: UUID, column: str) -> bytes:
+        """What was sealed."""
+        ...
+
+    def blind_index(self, subject: Subject) -> bytes:
+        """The subject's index under the current key."""
+        ...
+
+    def keyed_hash(self, *parts: bytes) -> bytes:
+        """A keyed hash, for comparing without keeping."""
+        ...
+
+
+class Archive(LogReader, Protocol):
+    """What was appended, for reading; every method may raise StoreLostError."""
+
+    async def head(self) -> Head:
+        """Where the log stands."""
+        ...
+
+    async def kept(self, item_ids: Collection[UUID]) -> Mapping[UUID, Kept]:
+        """The stored entries under these ids."""
+        ...
+
+    async def open_intents(
+        self, recorder: str, older_than: datetime, limit: int
+    ) -> Sequence[tuple[UUID, bytes, bytes | None]]:
+        """Item id, leaf and sealed opening of the recorder's intents without outcome, oldest first."""
+        ...
+
+
+class LedgerDesk:
+    """Answers the ledger's callers."""
+
+    def __init__(
+        self, sequencer: Sequencer, archive: Archive, notary: Notary, sealer: Sealer, clock: Clock
+    ) -> None:
+        self._sequencer = sequencer
+        self._archive = archive
+        self._notary = notary
+        self._sealer = sealer
+        self._clock = clock
+
+    async def append(
+        self, recorder: str, entries: Sequence[Entry]
+    ) -> list[Receipt | ServiceError | CustodyError]:
+        """A receipt or a refusal for each entry, in order; receipts are of durable entries only.
+
+        Raises UnavailableError or ReadOnlyError where this ledger cannot append at all.
+        """
+        answers: list[Receipt | ServiceError | CustodyError | None] = [None] * len(entries)
+        prepared: list[tuple[int, Prepared]] = []
+        for place, entry in enumerate(entries):
+            try:
+                prepared.append((place, self._prepare(recorder, entry)))
+            except ServiceError as refusal:
+                answers[place] = refusal
+        futures = self._sequencer.submit([item for _, item in prepared])
+        repeated: dict[UUID, list[int]] = {}
+        try:
+            if futures:
+                await asyncio.wait(futures, timeout=PATIENCE_SECONDS)
+            for (place, _), future in zip(prepared, futures, strict=True):
+                answer = _answer(future)
+                if isinstance(answer, Repeated):
+                    repeated.setdefault(answer.item_id, []).append(place)
+                else:
+                    answers[place] = answer
+        finally:
+            for future in futures:
+                future.cancel()
+        if repeated:
+            kept = await self._kept(repeated)
+            for item_id, places in repeated.items():
+                receipt = await self._first_receipt(kept[item_id])
+                for place in places:
+                    answers[place] = receipt
+        return [answer for answer in answers if answer is not None]
+
+    async def receipt(self, context: RequestContext, item_id: UUID) -> Receipt:
+        """A receipt, to the caller named in the entry or to the citizen whom it is about.
+
+        Raises ReceiptNotFoundError for everybody else, whether there is such an entry or not.
+        """
+        kept = (await self._kept([item_id])).get(item_id)
+        if kept is None or not self._may_see(context, kept):
+            raise ReceiptNotFoundError("there is no such receipt for this caller")
+        answer = await self._first_receipt(kept)
+        if isinstance(answer, CustodyError):
+            raise answer
+        return answer
+
+    async def open_intents(self, recorder: str, older_than: datetime, limit: int) -> list[Entry]:
+        """The recorder's intents that are older than `older_than` and have no outcome, oldest first."""
+        count = min(limit or USUAL_INTENTS, MOST_INTENTS)
+        try:
+            rows = await self._archive.open_intents(recorder, older_than, count)
+        except StoreLostError as lost:
+            raise unavailable("the ledger's database does not answer") from lost
+        return [read_item(leaf, self._opening(item_id, sealed)) for item_id, leaf, sealed in rows]
+
+    async def checkpoint(self) -> str:
+        """The newest signed checkpoint. Raises UnavailableError before the log has begun."""
+        try:
+            head = await self._archive.head()
+        except StoreLostError as lost:
+            raise unavailable("the ledger's database does not answer") from lost
+        if not head.checkpoint:
+            raise unavailable("the log has not begun")
+        return head.checkpoint
+
+    def _prepare(self, recorder: str, entry: Entry) -> Prepared:
+        check(entry)
+        now = self._clock()
+        opening = Opening.of(entry, secrets.token_bytes(SALT_BYTES), secrets.token_bytes(SALT_BYTES))
+        subject = subject_of(entry)
+        return Prepared(
+            item_id=entry.item_id,
+            kind=entry.kind,
+            recorder=recorder,
+            caller=entry.caller,
+            intent_id=entry.intent_id,
+            leaf=leaf_bytes(entry, opening, recorder=recorder, time=now),
+            appended_at=now,
+            digest=self._sealer.keyed_hash(b"ledger item", item_bytes(entry, recorder)),
+            sealed=self._sealer.seal(opening.to_bytes(), row=entry.item_id, column=SEALED),
+            subject_index=self._sealer.blind_index(subject) if subject else None,
+            index_version=self._sealer.index_version if subject else None,
+            answer_salt=entry.answer_salt,
+        )
+
+    async def _kept(self, item_ids: Collection[UUID]) -> Mapping[UUID, Kept]:
+        try:
+            return await self._archive.kept(item_ids)
+        except StoreLostError as lost:
+            raise unavailable("the ledger's database does not answer") from lost
+
+    async def _first_receipt(self, kept: Kept) -> Receipt | CustodyError:
+        """The receipt as it was first given; proved before it leaves, for the store may have been altered."""
+        ranges = inclusion_ranges(kept.index, kept.tree_size)
+        try:
+            tree = Tree.load(kept.tree_size, await self._archive.tiles(tiles_of(ranges)))
+            hashes = tree.hashes(ranges)
+            head = self._notary.open(kept.checkpoint)
+            verify_inclusion(leaf_hash(kept.leaf), kept.index, head.size, hashes, head.root)
+        except StoreLostError as lost:
+            raise unavailable("the ledger's database does not answer") from lost
+        except (CustodyError, VerificationError, KeyError, ValueError):
+            return CustodyError(f"the stored entry {kept.index} does not lead to its checkpoint")
+        opening = self._opening(kept.item_id, kept.sealed)
+        return Receipt(
+            id=str(kept.item_id),
+            entry=kept.leaf,
+            index=kept.index,
+            tree_size=kept.tree_size,
+            hashes=hashes,
+            checkpoint=kept.checkpoint,
+            answer_salt=opening.answer_salt if opening else b"",
+        )
+
+    def _opening(self, item_id: UUID, sealed: bytes | None) -> Opening | None:
+        """What opens an entry, unless that has been destroyed."""
+        if sealed is None:
+            return None
+        return Opening.from_bytes(self._sealer.unseal(sealed, row=item_id, column=SEALED))
+
+    def _may_see(self, context: RequestContext, kept: Kept) -> bool:
+        """The caller sees its own entries. Citizens share one client name: they see what is about them."""
+        citizen = context.caller.subject
+        if citizen is None:
+            return kept.caller == context.caller.name
+        opening = self._opening(kept.item_id, kept.sealed)
+        return opening is not None and opening.subject == citizen
+
+
+def _answer(future: asyncio.Future[Receipt | Repeated]) -> Receipt | Repeated | ServiceError:
+    """What a future came to; a refusal of its own where it has not come to anything."""
+    if not future.done():
+        return unavailable("the entry was not written in time; try again with the same item id")
+    failure = future.exception()
+    if failure is None:
+        return future.result()
+    if isinstance(failure, ServiceError):
+        return failure
+    raise failure

@@ -1,0 +1,238 @@
+"""The log in PostgreSQL: reading it, and the one session that appends to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from core import queries
+from core.db import Connection, Pool
+from core.entries import EntryKind
+from core.merkle import HASH_LENGTH, leaf_hash
+from services.ledger.custody import LeafRow
+from services.ledger.domain import Batch, FencedError, Head, Kept, Known, StoreLostError
+from services.ledger.merkle import TILE_HEIGHT, TILE_WIDTH, TileId
+
+Q = queries.load(__package__)
+
+COMMIT_SECONDS = 10.0
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """Whatever the database or the way to it does, is said as StoreLostError; never with the row's data."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise StoreLostError(f"the database: {type(error).__name__}") from error
+    except (OSError, TimeoutError) as error:
+        raise StoreLostError(f"the way to the database: {type(error).__name__}") from error
+
+
+class PgLogStore:
+    """The stored log."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[PgLogSession]:
+        """A connection of its own; the sequencer's place, if it takes that, is given back at the end."""
+        with _lost():
+            connection = await self._pool.acquire(timeout=COMMIT_SECONDS)
+        try:
+            with _lost():
+                await connection.execute(Q.session_settings)
+            yield PgLogSession(connection)
+        finally:
+            # Given back to the pool a connection forgets its settings and its locks.
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await self._pool.release(connection, timeout=COMMIT_SECONDS)
+
+    async def head(self) -> Head:
+        """Where the log stands."""
+        with _lost():
+            return _head(await self._pool.fetchrow(Q.read_head))
+
+    async def leaves(self, first: int, end: int) -> Sequence[LeafRow]:
+        """The stored leaves from `first` up to, without, `end`, in order."""
+        with _lost():
+            return [_leaf_row(row) for row in await self._pool.fetch(Q.find_leaves, first, end)]
+
+    async def tiles(self, wanted: Collection[TileId]) -> Mapping[TileId, bytes]:
+        """The hashes of tiles, as many as there are now; partial ones are made from what lies below."""
+        levels = [tile.level for tile in wanted]
+        indexes = [tile.index for tile in wanted]
+        with _lost():
+            rows = await self._pool.fetch(Q.find_tiles, levels, indexes)
+        tiles = {TileId(row["level"], row["idx"]): row["hashes"] for row in rows}
+        for tile in wanted:
+            if tile not in tiles:
+                tiles[tile] = await self._partial_tile(tile)
+        return tiles
+
+    async def tile_roots(self, level: int, first: int, end: int) -> Sequence[bytes]:
+        """The roots of the level's full tiles from `first` up to, without, `end`, in order."""
+        with _lost():
+            rows = await self._pool.fetch(Q.tile_roots, level, first, end)
+        return _unbroken([(row["idx"], row["root"]) for row in rows], first)
+
+    async def kept(self, item_ids: Collection[UUID]) -> Mapping[UUID, Kept]:
+        """The stored entries under these ids."""
+        with _lost():
+            rows = await self._pool.fetch(Q.find_kept, list(item_ids))
+        return {row["item_id"]: _kept(row) for row in rows}
+
+    async def open_intents(
+        self, recorder: str, older_than: datetime, limit: int
+    ) -> Sequence[tuple[UUID, bytes, bytes | None]]:
+        """Item id, leaf and sealed opening of the recorder's intents without outcome, oldest first."""
+        with _lost():
+            rows = await self._pool.fetch(Q.list_open_intents, recorder, older_than, limit)
+        return [(row["item_id"], row["leaf"], row["sealed"]) for row in rows]
+
+    async def _partial_tile(self, tile: TileId) -> bytes:
+        first = tile.index << TILE_HEIGHT
+        if tile.level:
+            return b"".join(await self.tile_roots(tile.level - 1, first, first + TILE_WIDTH))
+        leaves = await self.leaves(first, first + TILE_WIDTH)
+        hashes = [(row.index, leaf_hash(row.leaf)) for row in leaves]
+        return b"".join(_unbroken(hashes, first))
+
+
+class PgLogSession:
+    """The session that appends; what it does ends with its connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def try_lead(self) -> bool:
+        """Takes the sequencer's place, if nobody has it."""
+        with _lost():
+            return bool(await self._connection.fetchval(Q.try_lead))
+
+    async def stop_leading(self) -> None:
+        """Lets go of the place, as a session does that ends."""
+        with _lost():
+            await self._connection.execute(Q.stop_leading)
+
+    async def take_epoch(self) -> Head:
+        """Makes every earlier sequencer's writes impossible; the head after what they had committed."""
+        with _lost():
+            return _head(await self._connection.fetchrow(Q.take_epoch))
+
+    async def begin(self, epoch: int, checkpoint: str) -> None:
+        """Keeps the checkpoint of the empty tree, with which a log begins. Raises FencedError."""
+        with _lost():
+            done = await self._connection.execute(Q.begin_log, epoch, checkpoint)
+        if done != "UPDATE 1":
+            raise FencedError
+
+    async def known(self, item_ids: Collection[UUID]) -> Mapping[UUID, Known]:
+        """What the log holds under these ids."""
+        with _lost():
+            rows = await self._connection.fetch(Q.find_known, list(item_ids))
+        return {
+            row["item_id"]: Known(EntryKind(row["kind"]), row["recorder"], row["digest"], row["open"])
+            for row in rows
+        }
+
+    async def commit(self, epoch: int, batch: Batch) -> None:
+        """Appends durably, all or nothing. Raises FencedError, or StoreLostError: then it is not known."""
+        with _lost():
+            async with self._connection.transaction():
+                moved = await self._connection.fetchval(
+                    Q.move_head, epoch, batch.first, batch.size, batch.checkpoint
+                )
+                if moved is None:
+                    raise FencedError
+                await self._insert(batch)
+
+    async def _insert(self, batch: Batch) -> None:
+        run = self._connection.execute
+        entries = batch.entries
+        ids = [entry.item_id for entry in entries]
+        await run(Q.insert_checkpoint, batch.size, batch.checkpoint, batch.signed_at)
+        await run(
+            Q.insert_entries,
+            batch.first,
+            batch.size,
+            ids,
+            [entry.kind.value for entry in entries],
+            [entry.recorder for entry in entries],
+            [entry.caller for entry in entries],
+            [entry.intent_id for entry in entries],
+            [entry.appended_at for entry in entries],
+            [entry.leaf for entry in entries],
+        )
+        await run(
+            Q.insert_openings,
+            ids,
+            [entry.sealed for entry in entries],
+            [entry.digest for entry in entries],
+            [entry.subject_index for entry in entries],
+            [entry.index_version for entry in entries],
+        )
+        if batch.tiles:
+            await run(
+                Q.insert_tiles,
+                [tile.id.level for tile in batch.tiles],
+                [tile.id.index for tile in batch.tiles],
+                [tile.hashes for tile in batch.tiles],
+                [tile.root for tile in batch.tiles],
+            )
+        if opened := batch.opened:
+            await run(
+                Q.open_intents,
+                [entry.item_id for entry in opened],
+                [entry.recorder for entry in opened],
+                [entry.appended_at for entry in opened],
+            )
+        if closed := batch.closed:
+            await run(Q.close_intents, closed)
+
+
+def _unbroken(numbered: Sequence[tuple[int, bytes]], first: int) -> list[bytes]:
+    """The hashes up to the first gap: what comes after one belongs to another place."""
+    return [one for place, (index, one) in enumerate(numbered) if index == first + place]
+
+
+def _head(row: asyncpg.Record | None) -> Head:
+    if row is None:
+        raise StoreLostError("the log has no head: the migrations have not run")
+    return Head(row["epoch"], row["size"], row["checkpoint"])
+
+
+def _leaf_row(row: asyncpg.Record) -> LeafRow:
+    return LeafRow(
+        index=row["idx"],
+        item_id=row["item_id"],
+        kind=EntryKind(row["kind"]),
+        recorder=row["recorder"],
+        caller=row["caller"],
+        intent_id=row["intent_id"],
+        leaf=row["leaf"],
+    )
+
+
+def _kept(row: asyncpg.Record) -> Kept:
+    return Kept(
+        item_id=row["item_id"],
+        index=row["idx"],
+        tree_size=row["tree_size"],
+        checkpoint=row["note"],
+        kind=EntryKind(row["kind"]),
+        recorder=row["recorder"],
+        caller=row["caller"],
+        intent_id=row["intent_id"],
+        leaf=row["leaf"],
+        sealed=row["sealed"],
+        subject_index=row["subject_index"],
+    )
+
+
+assert HASH_LENGTH * TILE_WIDTH == 8192  # as the table's check says
