@@ -168,7 +168,8 @@ class Supervisor:
         self._town = None
         if code != 0:
             raise GroundError(
-                f"The town could not be loaded (code {code}). The loader's last words:\n{log.tail(self._printer)}",
+                f"The town could not be loaded (code {code}). Its loader's last words:\n"
+                + log.tail(self._printer),
                 "see the message above; a first load that was cut off begins again at the next start.",
             )
         log.close()
