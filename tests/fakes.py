@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from core.clock import Clock
 from core.disclosure import Entry, EntryKind, Receipt
 from core.errors import UnavailableError
+from core.identity import Subject
+from core.tokens import ALGORITHM, AUDIENCE, CITIZEN_CLIENT, ISSUER, IssuerKeys, TokenVerifier
 
 
 class FakeClock:
@@ -63,3 +71,43 @@ class FakeLedger:
         """Intents without an outcome; the fake does not know when each was appended."""
         closed = {one.intent_id for one in self.entries}
         return [one for one in self.entries if one.kind is EntryKind.INTENT and one.item_id not in closed]
+
+
+class FakeIssuer:
+    """An issuer that signs whatever it is asked for, with a real key; its verifier believes nobody else."""
+
+    THUMBPRINT = "A" * 43
+    """x5t#S256 that machines' tokens are bound to unless another is named."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._key = ECKey.generate_key("P-256", auto_kid=True)
+
+    def machine(self, client: str, scopes: Iterable[str], thumbprint: str = THUMBPRINT) -> str:
+        """An access token of a machine, bound to its certificate, good for 5 minutes."""
+        return self._sign(client_id=client, scope=" ".join(scopes), cnf={"x5t#S256": thumbprint})
+
+    def citizen(self, subject: Subject, name: str) -> str:
+        """An inner token of a citizen, good for 5 minutes."""
+        return self._sign(
+            client_id=CITIZEN_CLIENT,
+            scope="citizen",
+            code_type=subject.code_type,
+            code=subject.code,
+            name=name,
+        )
+
+    def verifier(self) -> TokenVerifier:
+        """What a service verifies these tokens with."""
+
+        async def fetch() -> IssuerKeys:
+            jwks = json.dumps({"keys": [self._key.as_dict(private=False)]})
+            return IssuerKeys(jwks, self._clock() + timedelta(hours=1))
+
+        return TokenVerifier(fetch, self._clock)
+
+    def _sign(self, **claims: object) -> str:
+        issued = int(self._clock().timestamp())
+        times = {"iat": issued, "exp": issued + 300}
+        header = {"alg": ALGORITHM, "kid": self._key.kid}
+        return jwt.encode(header, {"iss": ISSUER, "aud": AUDIENCE, **times, **claims}, self._key, [ALGORITHM])
