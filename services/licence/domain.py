@@ -212,14 +212,14 @@ class Catalogue:
         """Passes when the matter may read each type, else raises MatterNotEntitledError naming those not."""
         refused = [code for code in type_codes if not self.entitled(matter_code, code)]
         if refused:
-            raise _not_entitled("query.type_codes", "licence types", refused)
+            raise _not_entitled("type_codes", "licence types", refused)
 
     def require_fields(self, matter_code: str, type_code: str, names: Collection[str]) -> None:
         """Passes when the matter may read each field, else raises MatterNotEntitledError naming those not."""
         self.require_types(matter_code, [type_code])
         refused = sorted(set(names) - self.entitled(matter_code, type_code) - PLAIN_NAMES)
         if refused:
-            raise _not_entitled("query.field_names", "fields", refused)
+            raise _not_entitled("field_names", "fields", refused)
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class LicenceDesk:
         """
         matter = _matter(context)
         self._catalogue.require_types(matter.matter_code, type_codes)
-        holder = check_subject(holder, "query.holder")
+        holder = check_subject(holder, "holder")
 
         async def produce() -> Produced:
             licences = await self._register.current(holder, type_codes)
@@ -215,7 +215,7 @@ class LicenceDesk:
         """
         matter = _matter(context)
         self._catalogue.require_fields(matter.matter_code, type_code, names)
-        holder = check_subject(holder, "query.holder")
+        holder = check_subject(holder, "holder")
         licence = newest(await self._register.current(holder, [type_code]), day_of(self._clock()))
         if licence is None:
             return None

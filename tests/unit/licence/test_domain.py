@@ -170,7 +170,7 @@ def test_types_that_the_matter_does_not_entitle_to_are_all_named() -> None:
     with pytest.raises(MatterNotEntitledError, match="T8, T9") as refused:
         CATALOGUE.require_types("m", ["T8", "T1", "T9"])
 
-    assert refused.value.faults[0].field == "query.type_codes"
+    assert refused.value.faults[0].field == "type_codes"
 
 
 def test_fields_that_the_matter_does_not_entitle_to_are_all_named() -> None:
