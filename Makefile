@@ -1,0 +1,71 @@
+# One command each; `make help` lists them. Everything they make lies in .venv/ and .onestop/.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+WORKERS ?= 2
+CODE := core services gateway deploy cli tests protos
+CHECKS := check-format check-lint check-types check-rooms check-proto check-breaking proto-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check $(CHECKS) proto lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+run: .venv/.run ## start the city here (DATABASE_URL=… for a PostgreSQL of your own, TOWN_SIZE=… people)
+	@exec .venv/bin/python -m deploy.local
+
+demo: .venv/.run ## walk the whole path through the running city, as the outside callers would
+	@exec .venv/bin/python -m cli demo
+
+test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=2)
+	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: .venv/.dev ## format, lint, types, rooms, proto lint, breaking changes and drift
+	@$(MAKE) --no-print-directory -k -j4 $(if $(filter output-sync,$(.FEATURES)),-Otarget) $(CHECKS)
+
+check-format: .venv/.dev
+	@ruff format --check --quiet --output-format concise $(CODE) || { echo "format: run 'ruff format'"; exit 1; }
+
+check-lint: .venv/.dev
+	@ruff check --quiet --output-format concise $(CODE)
+
+check-types: .venv/.dev
+	@mypy --strict --no-error-summary $(CODE)
+
+check-rooms: .venv/.dev
+	@lint-imports > .venv/rooms.log 2>&1 || { cat .venv/rooms.log; exit 1; }
+
+check-proto: .venv/.dev
+	@cd protos && buf lint ../gen/onestop.binpb --config buf.yaml
+
+# Against what is committed: what others may speak already.
+check-breaking: .venv/.dev
+	@if git cat-file -e HEAD:gen/onestop.binpb 2>/dev/null; then \
+		git show HEAD:gen/onestop.binpb > .venv/committed.binpb && cd protos && \
+		buf breaking ../gen/onestop.binpb --against ../.venv/committed.binpb --config buf.yaml; fi
+
+proto-check: .venv/.dev ## gen/ is what protos/ say
+	@rm -rf .venv/gen && python protos/build.py .venv/gen && \
+		diff -r --brief -x __pycache__ -x .mypy_cache gen .venv/gen || { echo "gen/ is out of date: run 'make proto'"; exit 1; }
+
+proto: .venv/.dev ## make gen/ from protos/
+	python protos/build.py
+
+lock: .venv/.dev ## lock requirements*.in anew, with hashes
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements.in -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove the environment and the caches; the city's data in .onestop/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.run: requirements.txt deploy/local/setup.sh
+	@deploy/local/setup.sh "$(PYTHON)" $@ requirements.txt
+
+.venv/.dev: requirements.txt requirements-dev.txt deploy/local/setup.sh
+	@deploy/local/setup.sh "$(PYTHON)" $@ requirements.txt requirements-dev.txt
+	@touch .venv/.run
