@@ -6,54 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum, StrEnum
+from enum import Enum
 
+from core.errors import fault_error
 from core.identity import Subject
-from services.autofill.comparison import Json, is_blank, key, shape
-from services.autofill.matter import Ask, FormField, Pick, Source
+from services.autofill.comparison import CompareKind, Json, is_blank, key, shape
+from services.autofill.matter import (
+    Ask,
+    FormField,
+    Pick,
+    Provenance,
+    Source,
+    SourceAnswer,
+    SourceOutcome,
+    SourceRecord,
+)
 
+LONGEST_TYPED = 20_000
+"""Characters of one typed value; no form's field is longer."""
 
-@dataclass(frozen=True)
-class Provenance:
-    """The source of one value."""
-
-    resource: str
-    record_version: str
-    as_of: datetime
-
-
-@dataclass(frozen=True)
-class SourceRecord:
-    """One record as its resource gave it."""
-
-    values: Mapping[str, Json]
-    provenance: Provenance
-
-
-class SourceOutcome(StrEnum):
-    """What became of asking a source; the words of the contract, from the best to the worst."""
-
-    ANSWERED = "answered"
-    NO_DATA = "no_data"
-    NOT_ALLOWED = "not_allowed"
-    LATE = "late"
-    DOWN = "down"
-
-
-@dataclass(frozen=True)
-class SourceAnswer:
-    """What a source gave; of one that refused some fields only, which."""
-
-    outcome: SourceOutcome
-    records: tuple[SourceRecord, ...] = ()
-    refused_fields: frozenset[str] = frozenset()
-    elapsed_ms: int = 0
-
-    def outcome_for(self, source: Source) -> SourceOutcome:
-        """The outcome as far as one source of one field is concerned."""
-        if self.outcome in (SourceOutcome.ANSWERED, SourceOutcome.NO_DATA):
-            return SourceOutcome.NOT_ALLOWED if source.needs & self.refused_fields else self.outcome
-        return self.outcome
+LONGEST_TABLE = 200
+"""Rows of one typed table."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +137,23 @@ def check(field: FormField, typed: Json, answers: Answers) -> CheckedField:
     if agreeing is not None:
         return CheckedField(field.name, Verdict.MATCH, agreeing)
     return CheckedField(field.name, Verdict.MISMATCH, first)
+
+
+def check_typed(field: FormField, typed: Json) -> None:
+    """Passes when a typed value can be compared at all, else raises InvalidError naming the field."""
+    where = f"values.{field.name}"
+    if is_blank(typed):
+        raise fault_error(where, "blank", "type a value, or leave the field out")
+    if field.rule.kind is CompareKind.ROWS:
+        rows = [] if isinstance(typed, str) or not isinstance(typed, Sequence) else typed
+        if not rows or not all(isinstance(row, Mapping) for row in rows):
+            raise fault_error(where, "type", "must be a list of rows, each an object")
+        if len(rows) > LONGEST_TABLE:
+            raise fault_error(where, "max_items", f"at most {LONGEST_TABLE} rows")
+    elif isinstance(typed, Sequence | Mapping) and not isinstance(typed, str):
+        raise fault_error(where, "type", "must be a single value")
+    if len(str(typed)) > LONGEST_TYPED:
+        raise fault_error(where, "max_len", f"at most {LONGEST_TYPED} characters")
 
 
 def candidates_of(field: FormField, answers: Answers) -> tuple[Candidate, ...]:

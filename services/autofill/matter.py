@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from core.errors import FieldFault, InvalidError, Kind, ServiceError, fault_error
@@ -29,13 +30,6 @@ class SubjectMissingError(InvalidError):
     """A field is about somebody whom the request does not name."""
 
     reason = "SUBJECT_MISSING"
-
-
-class GuessBudgetSpentError(ServiceError):
-    """Too many wrong tries: the next are refused until some of them are a day old."""
-
-    kind = Kind.EXHAUSTED
-    reason = "GUESS_BUDGET_SPENT"
 
 
 class Pick(StrEnum):
@@ -197,3 +191,46 @@ def _subject_missing(role: str, field: str = "") -> SubjectMissingError:
     of = f" that {field} is about" if field else ""
     message = f"name the subject in the role {role}{of}"
     return SubjectMissingError(message, faults=[FieldFault(f"subjects.{role}", "required", message)])
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The source of one value."""
+
+    resource: str
+    record_version: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """One record as its resource gave it."""
+
+    values: Mapping[str, Json]
+    provenance: Provenance
+
+
+class SourceOutcome(StrEnum):
+    """What became of asking a source; the words of the contract, from the best to the worst."""
+
+    ANSWERED = "answered"
+    NO_DATA = "no_data"
+    NOT_ALLOWED = "not_allowed"
+    LATE = "late"
+    DOWN = "down"
+
+
+@dataclass(frozen=True)
+class SourceAnswer:
+    """What a source gave; of one that refused some fields only, which."""
+
+    outcome: SourceOutcome
+    records: tuple[SourceRecord, ...] = ()
+    refused_fields: frozenset[str] = frozenset()
+    elapsed_ms: int = 0
+
+    def outcome_for(self, source: Source) -> SourceOutcome:
+        """The outcome as far as one source of one field is concerned."""
+        if self.outcome in (SourceOutcome.ANSWERED, SourceOutcome.NO_DATA):
+            return SourceOutcome.NOT_ALLOWED if source.needs & self.refused_fields else self.outcome
+        return self.outcome

@@ -1,0 +1,211 @@
+"""The autofill service's gRPC face: messages in, use cases called, messages out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, cast
+
+import grpc
+from google.protobuf.message import Message
+from onestop.autofill.v1 import autofill_pb2 as pb
+from onestop.autofill.v1 import autofill_pb2_grpc as pb_grpc
+from onestop.common.v1 import context_pb2, provenance_pb2, receipt_pb2, subject_pb2
+
+from core.batch import answer_batch
+from core.context import ContextReader
+from core.disclosure import BasisKind, Released
+from core.identity import Scope, Subject
+from core.ledger import receipt_to_pb
+from services.autofill.domain import Candidate, CheckedField, FilledField, SourceReport
+from services.autofill.matter import Matter, Provenance
+from services.autofill.service import FillAnswer, FormDesk, VerifyAnswer
+from services.autofill.wire import Relay, json_of, put, struct_of
+
+FOR_A_CASE = frozenset({BasisKind.MATTER})
+NO_BASIS: frozenset[BasisKind] = frozenset()
+"""Matters and their forms hold no personal data."""
+
+_EachTry = Literal["credential_index", "received_at", "deadline", "trace_parent"]
+_EACH_TRY: Final[tuple[_EachTry, ...]] = ("credential_index", "received_at", "deadline", "trace_parent")
+"""What travels anew with every try of the same request."""
+
+
+class AutofillServicer(pb_grpc.AutofillServiceServicer):
+    """Answers batches item by item; each item has its own context, deadline and ledger entry."""
+
+    def __init__(self, desk: FormDesk, contexts: ContextReader) -> None:
+        self._desk = desk
+        self._contexts = contexts
+
+    async def ListMatters(self, request: pb.ListMattersRequest, context: object) -> pb.ListMattersResponse:
+        """A page of the matters."""
+        asked = await self._contexts.read(
+            request.credential, request.context, scope=Scope.MATTER_READ, basis=NO_BASIS
+        )
+        page = self._desk.list_matters(asked, request.page_size, request.page_token)
+        return pb.ListMattersResponse(
+            matters=[_summary(matter) for matter in page.matters], next_page_token=page.next_page_token
+        )
+
+    async def GetMatter(self, request: pb.GetMatterRequest, context: object) -> pb.GetMatterResponse:
+        """One matter with its form."""
+        asked = await self._contexts.read(
+            request.credential, request.context, scope=Scope.MATTER_READ, basis=NO_BASIS
+        )
+        return _matter(self._desk.get_matter(asked, request.code))
+
+    async def BatchAutofill(
+        self, request: pb.BatchAutofillRequest, context: object
+    ) -> pb.BatchAutofillResponse:
+        """Each item's filled form, or the item's own error."""
+
+        async def one(item: pb.AutofillItem) -> pb.AutofillResult:
+            asked = await self._contexts.read(
+                request.credentials, item.context, scope=Scope.AUTOFILL_FILL, basis=FOR_A_CASE
+            )
+            released = await self._desk.autofill(
+                asked,
+                _subjects(item.query.subjects),
+                list(item.query.field_names),
+                relay=_relay(request.credentials, item.context),
+                body=_body(item),
+            )
+            answer = cast(pb.AutofillAnswer, released.wire)
+            return pb.AutofillResult(answer=answer, receipt=_receipt(released))
+
+        results = await answer_batch(request.items, pb.AutofillResult, one)
+        return pb.BatchAutofillResponse(results=results)
+
+    async def BatchVerifyFields(
+        self, request: pb.BatchVerifyFieldsRequest, context: object
+    ) -> pb.BatchVerifyFieldsResponse:
+        """Each item's verdicts, or the item's own error."""
+
+        async def one(item: pb.VerifyFieldsItem) -> pb.VerifyFieldsResult:
+            asked = await self._contexts.read(
+                request.credentials, item.context, scope=Scope.AUTOFILL_VERIFY, basis=FOR_A_CASE
+            )
+            released = await self._desk.verify(
+                asked,
+                _subjects(item.query.subjects),
+                {name: json_of(value) for name, value in item.query.values.items()},
+                relay=_relay(request.credentials, item.context),
+                body=_body(item),
+            )
+            answer = cast(pb.VerifyFieldsAnswer, released.wire)
+            return pb.VerifyFieldsResult(answer=answer, receipt=_receipt(released))
+
+        results = await answer_batch(request.items, pb.VerifyFieldsResult, one)
+        return pb.BatchVerifyFieldsResponse(results=results)
+
+
+def register(desk: FormDesk, contexts: ContextReader, server: grpc.aio.Server) -> Sequence[str]:
+    """Adds the servicer; answers the full name of its service."""
+    pb_grpc.add_AutofillServiceServicer_to_server(AutofillServicer(desk, contexts), server)
+    return [pb.DESCRIPTOR.services_by_name["AutofillService"].full_name]
+
+
+def answer_to_pb(answer: object) -> Message:
+    """An answer of the desk as the contract has it."""
+    match answer:
+        case FillAnswer():
+            return pb.AutofillAnswer(
+                matter_code=answer.matter_code,
+                form_version=answer.form_version,
+                fields=[_filled(field) for field in answer.fields],
+                sources=[_report(report) for report in answer.sources],
+            )
+        case VerifyAnswer():
+            return pb.VerifyFieldsAnswer(
+                matter_code=answer.matter_code,
+                form_version=answer.form_version,
+                fields=[_checked(field) for field in answer.fields],
+                sources=[_report(report) for report in answer.sources],
+            )
+    raise TypeError(f"the form desk answers nothing of type {type(answer).__name__}")
+
+
+def _summary(matter: Matter) -> pb.MatterSummary:
+    return pb.MatterSummary(
+        code=matter.code,
+        name=matter.name,
+        name_en=matter.name_en,
+        catalogue_code=matter.catalogue_code,
+        office_name=matter.office_name,
+        version=matter.version,
+    )
+
+
+def _matter(matter: Matter) -> pb.GetMatterResponse:
+    return pb.GetMatterResponse(
+        matter=_summary(matter),
+        form=struct_of(matter.form),
+        materials=[
+            pb.Material(name=m.name, licence_type_code=m.licence_type_code, required=m.required)
+            for m in matter.materials
+        ],
+        subject_roles=[
+            pb.SubjectRole(role=r.role, code_types=r.code_types, required=r.required) for r in matter.roles
+        ],
+    )
+
+
+def _filled(field: FilledField) -> pb.FilledField:
+    made = pb.FilledField(
+        name=field.name, status=pb.FieldStatus.ValueType(field.status.value), source=field.source
+    )
+    if field.chosen is not None:
+        put(made.value, field.chosen.value)
+        made.provenance.CopyFrom(_provenance(field.chosen.provenance))
+    made.candidates.extend(_candidate(candidate) for candidate in field.candidates)
+    return made
+
+
+def _candidate(candidate: Candidate) -> pb.Candidate:
+    made = pb.Candidate(provenance=_provenance(candidate.provenance))
+    put(made.value, candidate.value)
+    return made
+
+
+def _checked(field: CheckedField) -> pb.FieldVerdict:
+    made = pb.FieldVerdict(
+        name=field.name, verdict=pb.Match.ValueType(field.verdict.value), reason=field.reason
+    )
+    if field.decided_by is not None:
+        made.provenance.CopyFrom(_provenance(field.decided_by.provenance))
+    return made
+
+
+def _report(report: SourceReport) -> pb.SourceReport:
+    return pb.SourceReport(
+        resource=report.resource, outcome=report.outcome.value, elapsed_ms=report.elapsed_ms
+    )
+
+
+def _provenance(provenance: Provenance) -> provenance_pb2.Provenance:
+    made = provenance_pb2.Provenance(resource=provenance.resource, record_version=provenance.record_version)
+    made.as_of.FromDatetime(provenance.as_of)
+    return made
+
+
+def _subjects(subjects: Mapping[str, subject_pb2.Subject]) -> dict[str, Subject]:
+    return {role: Subject(subject.code_type, subject.code) for role, subject in subjects.items()}
+
+
+def _receipt(released: Released) -> receipt_pb2.Receipt:
+    return receipt_to_pb(released.receipt)
+
+
+def _relay(credentials: Sequence[context_pb2.Credential], context: context_pb2.RequestContext) -> Relay:
+    return Relay(credentials[context.credential_index], context)
+
+
+def _body(item: pb.AutofillItem | pb.VerifyFieldsItem) -> bytes:
+    """What the request says, to compare a repeated one with the first; empty where none can be repeated."""
+    if not item.context.request_id:
+        return b""
+    said = copy.deepcopy(item)
+    for name in _EACH_TRY:
+        said.context.ClearField(name)
+    return said.SerializeToString(deterministic=True)

@@ -1,0 +1,74 @@
+"""What rpc and clients share: the contract's JSON values, and what is relayed to the upstreams."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
+from onestop.common.v1 import context_pb2
+
+from services.autofill.comparison import Json
+
+_LARGEST_WHOLE = 2**53
+"""Beyond it a double does not hold every whole number (RFC 7493 section 2.2)."""
+
+
+@dataclass(frozen=True)
+class Relay:
+    """The caller's credential and context as they came; each upstream verifies them itself."""
+
+    credential: context_pb2.Credential = field(repr=False)
+    context: context_pb2.RequestContext = field(repr=False)
+
+
+def json_of(value: Value) -> Json:
+    """The JSON that a message's value says; whole numbers as integers."""
+    match value.WhichOneof("kind"):
+        case "bool_value":
+            return value.bool_value
+        case "number_value":
+            return _number(value.number_value)
+        case "string_value":
+            return value.string_value
+        case "list_value":
+            return [json_of(element) for element in value.list_value.values]
+        case "struct_value":
+            return {name: json_of(element) for name, element in value.struct_value.fields.items()}
+        case _:
+            return None
+
+
+def put(target: Value, value: Json) -> None:
+    """Writes a JSON value in place."""
+    match value:
+        case None:
+            target.null_value = NULL_VALUE
+        case bool():
+            target.bool_value = value
+        case int() | float():
+            target.number_value = value
+        case str():
+            target.string_value = value
+        case Mapping():
+            target.struct_value.SetInParent()
+            for name, element in value.items():
+                put(target.struct_value.fields[name], element)
+        case _:
+            target.list_value.SetInParent()
+            for element in value:
+                put(target.list_value.values.add(), element)
+
+
+def struct_of(document: Mapping[str, Json]) -> Struct:
+    """A JSON object as a message."""
+    made = Value()
+    put(made, document)
+    return made.struct_value
+
+
+def _number(number: float) -> Json:
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < _LARGEST_WHOLE else number
