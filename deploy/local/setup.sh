@@ -21,14 +21,14 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
         exit 1
     fi
 fi
-pip=".venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes"
+pip=".venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes"
 if [ ! -x .venv/bin/uv ]; then
     # The entry of uv alone: its first line and the indented lines of hashes below it.
     awk '/^uv==/ {on = 1; print; next} on && /^ / {print; next} {on = 0}' requirements-dev.txt > .venv/uv.txt
     $pip -r .venv/uv.txt 2>.venv/uv.log || true
 fi
 # Word splitting is meant: $lists holds options, $pip a command.
-if ! .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes $lists 2>.venv/uv.log; then
+if ! .venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --require-hashes $lists 2>.venv/uv.log; then
     echo "installing the locked packages with pip"
     $pip $lists
 fi
