@@ -24,12 +24,14 @@ class GatewayConfig(PeerConfig):
 
     people_url: str = Field(pattern=r"^https://[^/?#]+$")
     """Where people reach us: scheme, host and port, as browsers send it in `Origin`."""
+    machines_url: str = ""
+    """Where machines reach us, for the published API document; unset means the people's host."""
 
     database_dsn_file: FilePath
     keyring: FilePath
     pool_size: int = 4
 
-    oidc_issuer_url: str = Field(pattern=r"^https://")
+    oidc_issuer: str = Field(pattern=r"^https://")
     """The identity provider's issuer; its discovery document lies below it."""
     oidc_client_id: str = "onestop-gateway"
     oidc_client_secret_file: Path | None = None
@@ -48,7 +50,7 @@ class GatewayConfig(PeerConfig):
     largest_document: int = Field(default=16 * 1024 * 1024, gt=0)
     drain_seconds: float = Field(default=8.0, ge=0)
 
-    token_limit: str = "60 per minute"
+    token_limit: str = "60 per minute"  # noqa: S105 - a rate, no secret
     approval_limit: str = "2000 per second"
     partner_limit: str = "200 per second"
     citizen_limit: str = "300 per minute"
