@@ -11,6 +11,20 @@ Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
 STATEMENT_TIMEOUT_SECONDS = 15.0
 
+_OUTAGES = (
+    OSError,  # nothing listens, or the connection broke
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # starting, shutting down, crashed
+    asyncpg.InsufficientResourcesError,  # out of connections, memory or disk
+    asyncpg.InterfaceError,  # the connection was closed under a statement
+)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error says that the database is away, so that the call may be tried again."""
+    # asyncpg's error for an argument of the wrong type is an InterfaceError too, and our own mistake.
+    return isinstance(error, _OUTAGES) and not isinstance(error, ValueError)
+
 
 async def open_pool(config: ServiceConfig) -> asyncpg.Pool:
     """A pool no larger than the setting. The role's search_path makes table names unqualified."""

@@ -7,7 +7,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from core.errors import FieldFault, Kind, RelayedError, ServiceError
+from core.db import is_outage
+from core.errors import FieldFault, Kind, RelayedError, ServiceError, UnavailableError
 
 DOMAIN = "onestop"
 
@@ -33,9 +34,11 @@ _WITHHELD = "an internal error; the trace id finds it in the logs"
 
 
 def to_status(error: BaseException) -> status_pb2.Status:
-    """The status of an error. Anything but a ServiceError leaves as INTERNAL, its text withheld."""
+    """The status of an error. Neither ServiceError nor outage: INTERNAL, its text withheld."""
     if isinstance(error, TimeoutError):
         return _status(Kind.LATE, "DEADLINE_PASSED", "the deadline passed before the answer was ready")
+    if is_outage(error):
+        error = UnavailableError("the database is away; ask again shortly", retry_after=1.0)
     if not isinstance(error, ServiceError):
         return _status(Kind.INTERNAL, "INTERNAL", _WITHHELD)
     status = _status(error.kind, error.reason, error.message, error.part)
