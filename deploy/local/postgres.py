@@ -181,7 +181,7 @@ class Cluster:
                 if "password authentication failed" in str(error):
                     raise GroundError(
                         f"The password in {self.password_file} is not the one this database was made with.",
-                        f"put the right file back, or move {self.folder} away to start empty.",
+                        f"put the right file back, or {self._away}.",
                     ) from error
                 time.sleep(0.03)
         raise GroundError(
@@ -243,7 +243,7 @@ class Cluster:
         fresh.rename(self.data)
 
     def _inspect(self) -> None:
-        away = f"restore it from a backup, or move {self.folder} away to start with an empty database."
+        away = f"restore it from a backup, or {self._away}."
         version_file = self.data / "PG_VERSION"
         try:
             version = version_file.read_text().strip()
@@ -278,8 +278,8 @@ class Cluster:
     def _start_failure(self) -> GroundError:
         return GroundError(
             f"PostgreSQL did not start. Its last words:\n{self._log_tail()}",
-            f"if the data folder is damaged, restore it from a backup or move {self.folder} away to start "
-            f"with an empty database; the whole log is {self.log_file}.",
+            f"if the data folder is damaged, restore it from a backup, or {self._away}; the whole log is "
+            f"{self.log_file}.",
         )
 
     def _log_tail(self) -> str:
@@ -287,6 +287,11 @@ class Cluster:
             log.seek(self._log_start)
             lines = log.read()[-4000:].decode(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-6:])
+
+    @property
+    def _away(self) -> str:
+        # The keys and the ledger's last checkpoint belong to the data: one is of no use without the other.
+        return f"move the whole folder {self.folder.parent} away to start an empty city"
 
     def _password(self) -> str:
         return self.password_file.read_text().strip()

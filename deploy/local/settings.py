@@ -71,6 +71,11 @@ class Settings:
         return self.home / "logs"
 
     @property
+    def ledger(self) -> Path:
+        """The ledger's last released checkpoint, which must not be restored with the database; 0700."""
+        return self.home / "ledger"
+
+    @property
     def run(self) -> Path:
         """Process ids, and `ready` while the city is up; 0700."""
         return self.home / "run"
@@ -112,25 +117,36 @@ class Settings:
         provider = f"https://localhost:{self.ports['idp']}"
         people = f"https://localhost:{self.ports['people']}"
         special: dict[str, dict[str, str]] = {
-            "issuer": {"ONESTOP_SIGNING_KEY": str(self.keys / "issuer-signing.key")},
             "ledger": {
                 "ONESTOP_SIGNING_KEY": str(self.keys / "ledger-signing.key"),
                 "ONESTOP_VERIFIER_KEY": str(self.keys / "ledger.vkey"),
-                "ONESTOP_LAST_CHECKPOINT": str(self.keys / "ledger-last-checkpoint"),
+                "ONESTOP_LAST_CHECKPOINT": str(self.ledger / "last-checkpoint"),
             },
+            "issuer": {"ONESTOP_SIGNING_KEY": str(self.keys / "issuer-signing.key")},
+            "eseal": {"ONESTOP_SEAL_ROOTS": str(self.pki / "seal-ca.crt")},
             "idp": {"ONESTOP_ISSUER_URL": provider, "ONESTOP_GATEWAY_URL": people},
+            "gateway": {
+                **{
+                    f"ONESTOP_{name.upper()}_LISTEN": f"127.0.0.1:{self.ports[name]}"
+                    for name in GATEWAY_LISTENERS
+                },
+                "ONESTOP_PEOPLE_URL": people,
+            },
         }
         return special.get(part, {})
 
     def _choices(self, part: str) -> dict[str, str]:
-        """What an operator's own variable replaces, such as the citizens' identity provider."""
-        if part not in ("issuer", "gateway"):
-            return {}
-        return {
-            "ONESTOP_OIDC_ISSUER": f"https://localhost:{self.ports['idp']}",
-            "ONESTOP_OIDC_AUDIENCES": "onestop-gateway,onestop-cli",
-            "ONESTOP_OIDC_CA": str(self.pki / "ca.crt"),
+        """What an operator's own variable replaces: the citizens' identity provider."""
+        provider = f"https://localhost:{self.ports['idp']}"
+        choices: dict[str, dict[str, str]] = {
+            "issuer": {
+                "ONESTOP_OIDC_ISSUER": provider,
+                "ONESTOP_OIDC_AUDIENCES": "onestop-gateway,onestop-cli",
+                "ONESTOP_OIDC_CA": str(self.pki / "ca.crt"),
+            },
+            "gateway": {"ONESTOP_OIDC_ISSUER_URL": provider, "ONESTOP_OIDC_CA": str(self.pki / "ca.crt")},
         }
+        return choices.get(part, {})
 
     def variable_of(self, port: str) -> str:
         """The variable that moves a port."""

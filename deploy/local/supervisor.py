@@ -79,7 +79,7 @@ class Supervisor:
     def _prepare_home(self) -> None:
         settings = self._settings
         settings.home.mkdir(parents=True, exist_ok=True)
-        for folder in (settings.keys, settings.pki, settings.logs, settings.run):
+        for folder in (settings.keys, settings.pki, settings.logs, settings.ledger, settings.run):
             files.private_folder(folder)
         lock = (settings.run / "lock").open("a+")
         try:
