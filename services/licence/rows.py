@@ -45,7 +45,7 @@ Column = str | int | bytes | date | datetime | UUID | None
 Row = tuple[Column, ...]
 
 
-class Vault(Protocol):
+class FieldVault(Protocol):
     """What of core.vault the form of a row needs."""
 
     @property
@@ -82,13 +82,13 @@ class LicenceRecord:
     revocation_reason: str | None = None
 
 
-def holder_row(vault: Vault, subject_id: UUID, holder: Subject) -> Row:
+def holder_row(vault: FieldVault, subject_id: UUID, holder: Subject) -> Row:
     """A row of `holder`, columns as in HOLDER_COLUMNS. The number must be normalised."""
     sealed = vault.seal(holder.code.encode(), row=subject_id, column="sealed_code")
     return subject_id, holder.code_type, sealed
 
 
-def holder_index_row(vault: Vault, subject_id: UUID, holder: Subject) -> Row:
+def holder_index_row(vault: FieldVault, subject_id: UUID, holder: Subject) -> Row:
     """A row of `holder_index`, columns as in HOLDER_INDEX_COLUMNS. The number must be normalised."""
     return vault.blind_index(holder), vault.index_version, subject_id
 
@@ -98,7 +98,7 @@ def licence_index_row(record: LicenceRecord) -> Row:
     return record.identifier, record.subject_id, record.licence_id
 
 
-def licence_row(vault: Vault, licence_type: LicenceType, record: LicenceRecord) -> Row:
+def licence_row(vault: FieldVault, licence_type: LicenceType, record: LicenceRecord) -> Row:
     """A row of `licence`, columns as in LICENCE_COLUMNS.
 
     Raises ValueError for a face field that the type does not have.
@@ -155,7 +155,7 @@ class SealedFace:
 
 
 def open_face(
-    vault: Vault, licence_type: LicenceType, face: SealedFace, names: Collection[str]
+    vault: FieldVault, licence_type: LicenceType, face: SealedFace, names: Collection[str]
 ) -> dict[str, FieldValue]:
     """The named fields that the licence has; opens no group that none of them is in."""
     values: dict[str, FieldValue] = {}
@@ -173,12 +173,12 @@ def open_face(
     return values
 
 
-def open_holder(vault: Vault, subject_id: UUID, code_type: str, sealed_code: bytes) -> Subject:
+def open_holder(vault: FieldVault, subject_id: UUID, code_type: str, sealed_code: bytes) -> Subject:
     """The holder that a row of `holder` is about."""
     return Subject(code_type, vault.unseal(sealed_code, row=subject_id, column="sealed_code").decode())
 
 
-def _unseal(vault: Vault, face: SealedFace, column: str, sealed: bytes) -> str:
+def _unseal(vault: FieldVault, face: SealedFace, column: str, sealed: bytes) -> str:
     return vault.unseal(sealed, row=face.licence_id, column=column).decode()
 
 

@@ -148,14 +148,19 @@ def fault(status: status_pb2.Status) -> str:
 
 
 @asynccontextmanager
-async def running_desk(database: CityDatabase, pool: asyncpg.Pool, pki: Path) -> AsyncIterator[Desk]:
-    """The service on a free port, and connections to it under the names of gateway and autofill."""
+async def running_desk(
+    database: CityDatabase, pool: asyncpg.Pool, pki: Path, register_pool: asyncpg.Pool | None = None
+) -> AsyncIterator[Desk]:
+    """The service on a free port, and connections to it under the names of gateway and autofill.
+
+    `register_pool`: another pool for the register's own statements.
+    """
     clock, ledger = FakeClock(), FakeLedger()
     issuer = FakeIssuer(clock)
     vault = await Vault.open(pool, Keyring.load(database.keyring("licence")))
     catalogue = load_catalogue()
     desk = LicenceDesk(
-        register=PgRegister(pool, vault, catalogue.types),
+        register=PgRegister(register_pool or pool, vault, catalogue.types),
         catalogue=catalogue,
         use_codes=SealedUseCodes(vault),
         disclosure=Disclosure(

@@ -6,8 +6,10 @@ import hashlib
 import hmac
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from onestop.licence.v1 import licence_pb2 as pb
 
@@ -15,7 +17,9 @@ from core.disclosure import BasisKind, EntryKind
 from core.identity import Scope, Subject
 from core.public_json import canonical, render
 from services.licence.domain import MOST_LICENCES_PER_ANSWER
-from tests.component.licence.harness import Asking, Desk, context, fault, reason, to_pb
+from tests.component.licence.harness import Asking, Desk, context, fault, reason, running_desk, to_pb
+from tests.conftest import PoolFactory
+from tests.database import CityDatabase
 from tests.store.licence.samples import (
     HOLDER,
     HOUSEHOLD_REGISTER,
@@ -265,3 +269,14 @@ async def test_one_bad_item_fails_alone(desk: Desk) -> None:
     assert fault(response.results[1].error) == "type_codes[0]"
     assert len(desk.ledger.entries) == 2
     assert response.results[0].receipt.id != response.results[4].receipt.id
+
+
+async def test_a_database_that_is_away_is_told_as_such(
+    city_database: CityDatabase, pool: PoolFactory, pki: Path, tmp_path: Path
+) -> None:
+    nowhere = asyncpg.create_pool(host=str(tmp_path), user="onestop_licence", min_size=0)
+    async with nowhere, running_desk(city_database, await pool("licence"), pki, nowhere) as desk:
+        refused = await desk.search(HOLDER, [CARD])
+
+    assert reason(refused.error) == "PART_DOWN"
+    assert not desk.ledger.entries
