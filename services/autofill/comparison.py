@@ -13,7 +13,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
@@ -71,6 +71,15 @@ class ValueRule:
     """Whether a number is shown as an integer."""
     columns: tuple[tuple[str, ValueRule], ...] = ()
     """Of rows: each column of the form's table."""
+    words: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    """Every code and word of the options, folded, and the code it stands for."""
+
+    def __post_init__(self) -> None:
+        words: dict[str, str] = {}
+        for option in self.options:
+            for word in (option.code, option.title, *option.aliases):
+                words.setdefault(fold(word), option.code)
+        object.__setattr__(self, "words", words)
 
 
 _NAME_DOTS = re.compile("[.\u00b7\u0387\u2022\u2024\u2027\u2219\u22c5\u30fb\uff65\u16eb\u2e31\u3002]")
@@ -111,7 +120,7 @@ def shape(rule: ValueRule, value: Json, unit: str = "") -> Json:
         case CompareKind.DATE:
             return _date(text)
         case CompareKind.CODE:
-            return _code(rule, text)
+            return rule.words.get(fold(text))
         case CompareKind.CITIZEN_NUMBER | CompareKind.OFFICIAL_NUMBER:
             return normalise_number(text)
         case CompareKind.PERSON_NAME:
@@ -138,7 +147,7 @@ def key(rule: ValueRule, value: Json, unit: str = "") -> str | None:
         case CompareKind.DATE:
             return _date(text) or fold(text)
         case CompareKind.CODE:
-            return _code(rule, text) or fold(text)
+            return rule.words.get(fold(text)) or fold(text)
         case CompareKind.CITIZEN_NUMBER:
             return _citizen_number(text)
         case CompareKind.OFFICIAL_NUMBER:
@@ -213,15 +222,6 @@ def _date(text: str) -> str | None:
         return date(int(found[1]), int(found[2]), int(found[3])).isoformat() if found else None
     except (ValueError, OverflowError):
         return None
-
-
-def _code(rule: ValueRule, text: str) -> str | None:
-    """The code that a code or a word stands for."""
-    folded = fold(text)
-    for option in rule.options:
-        if folded in (fold(option.code), fold(option.title), *map(fold, option.aliases)):
-            return option.code
-    return None
 
 
 def _citizen_number(text: str) -> str:

@@ -201,11 +201,9 @@ def _candidates(field: FormField, source: Source, records: Sequence[SourceRecord
     if not counted:
         return []
     match source.pick:
-        case Pick.LATEST:
-            latest = max(
-                counted, key=lambda r: (str(r.values.get(source.order_by) or ""), r.provenance.as_of)
-            )
-            found = [_candidate(field, source, latest.values.get(source.field), [latest])]
+        case Pick.LATEST | Pick.EARLIEST:
+            record = _at_the_end(source, counted)
+            found = [_candidate(field, source, _value(source, record), [record])] if record else []
         case Pick.EXISTS:
             found = [_candidate(field, source, True, counted)]
         case Pick.SUM:

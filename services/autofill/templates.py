@@ -118,7 +118,12 @@ def rule_of(described: Document, lists: Mapping[str, Document]) -> ValueRule:
 
 
 def _field(name: str, described: Document, form: Document, lists: Mapping[str, Document]) -> FormField:
-    schema = {**described, "$defs": form.get("$defs", {})}
+    # Of a code list only the codes matter here, and an enum is tried ten times faster than alternatives.
+    codes = {
+        name: {"enum": [entry["const"] for entry in _objects(_object(entries)["oneOf"])]}
+        for name, entries in _object(form.get("$defs", {})).items()
+    }
+    schema = cast(dict[str, object], {**described, "$defs": codes})
     validator = Draft202012Validator(schema, format_checker=FormatChecker(["date"]))
     sources = tuple(_source(entry) for entry in _objects(described["x-sources"]))
     return FormField(name, rule_of(described, lists), sources, validator.is_valid)
@@ -215,7 +220,8 @@ def _sentence(error: ValidationError) -> str:
     """The most telling part of a fault: of alternatives, what the nearest one misses."""
     while error.context:
         error = min(error.context, key=lambda child: -len(child.absolute_path))
-    return f"{'.'.join(map(str, error.absolute_path)) or 'the file'}: {error.message}"
+    told = error.message if error.validator is not None else "must not stand here"
+    return f"{'.'.join(map(str, error.absolute_path)) or 'the file'}: {told}"
 
 
 def _no_duplicates(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
