@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from pydantic import Field
+
 from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
@@ -23,7 +25,14 @@ from services.licence.usecode import SealedUseCodes
 PART = "licence"
 
 
-async def main(config: ServiceConfig) -> None:
+class Config(ServiceConfig):
+    """What every service needs, and the two parts that this one cannot do without."""
+
+    ledger: str = Field(min_length=1)
+    issuer: str = Field(min_length=1)
+
+
+async def main(config: Config) -> None:
     """Serves until the process is told to stop."""
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))
@@ -50,5 +59,5 @@ async def main(config: ServiceConfig) -> None:
 
 
 if __name__ == "__main__":
-    settings = load_config(ServiceConfig)
+    settings = load_config(Config)
     run(PART, settings, lambda: main(settings))
