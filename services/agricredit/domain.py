@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from uuid import UUID
 
 from core.errors import FieldFault, fault_error
@@ -17,6 +19,7 @@ from services.agricredit.refusals import (
     ItemNotAgreedError,
     ItemNotConsentedError,
     ItemNotRequestedError,
+    PageTokenError,
     PurposeNotAgreedError,
     PurposeNotConsentedError,
     closed,
@@ -161,6 +164,30 @@ class Consent:
             raise ConsentUsedUpError(f"this consent's {self.max_uses} uses are used up")
 
 
+class Repeat(Enum):
+    """What a request's earlier use of a consent means when the request comes again."""
+
+    UNDER_WAY = "under way"
+    SAME_USE = "same use"
+    FORGOTTEN = "forgotten"
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of a consent, reserved or confirmed."""
+
+    use_id: UUID
+    confirmed: bool
+    reserved_at: datetime
+    held_until: datetime
+
+    def repeated(self, now: datetime) -> Repeat:
+        """A use that was paid for and whose answer is not remembered serves the same request again."""
+        if not self.confirmed:
+            return Repeat.UNDER_WAY if now < self.held_until else Repeat.SAME_USE
+        return Repeat.SAME_USE if now < self.reserved_at + SAME_REQUEST else Repeat.FORGOTTEN
+
+
 @dataclass(frozen=True)
 class ConsentRequest:
     """What a partner has asked a farmer, in the words she is shown."""
@@ -213,3 +240,33 @@ class ConsentRequest:
             revoked_at=None,
             text_sha256=self.text_sha256,
         )
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a page of requests ends: the newest come first."""
+
+    requested_at: datetime
+    request_id: UUID
+
+    def token(self) -> str:
+        """The opaque page token."""
+        text = f"{self.requested_at.isoformat()} {self.request_id}"
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, token: str) -> Cursor | None:
+        """The cursor of a token; None for the empty one. Raises PageTokenError."""
+        if not token:
+            return None
+        try:
+            text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
+            moment, _, request_id = text.partition(" ")
+            requested_at = datetime.fromisoformat(moment)
+            if requested_at.tzinfo is None:
+                raise ValueError(moment)
+            return cls(requested_at, UUID(request_id))
+        except (ValueError, binascii.Error):
+            message = "take the next_page_token of the page before"
+            fault = FieldFault("page_token", "known", message)
+            raise PageTokenError(f"page_token: {message}", faults=[fault]) from None
