@@ -24,6 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
         ground.open()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests that share the running city go to one worker (`--dist loadgroup`): it is started once."""
+    for item in items:
+        if "city" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("city"))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stops the server, if this process keeps it."""
     ground = config.stash.get(_ground, None)

@@ -1,10 +1,15 @@
-"""Asks each part whether it is well, as its callers would reach it: over TLS, by name."""
+"""Asks each part whether it is well, as its callers would reach it: over TLS, by name.
+
+`python -m deploy.local.probe <part>` ends with 0 if it is, 1 if not.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
+import sys
 import urllib.error
 import urllib.request
 
@@ -12,7 +17,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from deploy.local.pki import PROBER
-from deploy.local.settings import Settings
+from deploy.local.settings import Settings, read_settings
 
 ANSWER_SECONDS = 2.0
 
@@ -60,3 +65,7 @@ def _reads(address: str, tls: ssl.SSLContext | None) -> bool:
             return bool(answer.status == 200) and (tls is None or "issuer" in json.load(answer))
     except (OSError, ValueError, urllib.error.URLError):
         return False
+
+
+if __name__ == "__main__":
+    sys.exit(not asyncio.run(is_well(read_settings(os.environ), sys.argv[1])))

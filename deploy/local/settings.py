@@ -152,9 +152,10 @@ class Settings:
         """The variable that moves a port."""
         return f"ONESTOP_{port.upper()}_PORT"
 
-    def refuse_taken_ports(self) -> None:
-        """Raises GroundError that names every port of ours that is taken."""
-        taken = [name for name in self._own_ports() if not _is_free(self.ports[name])]
+    def refuse_taken_ports(self, *, database: bool = False) -> None:
+        """Raises GroundError that names every port of ours that is taken; the database's too, if asked."""
+        names = [*self._own_ports(), *(["postgres"] if database else [])]
+        taken = [name for name in names if not _is_free(self.ports[name])]
         if taken:
             listed = ", ".join(f"{self.ports[name]} (for {name})" for name in taken)
             numbers = " or ".join(f"sport = :{self.ports[name]}" for name in taken)
