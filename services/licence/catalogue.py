@@ -13,7 +13,10 @@ from services.licence.domain import HOLDER_NAME, NUMBER, Catalogue, FieldGroup, 
 
 
 def load_types() -> dict[str, LicenceType]:
-    """The licence types of licence_types.csv, by type code."""
+    """The licence types of licence_types.csv, by type code.
+
+    Its column `code_source` says which type codes are published; a `model` code is the model city's own.
+    """
     types = (_licence_type(row) for row in _rows("licence_types.csv"))
     return {one.type_code: one for one in types}
 

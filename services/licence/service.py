@@ -10,7 +10,7 @@ from uuid import UUID
 
 from core.clock import Clock
 from core.disclosure import Basis, BasisKind, Disclosure, Produced, RecordRef, Released, RequestContext
-from core.errors import BasisMissingError
+from core.errors import BasisMissingError, fault_error
 from core.identifiers import check_subject, normalise_number, parse_licence_identifier
 from core.identity import Subject
 from services.licence.domain import (
@@ -255,9 +255,11 @@ class LicenceDesk:
 
 
 def _matter(context: RequestContext) -> Basis:
-    """The matter that the call rests on."""
+    """The matter that the call rests on. An office handles it, and answers for the reading."""
     if context.basis is None or context.basis.kind is not BasisKind.MATTER:
         raise BasisMissingError("licences are read for a case of a matter: name matter_code and case_number")
+    if not context.office:
+        raise fault_error("office", "required", "a case of a matter is handled by an office: name its USCC")
     return context.basis
 
 

@@ -181,6 +181,7 @@ async def test_a_number_typed_in_full_width_is_the_same_number(desk: Desk) -> No
     [
         (Asking(scopes=(Scope.LICENCE_VERIFY,)), "SCOPE_MISSING"),
         (Asking(matter_code=""), "BASIS_NOT_PERMITTED"),
+        (Asking(office=""), "REQUEST_INVALID"),
         (Asking(office=Asking.office[:-1] + "1"), "CHECK_DIGIT_WRONG"),
     ],
 )
