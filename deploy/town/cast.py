@@ -34,7 +34,7 @@ class Player:
 def players(town: VillageTown) -> tuple[Player, ...]:
     """The people of the cast who appear in the demo, by role."""
     by_number = {person.number: person for person in town.people}
-    return tuple(Player(role, by_number[number]) for role, number in _NUMBERS.items())
+    return tuple(Player(role, by_number[number]) for role, number in NUMBERS.items())
 
 
 def demo_office() -> Office:
@@ -46,11 +46,12 @@ def _number(year: int, month: int, day_of_month: int, male: bool) -> str:
     return citizen_number(day(year, month, day_of_month), _RESERVED, male)
 
 
-_NUMBERS = {
+NUMBERS = {
     "applicant": _number(1990, 5, 18, False),
     "farmer": _number(1968, 9, 7, True),
     "lapsed": _number(1979, 2, 23, True),
 }
+"""Citizen numbers of the roles in cast.json."""
 
 
 def make_cast() -> VillageTown:
@@ -71,7 +72,7 @@ def _applicant_household(village: Village) -> Household:
     home = _household(village, 90_001, f"{village.prefix}惠民北路15号3栋502房", day(2016, 3, 9), "购房落户")
     hers = _person(
         home,
-        _NUMBERS["applicant"],
+        NUMBERS["applicant"],
         "林晓棠",
         model.HEAD,
         day(1990, 5, 18),
@@ -115,7 +116,7 @@ def _farmer_household(village: Village) -> Household:
     home = _household(village, 90_001, rural_address(village, 3, 12), day(1985, 4, 2), None)
     home.group = 3
     his = _person(
-        home, _NUMBERS["farmer"], "钟水生", model.HEAD, day(1968, 9, 7), education="70", phone="15400010003"
+        home, NUMBERS["farmer"], "钟水生", model.HEAD, day(1968, 9, 7), education="70", phone="15400010003"
     )
     hers = _person(
         home,
@@ -150,7 +151,7 @@ def _lapsed_household(village: Village) -> Household:
     home = _household(village, 90_002, f"{village.prefix}工业路88号2栋301房", day(2004, 8, 17), "工作调动")
     his = _person(
         home,
-        _NUMBERS["lapsed"],
+        NUMBERS["lapsed"],
         "艾克拜尔·吐尔逊",
         model.HEAD,
         day(1979, 2, 23),

@@ -18,9 +18,9 @@ CITY_PEOPLE = 3_400_000
 CITY_COMPANIES = 210_000
 CITY_LICENCES = 210_000
 
-_HOLDER_LICENCES = 3.0
+_HOLDER_LICENCES = 4.25
 """E-licences of an average adult who has any; see licences.py."""
-_HOLDER_SHARE = 0.72
+_HOLDER_SHARE = 0.83
 """Share of people old enough to hold licences."""
 _PEOPLE_A_VILLAGE = 120
 _LEAST_RANGE = 12
