@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -207,6 +207,7 @@ class FetchDesk:
         partner = await active_partner(self._uses, context)
         claim = Claim(partner.partner_id, purpose_code, item)
         consent = await self._permitted(context, claim)
+        context = replace(context, purpose=context.purpose or purpose_code)
         reserved: list[Reservation] = []
 
         async def produce() -> Produced:

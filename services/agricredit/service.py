@@ -139,6 +139,7 @@ class ConsentDesk:
         if farmer.code_type != CITIZEN_NUMBER:
             raise fault_error("farmer.code_type", "citizen", "a farmer is named by citizen ID number, 111")
         farmer = check_subject(farmer, "farmer")
+        context = replace(context, purpose=context.purpose or wish.purpose_code)
 
         async def do(tx: Transaction, intent_id: UUID) -> Produced:
             now = self._clock()
