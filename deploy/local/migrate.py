@@ -10,7 +10,6 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -67,6 +66,11 @@ def migrate(admin_dsn: str, parts: Sequence[str], keys_dir: Path) -> list[str]:
             set_database_rights(connection, parts)
             for part in parts:
                 applied += _apply(connection, part)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise GroundError(
+                f"The database refused: {str(error).strip()}",
+                "give the role in DATABASE_URL that right, or let the one that made this city do it.",
+            ) from error
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
     return applied
@@ -141,25 +145,43 @@ def _check_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 def _ensure_role(
     connection: psycopg.Connection[tuple[object, ...]], admin_dsn: str, part: str, dsn_file: Path
 ) -> None:
-    """Makes the role, or gives it a new password if the DSN file does not open the door any more."""
+    """Makes the role with the password in its DSN file, which is written first: a crash loses neither.
+
+    A role that exists is never given another password: another city may be using it.
+    """
     role = role_of(part)
-    if dsn_file.exists():
-        dsn = _with_login(admin_dsn, role, urlsplit(dsn_file.read_text().strip()).password or "")
-        if _opens(dsn):
-            if dsn != dsn_file.read_text().strip():
-                files.write_private(dsn_file, dsn)  # The same role at a new address.
-            return
-    password = secrets.token_urlsafe(32)
+    exists = _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role)
+    if exists and not dsn_file.exists():
+        raise GroundError(
+            f"The server has the role {role} already, but its password file {dsn_file} is missing.",
+            "restore the file with the city's other keys. If the role is left over from a city that is gone: "
+            f"DROP OWNED BY {role}; DROP ROLE {role}. Two cities cannot share one server.",
+        )
+    kept = dsn_file.read_text().strip() if dsn_file.exists() else ""
+    password = urlsplit(kept).password or secrets.token_urlsafe(32)
+    dsn = _with_login(admin_dsn, role, password)
+    if dsn != kept:
+        files.write_private(dsn_file, dsn)
+    if exists:
+        _check_login(dsn, role, dsn_file)
+        return
     # The server, and so its log, sees only what it would keep anyway: the password's SCRAM verifier.
-    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
-        # Another database's migrator may be faster: roles belong to the whole server.
-        with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOINHERIT").format(sql.Identifier(role)))
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
     connection.execute(
-        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))
+        sql.SQL("CREATE ROLE {} LOGIN NOINHERIT PASSWORD {}").format(
+            sql.Identifier(role), sql.Literal(verifier.decode())
+        )
     )
-    files.write_private(dsn_file, _with_login(admin_dsn, role, password))
+
+
+def _check_login(dsn: str, role: str, dsn_file: Path) -> None:
+    try:
+        psycopg.connect(dsn, connect_timeout=10).close()
+    except psycopg.OperationalError as error:
+        raise GroundError(
+            f"The role {role} cannot log in with the password in {dsn_file}: {str(error).strip()}",
+            f"restore the right file, or give the role that password: ALTER ROLE {role} PASSWORD …",
+        ) from error
 
 
 def _ensure_schema(connection: psycopg.Connection[tuple[object, ...]], part: str) -> None:
@@ -184,14 +206,6 @@ def _apply(connection: psycopg.Connection[tuple[object, ...]], part: str) -> lis
 
 def _exists(connection: psycopg.Connection[tuple[object, ...]], query: str, name: str) -> bool:
     return connection.execute(query.encode(), (name,)).fetchone() is not None
-
-
-def _opens(dsn: str) -> bool:
-    try:
-        with psycopg.connect(dsn, connect_timeout=10):
-            return True
-    except psycopg.OperationalError:
-        return False
 
 
 def _with_login(dsn: str, role: str, password: str) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from deploy.local.postgres import Cluster
 from tests.city import City
 
 SMALL = ["ledger", "issuer"]
@@ -164,23 +168,43 @@ def test_a_part_that_keeps_dying_is_named_with_its_last_words(own_city: MakeCity
     assert city.remains() == []
 
 
-def test_it_runs_on_an_outside_database(own_city: MakeCity, small: City) -> None:
-    outside = small.admin_dsn
-    with psycopg.connect(outside, autocommit=True) as connection:
+@pytest.fixture
+def outside() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="onestop-outside-"))
+    folder.chmod(0o711)
+    cluster = Cluster(
+        folder / "pg",
+        5432,
+        password_file=folder / "keys" / "postgres.password",
+        log_file=folder / "postgres.log",
+        tcp=False,
+        settings={"fsync": "off", "shared_buffers": "16MB"},
+    )
+    cluster.start()
+    yield cluster
+    cluster.kill()
+    shutil.rmtree(folder)
+
+
+def test_it_runs_on_an_outside_database_without_being_its_superuser(
+    own_city: MakeCity, outside: Cluster
+) -> None:
+    with psycopg.connect(outside.dsn(), autocommit=True) as connection:
         connection.execute("CREATE ROLE somebody LOGIN CREATEROLE PASSWORD 'outside'")
         connection.execute("CREATE DATABASE elsewhere OWNER somebody")
-    address = outside.split("@")[1].replace("/onestop", "/elsewhere")
-    city = own_city(
-        only=["issuer"], town=False, environment={"DATABASE_URL": f"postgresql://somebody:outside@{address}"}
-    )
+    address = {"DATABASE_URL": outside.dsn_for("somebody", "outside", "elsewhere")}
+    city, other = (own_city(only=SMALL, town=False, environment=address) for _ in range(2))
 
-    # The roles are the whole server's and belong to the other city's owner: this one may not change them.
-    city.start(wait=False)
+    city.start()
+    other.start(wait=False)
 
-    assert city.process is not None
-    assert city.process.wait(60) == 1
-    assert "onestop_ledger" in city.output
     assert not (city.home / "pg").exists()
+    assert other.process is not None
+    assert other.process.wait(60) == 1
+    assert "has the role onestop_ledger already" in other.output
+    city.restart("ledger")  # The other one has harmed nothing.
+    assert city.stop() == 0
+    assert "outside" not in city.output.replace(str(outside.folder), "")
 
 
 def test_ctrl_c_in_a_terminal_stops_everything(own_city: MakeCity) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -73,14 +75,40 @@ async def test_a_pool_is_the_parts_own_role(pool: PoolFactory) -> None:
     assert await licence.fetchval("SELECT count(*) FROM reply") == 0
 
 
-def test_a_lost_password_is_replaced(fresh_database: CityDatabase, tmp_path: Path) -> None:
-    migrate(fresh_database.admin_dsn, ["idp"], tmp_path)
+def test_a_role_is_never_given_another_password(fresh_database: CityDatabase, tmp_path: Path) -> None:
+    with pytest.raises(GroundError, match=r"role onestop_idp already, but its password file .* is missing"):
+        migrate(fresh_database.admin_dsn, ["idp"], tmp_path)
 
-    with psycopg.connect((tmp_path / "idp.dsn").read_text()) as connection:
+    with psycopg.connect(fresh_database.dsn("idp")) as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("onestop_idp",)
 
-    # Roles belong to the whole server: give the suite's own password back.
-    migrate(fresh_database.admin_dsn, ["idp"], fresh_database.keys)
+
+def test_a_password_that_does_not_fit_is_told(fresh_database: CityDatabase) -> None:
+    dsn = fresh_database.dsn("idp")
+    fresh_database.dsn_file("idp").write_text(re.sub(r"(onestop_idp:)[^@]+", r"\1another", dsn))
+
+    with pytest.raises(GroundError, match="onestop_idp cannot log in") as refused:
+        migrate(fresh_database.admin_dsn, ["idp"], fresh_database.keys)
+
+    assert "another" not in str(refused.value)
+
+
+def test_a_start_that_was_cut_off_before_the_role_was_made_goes_on(
+    fresh_database: CityDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = f"trial_{uuid4().hex}"
+    monkeypatch.setattr(subject, "role_of", lambda part: role)
+    monkeypatch.setattr(subject, "migration_folder", lambda part: Path("nowhere"))
+    monkeypatch.setattr(subject, "_apply", lambda connection, part: [])
+    planned = re.sub(r"//[^@]+@", f"//{role}:chosenbefore@", fresh_database.admin_dsn)
+    (fresh_database.keys / "trial.dsn").write_text(planned)
+
+    migrate(fresh_database.admin_dsn, ["trial"], fresh_database.keys)
+
+    with psycopg.connect(planned) as connection:
+        assert connection.execute("SELECT current_schema()").fetchone() == ("trial",)
+    with psycopg.connect(fresh_database.admin_dsn, autocommit=True) as connection:
+        connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
 def test_a_migration_that_fails_leaves_nothing(fresh_database: CityDatabase, tmp_path: Path) -> None:
