@@ -231,6 +231,7 @@ class Cluster:
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
                 env=self._environment(),
+                start_new_session=True,
                 text=True,
             )
         finally:
