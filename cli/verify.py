@@ -1,0 +1,139 @@
+"""`onestop verify`: checks a receipt offline, with nothing but the ledger's public key."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from core.merkle import VerificationError
+from core.note import VerifierKey
+from core.receipt import Proved, answer_bytes, read_json, verify_receipt
+
+PROVED, NOT_PROVED, UNUSABLE = 0, 1, 2
+
+LARGEST_FILE = 64 * 1024 * 1024
+
+_EPILOG = """\
+A receipt is proved when its entry hashes to a leaf of the log whose checkpoint is signed with the given key.
+With the answer or the sealed file itself, it is proved too that this is what the entry was written for.
+Exit code: 0 proved, 1 not proved, 2 something could not be read.
+"""
+
+
+class UnusableError(Exception):
+    """Something on the command line cannot be used."""
+
+
+def main() -> int:
+    """Reads the command line; answers 0, 1 or 2, and says in plain lines what was proved."""
+    arguments = _parser().parse_args()
+    try:
+        key = _key(arguments.key)
+        document = _document(_read(arguments.receipt), arguments.receipt.name)
+        receipt, answered = _parts(document, arguments)
+    except (UnusableError, VerificationError) as failure:
+        print(f"cannot check: {failure}", file=sys.stderr)
+        return UNUSABLE
+    try:
+        proved = verify_receipt(receipt, key, answered=answered)
+    except VerificationError as failure:
+        print(f"NOT PROVED: {failure}", file=sys.stderr)
+        return NOT_PROVED
+    print(_report(proved, "file" if arguments.file else "answer"))
+    return PROVED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="onestop verify",
+        description="Checks a receipt of the ledger, offline.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "receipt",
+        type=Path,
+        help="file with the receipt: as JSON, as a whole answer that contains it, or as the Receipt header",
+    )
+    content = parser.add_mutually_exclusive_group()
+    content.add_argument("--answer", type=Path, help="file with the JSON answer that the receipt came with")
+    content.add_argument("--file", type=Path, help="the sealed file that the receipt came with")
+    parser.add_argument(
+        "--key",
+        default=str(_home() / "keys" / "ledger.vkey"),
+        help="the ledger's verifier key, or a file that holds it (default: %(default)s)",
+    )
+    return parser
+
+
+def _home() -> Path:
+    return Path(os.environ.get("ONESTOP_HOME", ".onestop"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UnusableError(f"{path} is larger than {LARGEST_FILE >> 20} MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnusableError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _key(text: str) -> VerifierKey:
+    """The key itself, or the content of the file that is named."""
+    if text.count("+") >= 2 and not os.path.exists(text):  # A key is too long for some file systems.
+        return VerifierKey.parse(text)
+    try:
+        return VerifierKey.parse(_read(Path(text)).decode())
+    except UnicodeDecodeError:
+        raise UnusableError(f"{text} is no verifier key") from None
+
+
+def _document(data: bytes, name: str) -> dict[str, object]:
+    """JSON, or JSON in the base64url of the Receipt header."""
+    text = data.strip()
+    if not text.startswith(b"{"):
+        try:
+            text = base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise UnusableError(f"{name} is neither JSON nor base64url of it") from None
+    return read_json(text, name)
+
+
+def _parts(
+    document: Mapping[str, object], arguments: argparse.Namespace
+) -> tuple[Mapping[str, object], bytes | None]:
+    """The receipt, and the bytes that it commits to where they are at hand."""
+    receipt = document.get("receipt", document)
+    if not isinstance(receipt, Mapping):
+        raise UnusableError("the member receipt is not an object")
+    if arguments.file:
+        return receipt, _read(arguments.file)
+    if arguments.answer:
+        return receipt, answer_bytes(read_json(_read(arguments.answer), arguments.answer.name))
+    return receipt, answer_bytes(document) if receipt is not document else None
+
+
+def _report(proved: Proved, content: str) -> str:
+    entry = proved.entry
+    who = f"{entry.get('caller')} by way of {entry.get('recorder')}"
+    lines = [
+        f"entry       {entry.get('id')}",
+        f"            {entry.get('method')} ({entry.get('kind')}) for {who}, {entry.get('time')}",
+        f"in the log  leaf {proved.index} of the {proved.checkpoint.size} of {proved.checkpoint.origin}",
+        f"signed      checkpoint of size {proved.checkpoint.size} by {proved.checkpoint.origin}",
+    ]
+    if proved.answer_proved:
+        lines.append(f"{content:<11} is the one that the entry was written for")
+    else:
+        lines.append("answer      not given, so not checked (--answer or --file)")
+    return "\n".join([*lines, "PROVED"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

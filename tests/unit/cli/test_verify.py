@@ -1,0 +1,167 @@
+"""`onestop verify` from its command line to its exit code."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import __main__ as command
+from core.receipt import answer_bytes
+from tests.unit.ledger.receipts import KEY, a_receipt
+
+ANSWER: dict[str, Any] = {"name": "张三", "licences": []}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A city's folder with nothing but the public key."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "ledger.vkey").write_text(f"{KEY}\n")
+    monkeypatch.setenv("ONESTOP_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs `onestop verify` with these words; its exit code and what it said."""
+
+    def run(*words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["onestop", "verify", *map(str, words)])
+        try:
+            code = command.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def put(path: Path, content: object) -> Path:
+    """A file with JSON, or with bytes as they are."""
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return path
+
+
+def test_receipt_is_proved(verify: Any, home: Path) -> None:
+    code, said = verify(put(home / "receipt.json", a_receipt(b"file")))
+
+    assert code == 0
+    assert "licence.search (disclosure) for approval-platform" in said
+    assert "leaf 5 of the 11 of onestop.example/ledger" in said
+    assert "not given, so not checked" in said
+    assert said.endswith("PROVED\n")
+
+
+def test_whole_answer_is_proved_with_its_receipt(verify: Any, home: Path) -> None:
+    answer = {**ANSWER, "receipt": a_receipt(answer_bytes(ANSWER))}
+
+    code, said = verify(put(home / "answer.json", answer))
+
+    assert code == 0
+    assert "answer      is the one" in said
+
+
+def test_answer_beside_its_receipt_is_proved(verify: Any, home: Path) -> None:
+    receipt = put(home / "receipt.json", a_receipt(answer_bytes(ANSWER)))
+    answer = put(home / "answer.json", {**ANSWER, "receipt": "anything"})
+    altered = put(home / "altered.json", {**ANSWER, "name": "李四"})
+
+    assert verify(receipt, "--answer", answer)[0] == 0
+    code, said = verify(receipt, "--answer", altered)
+    assert code == 1
+    assert "NOT PROVED: the answer is not the one" in said
+
+
+def test_sealed_file_is_proved_by_the_receipt_header(verify: Any, home: Path) -> None:
+    header = base64.urlsafe_b64encode(json.dumps(a_receipt(b"%PDF-1.7")).encode()).rstrip(b"=")
+    receipt = put(home / "receipt.txt", header + b"\n")
+    sealed, other = put(home / "sealed.pdf", b"%PDF-1.7"), put(home / "other.pdf", b"%PDF-1.8")
+
+    code, said = verify(receipt, "--file", sealed)
+
+    assert code == 0
+    assert "file        is the one" in said
+    assert verify(receipt, "--file", other)[0] == 1
+
+
+def test_key_may_be_given_itself_or_as_a_file(verify: Any, home: Path) -> None:
+    receipt = put(home / "receipt.json", a_receipt(b"file"))
+    (home / "keys" / "ledger.vkey").rename(home / "elsewhere.vkey")
+
+    assert verify(receipt)[0] == 2
+    assert verify(receipt, "--key", KEY)[0] == 0
+    assert verify(receipt, "--key", home / "elsewhere.vkey")[0] == 0
+
+
+def test_altered_receipt_is_not_proved(verify: Any, home: Path) -> None:
+    receipt = a_receipt(b"file")
+    receipt["entry"]["caller"] = "rural-bank"
+
+    code, said = verify(put(home / "receipt.json", receipt))
+
+    assert code == 1
+    assert said == (
+        "NOT PROVED: the inclusion proof does not lead from this entry to the checkpoint's root\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["missing.json"], "cannot be read: No such file"),
+        (["."], "cannot be read: Is a directory"),
+        (["garbage"], "neither JSON nor base64url"),
+        (["list.json"], "neither JSON nor base64url"),
+        (["text.json"], "member receipt is not an object"),
+        (["receipt.json", "--key", "garbage"], "no verifier key"),
+        (["receipt.json", "--key", "a+b+c"], "not base64"),
+        (["receipt.json", "--answer", "garbage"], "garbage is not JSON"),
+        (["receipt.json", "--answer", "missing"], "cannot be read"),
+        (["receipt.json", "--answer", "a", "--file", "b"], "not allowed with"),
+        ([], "required"),
+    ],
+)
+def test_what_cannot_be_used_is_said_plainly(
+    verify: Any, home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], why: str
+) -> None:
+    monkeypatch.chdir(home)
+    put(home / "receipt.json", a_receipt(b"file"))
+    put(home / "garbage", b"\xff\xfe")
+    put(home / "list.json", [1])
+    put(home / "text.json", {"receipt": "text"})
+
+    code, said = verify(*words)
+
+    assert code == 2
+    assert why in said
+    assert "Traceback" not in said
+
+
+def test_command_without_or_with_an_unknown_name_lists_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, code in (([], 2), (["--help"], 0), (["nonsense"], 2)):
+        monkeypatch.setattr(sys, "argv", ["onestop", *words])
+        assert command.main() == code
+        said = capsys.readouterr()
+        assert "verify" in said.out + said.err
+
+
+def test_verifying_needs_neither_grpc_nor_a_database(home: Path) -> None:
+    receipt = put(home / "receipt.json", a_receipt(b"file"))
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(['grpc', 'asyncpg', 'aiohttp', 'onestop']));"
+        f"sys.argv = ['onestop', 'verify', {str(receipt)!r}];"
+        "from cli.__main__ import main; raise SystemExit(main())"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
