@@ -123,6 +123,7 @@ class Settings:
                 "ONESTOP_LAST_CHECKPOINT": str(self.ledger / "last-checkpoint"),
             },
             "issuer": {"ONESTOP_SIGNING_KEY": str(self.keys / "issuer-signing.key")},
+            "agricredit": {"ONESTOP_ANSWER_KEY": str(self.keys / "answer-signing.key")},
             "eseal": {"ONESTOP_SEAL_ROOTS": str(self.pki / "seal-ca.crt")},
             "idp": {"ONESTOP_ISSUER_URL": provider, "ONESTOP_GATEWAY_URL": people},
             "gateway": {
