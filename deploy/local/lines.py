@@ -53,7 +53,7 @@ class Printer:
         words = str(event["event"]).replace("_", " ")
         mark = "" if level in ("info", "debug") else self._paint(f"{level}: ", LEVEL_COLOURS.get(level, 33))
         # The last line says what it was; the whole traceback is in the part's log.
-        cause = "".join(f": {line}" for line in str(event.get("exception", "")).splitlines()[-1:])
+        cause = "".join(f" - {line}" for line in str(event.get("exception", "")).splitlines()[-1:])
         return f"{clock} {mark}{words} {facts}".strip() + cause
 
     def _write(self, part: str, text: str) -> None:
@@ -77,8 +77,9 @@ class Printer:
 class LogFile:
     """A part's own lines, appended as they come; remembers the last few for an error message."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limit: int = files.LOG_LIMIT) -> None:
         self._path = path
+        self._limit = limit
         self._file = path.open("ab")
         path.chmod(0o600)
         self._recent: list[str] = []
@@ -88,9 +89,9 @@ class LogFile:
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         self._recent = [*self._recent[-19:], line]
-        if self._file.tell() > files.LOG_LIMIT:
+        if self._file.tell() > self._limit:
             self._file.close()
-            files.rotate(self._path)
+            files.rotate(self._path, self._limit)
             self._file = self._path.open("ab")
             self._path.chmod(0o600)
 

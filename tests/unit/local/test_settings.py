@@ -1,0 +1,63 @@
+"""What the environment may say, and what each part is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.config import PARTS as SERVICES
+from deploy.local.errors import GroundError
+from deploy.local.migrate import PARTS
+from deploy.local.settings import PORTS, STAGES, read_settings
+
+
+def test_every_usual_port_is_below_the_kernels_own() -> None:
+    assert max(PORTS.values()) < 32768
+    assert len(set(PORTS.values())) == len(PORTS)
+
+
+def test_an_offset_moves_every_port_but_those_that_are_set() -> None:
+    settings = read_settings({"ONESTOP_PORT_OFFSET": "100", "ONESTOP_LEDGER_PORT": "9000"})
+
+    assert settings.ports["postgres"] == 5644
+    assert settings.ports["ledger"] == 9000
+    assert settings.part_environment("licence")["ONESTOP_LEDGER"] == "127.0.0.1:9000"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ONESTOP_LEDGER_PORT", "many"), ("TOWN_SIZE", "1e6"), ("ONESTOP_PEOPLE_PORT", "70000")],
+)
+def test_what_is_no_number_or_no_port_is_named(name: str, value: str) -> None:
+    with pytest.raises(GroundError, match=name):
+        read_settings({name: value})
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_is_told_the_administrators_address(part: str) -> None:
+    settings = read_settings({"DATABASE_URL": "postgresql://owner:secret@db/onestop", "ONESTOP_HOME": "/x"})
+
+    environment = settings.part_environment(part)
+
+    assert "secret" not in "".join(environment.values())
+    assert environment["ONESTOP_DATABASE_DSN_FILE"] == f"/x/keys/{part}.dsn"
+    assert environment["ONESTOP_TLS_CERT"] == f"/x/pki/{part}.crt"
+    assert all(environment[f"ONESTOP_{service.upper()}"] for service in SERVICES)
+
+
+def test_another_identity_provider_can_be_set() -> None:
+    settings = read_settings({"ONESTOP_OIDC_ISSUER": "https://provider.example"})
+
+    assert settings.part_environment("issuer")["ONESTOP_OIDC_ISSUER"] == "https://provider.example"
+
+
+def test_every_part_has_its_place_in_the_order_of_stopping() -> None:
+    assert sorted(part for stage in STAGES for part in stage) == sorted(PARTS)
+
+
+def test_the_home_may_lie_elsewhere(tmp_path: Path) -> None:
+    settings = read_settings({"ONESTOP_HOME": str(tmp_path)})
+
+    assert settings.keys == tmp_path / "keys"
+    assert settings.part_environment("idp")["ONESTOP_KEYRING"] == str(tmp_path / "keys" / "idp-keyring.json")
