@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import os
 import sys
 from dataclasses import replace
@@ -13,6 +14,14 @@ from deploy.local.lines import Printer
 from deploy.local.migrate import PARTS
 from deploy.local.settings import read_settings
 from deploy.local.supervisor import Supervisor
+
+TELLING = {
+    errno.EACCES: "run it as the user who owns the folder, or choose another folder with ONESTOP_HOME.",
+    errno.EPERM: "run it as the user who owns the folder, or choose another folder with ONESTOP_HOME.",
+    errno.EROFS: "choose a folder that can be written to with ONESTOP_HOME.",
+    errno.ENOSPC: "make room on the disk, or choose a folder on another one with ONESTOP_HOME.",
+    errno.EDQUOT: "make room on the disk, or choose a folder on another one with ONESTOP_HOME.",
+}
 
 
 def main() -> int:
@@ -40,6 +49,13 @@ def main() -> int:
         asyncio.run(supervise())
     except GroundError as error:
         print(f"\n{error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in TELLING:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"\nThe city cannot start: {error.strerror}{where}.", file=sys.stderr)
+        print(f"  What to do: {TELLING[error.errno]}", file=sys.stderr)
         return 1
     return 0
 
