@@ -17,7 +17,8 @@ PARTNER = "rural-bank"
 
 _PARTNER = """
 INSERT INTO agricredit.partner (partner_id, name, contact, encryption_jwk, daily_fetches, open_requests)
-VALUES (%(partner)s, '韶州农村商业银行（虚构）', '客户服务电话 0751-000-0000，韶州市武江区示范路1号', %(jwk)s, 100000, 3)
+VALUES (%(partner)s, '韶州农村商业银行（虚构）', '客户服务电话 0751-000-0000，武江区示范路1号',
+        %(jwk)s, 100000, 3)
     ON CONFLICT (partner_id) DO UPDATE
    SET encryption_jwk = excluded.encryption_jwk
  WHERE partner.encryption_jwk <> excluded.encryption_jwk
@@ -49,7 +50,7 @@ def main() -> int:
     dsn = os.environ.get("DATABASE_URL", "")
     if not dsn or len(sys.argv) != 2:
         print(
-            "give the database's address in DATABASE_URL, as its owner, and the partner's JWK file as argument",
+            "give the database's address in DATABASE_URL, as its owner, and the JWK file as argument",
             file=sys.stderr,
         )
         return 1

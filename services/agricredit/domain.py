@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from uuid import UUID
 
@@ -265,8 +265,8 @@ class Cursor:
             requested_at = datetime.fromisoformat(moment)
             if requested_at.tzinfo is None:
                 raise ValueError(moment)
-            return cls(requested_at, UUID(request_id))
-        except (ValueError, binascii.Error):
+            return cls(requested_at.astimezone(UTC), UUID(request_id))
+        except (ValueError, OverflowError, binascii.Error):
             message = "take the next_page_token of the page before"
             fault = FieldFault("page_token", "known", message)
             raise PageTokenError(f"page_token: {message}", faults=[fault]) from None
