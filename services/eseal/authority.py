@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import datetime
 from pathlib import Path
 
@@ -60,9 +61,9 @@ class SealAuthority:
         subject = x509.Name(
             [
                 x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, owner_name),
+                _attribute(NameOID.ORGANIZATION_NAME, owner_name),
                 x509.NameAttribute(NameOID.ORGANIZATION_IDENTIFIER, f"NTRCN-{owner_code}"),
-                x509.NameAttribute(NameOID.COMMON_NAME, seal_name),
+                _attribute(NameOID.COMMON_NAME, seal_name),
             ]
         )
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -82,6 +83,16 @@ class SealAuthority:
             .sign(self._key, SHA256())
         )
         return certificate.public_bytes(Encoding.DER)
+
+
+def _attribute(oid: ObjectIdentifier, value: str) -> x509.NameAttribute[str]:
+    """A name of at most 64 characters (RFC 5280 appendix A.1: ub-common-name, ub-organization-name)."""
+    if not 1 <= len(value) <= 64:
+        raise ValueError("a name in a certificate has 1 to 64 characters")
+    with warnings.catch_warnings():
+        # The library counts the bytes of UTF-8, in which 22 Chinese characters are too many already.
+        warnings.simplefilter("ignore", UserWarning)
+        return x509.NameAttribute(oid, value, _validate=False)
 
 
 def load_roots(path: Path) -> list[bytes]:

@@ -5,14 +5,13 @@ Nothing that the file names is fetched, run or trusted: the only trust is in the
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from asn1crypto import x509
-from cryptography.x509 import load_der_x509_certificate
 from pyhanko.pdf_utils.generic import DictionaryObject
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
@@ -40,6 +39,14 @@ _LEVELS = {
     ModificationLevel.ANNOTATIONS: Modification.ANNOTATIONS,
     ModificationLevel.OTHER: Modification.OTHER,
 }
+_SHORT_NAMES = {
+    "2.5.4.3": "CN",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+}
 _KEY_USAGE = KeyUsageConstraints(
     key_usage={"digital_signature", "non_repudiation"},
     match_all_key_usages=True,
@@ -48,7 +55,7 @@ _KEY_USAGE = KeyUsageConstraints(
 """A seal's certificate is for signing documents (RFC 9336) and nothing else."""
 
 
-def inspect(document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
+async def inspect(document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
     """What the file shows of each seal in it, in the order they were put. Empty where it bears none.
 
     `roots` are DER certificates. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_TOO_LARGE.
@@ -60,7 +67,7 @@ def inspect(document: bytes, *, roots: Sequence[bytes], moment: datetime) -> lis
             raise DocumentTooLargeError(f"the document bears more than {MAX_SEALS} signatures")
         anchors = [x509.Certificate.load(root) for root in roots]
         believed = Belief(anchors, moment, frozenset(name for name, _ in fields))
-        found = [_inspect_field(reader, name, field, document, believed) for name, field in fields]
+        found = [await _inspect_field(reader, name, field, document, believed) for name, field in fields]
     except DocumentError:
         raise
     except Exception as fault:  # a reader may raise anything at all on a file that lies about itself
@@ -78,7 +85,7 @@ class Belief:
     signed_fields: frozenset[str]
 
 
-def _inspect_field(
+async def _inspect_field(
     reader: PdfFileReader,
     name: str,
     field: DictionaryObject,
@@ -90,26 +97,26 @@ def _inspect_field(
         signature = EmbeddedPdfSignature(reader, field, name)
         if signature.sig_object_type == "/DocTimeStamp":
             return 0, None
-        return signature.signed_revision, _inspect_signature(signature, document, believed)
+        return signature.signed_revision, await _inspect_signature(signature, document, believed)
     except Exception:
         # What cannot even be read as a signature still shows: a seal that proves nothing.
         return reader.xrefs.total_revisions, _unreadable(name)
 
 
-def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, believed: Belief) -> Finding:
+async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, believed: Belief) -> Finding:
     exact = _covers_exactly(signature, document)
-    status = _validate(signature, believed)
+    status = await _validate(signature, believed)
     claimed = status.signer_reported_dt
     if claimed is not None and claimed.tzinfo is None:
         claimed = claimed.replace(tzinfo=UTC)
-    trusted_now = trusted_then = _is_trusted(signature, believed.anchors, believed.moment)
+    trusted_now = trusted_then = await _is_trusted(signature, believed.anchors, believed.moment)
     if not trusted_now and claimed is not None and claimed <= believed.moment:
-        trusted_then = _is_trusted(signature, believed.anchors, claimed)
+        trusted_then = await _is_trusted(signature, believed.anchors, claimed)
     coverage = status.coverage or SignatureCoverageLevel.UNCLEAR
     certificate = status.signing_cert.dump()
     return Finding(
         field_name=signature.field_name,
-        signer=load_der_x509_certificate(certificate).subject.rfc4514_string(),
+        signer=_distinguished_name(status.signing_cert.subject),
         certificate_sha256=hashlib.sha256(certificate).hexdigest(),
         cms_sha256=hashlib.sha256(_without_padding(signature.pkcs7_content)).digest(),
         signed_at=claimed,
@@ -132,18 +139,18 @@ def _context(anchors: list[x509.Certificate], moment: datetime) -> ValidationCon
     return ValidationContext(trust_roots=anchors, allow_fetching=False, moment=moment)
 
 
-def _validate(signature: EmbeddedPdfSignature, believed: Belief) -> PdfSignatureStatus:
+async def _validate(signature: EmbeddedPdfSignature, believed: Belief) -> PdfSignatureStatus:
     """The library's full validation."""
-    return asyncio.run(
-        async_validate_pdf_signature(
-            signature,
-            signer_validation_context=_context(believed.anchors, believed.moment),
-            key_usage_settings=_KEY_USAGE,
-        )
+    return await async_validate_pdf_signature(
+        signature,
+        signer_validation_context=_context(believed.anchors, believed.moment),
+        key_usage_settings=_KEY_USAGE,
     )
 
 
-def _is_trusted(signature: EmbeddedPdfSignature, anchors: list[x509.Certificate], moment: datetime) -> bool:
+async def _is_trusted(
+    signature: EmbeddedPdfSignature, anchors: list[x509.Certificate], moment: datetime
+) -> bool:
     """Whether the certificate leads to an anchor and is for sealing, whatever became of the content.
 
     The library leaves this question out where the content was changed; the report answers it always.
@@ -156,7 +163,7 @@ def _is_trusted(signature: EmbeddedPdfSignature, anchors: list[x509.Certificate]
     )
     try:
         _KEY_USAGE.validate(certificate)
-        asyncio.run(validator.async_validate_path())
+        await validator.async_validate_path()
     except (PathError, ValidationError):
         return False
     return True
@@ -198,6 +205,17 @@ def _only_seals(status: PdfSignatureStatus, signed_fields: frozenset[str]) -> bo
     """
     diff = status.diff_result
     return isinstance(diff, DiffResult) and diff.changed_form_fields <= signed_fields
+
+
+def _distinguished_name(name: x509.Name) -> str:
+    """The name as RFC 4514 writes it, most specific part first."""
+    parts = []
+    for relative in reversed(name.chosen):
+        for attribute in relative:
+            oid = attribute["type"].dotted
+            value = re.sub(r'([,+"\\<>;=#])', r"\\\1", str(attribute["value"].native))
+            parts.append(f"{_SHORT_NAMES.get(oid, oid)}={value}")
+    return ",".join(parts)
 
 
 def _algorithm(signature: EmbeddedPdfSignature) -> str:

@@ -85,11 +85,7 @@ def _report(
 ) -> SealReport:
     trusted = finding.trusted_now or (finding.trusted_then and _time_is_proved(finding, signing_times))
     revoked = seal is not None and seal.standing in (SealState.SUSPENDED, SealState.REVOKED)
-    # A seal put after this one adds its field and picture; after the last nothing of the kind may come.
-    harmless = {Modification.NONE, Modification.LTV_UPDATES}
-    if not last:
-        harmless.add(Modification.FORM_FILLING)
-    added = not finding.permitted or finding.modification not in harmless
+    added = not finding.permitted or not (_is_last_word(finding) if last else _precedes_seals(finding))
     faults = {
         Fault.CHANGED: not finding.intact,
         Fault.FORGED: not finding.valid,
@@ -104,6 +100,20 @@ def _report(
         seal_id=seal.id if seal else None,
         seal_name=seal.name if seal else "",
         faults=tuple(fault for fault, found in faults.items() if found),
+    )
+
+
+def _is_last_word(finding: Finding) -> bool:
+    """Whether nothing came after the last seal, save data for its own validation in years to come."""
+    return finding.covers_whole_document or finding.modification is Modification.LTV_UPDATES
+
+
+def _precedes_seals(finding: Finding) -> bool:
+    """Whether what came after is at most what a further seal adds: its field and its picture."""
+    return finding.modification in (
+        Modification.NONE,
+        Modification.LTV_UPDATES,
+        Modification.FORM_FILLING,
     )
 
 

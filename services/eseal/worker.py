@@ -7,6 +7,7 @@ time; the parent kills a worker that takes too long.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -163,7 +164,7 @@ def _run(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
     try:
         if head["job"] == "prepare":
             return _prepare(head, blobs, moment)
-        found = inspection.inspect(blobs[0], roots=blobs[1:], moment=moment)
+        found = asyncio.run(inspection.inspect(blobs[0], roots=blobs[1:], moment=moment))
         return {"findings": [_row(finding) for finding in found]}, []
     except DocumentError as refusal:
         faults = [[fault.field, fault.rule, fault.message] for fault in refusal.faults]

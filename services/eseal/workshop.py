@@ -47,6 +47,7 @@ class Workshop:
         self._waiting_seconds = waiting_seconds
         self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
         self._all: set[asyncio.subprocess.Process] = set()
+        self._ending: set[asyncio.Future[int]] = set()
         self._waiting = 0
 
     async def open(self) -> None:
@@ -60,6 +61,8 @@ class Workshop:
         for process in processes:
             _kill(process)
         await asyncio.gather(*(process.wait() for process in processes))
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     async def prepare(
         self,
@@ -128,6 +131,9 @@ class Workshop:
     def _discard(self, process: asyncio.subprocess.Process) -> None:
         self._all.discard(process)
         _kill(process)
+        ending = asyncio.ensure_future(process.wait())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
         self._idle.put_nowait(None)
 
     async def _start(self) -> asyncio.subprocess.Process:
@@ -175,5 +181,7 @@ async def _read_frame(process: asyncio.subprocess.Process) -> tuple[Json, list[b
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
     if process.returncode is None:
         process.kill()

@@ -1,0 +1,223 @@
+"""The seal service as it runs: real TLS, tokens, database and workers; only ledger and clock are fakes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from onestop.common.v1 import context_pb2
+from onestop.eseal.v1 import eseal_pb2 as pb
+from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
+
+from core.clock import now
+from core.config import Mode, PeerConfig, ServiceConfig
+from core.context import ContextReader
+from core.disclosure import Disclosure
+from core.identity import Scope
+from core.keyring import Keyring
+from core.replies import PgReplies
+from core.rpc import build_server, channel
+from core.vault import Vault
+from deploy.local.pki import open_authority
+from services.eseal.authority import SealAuthority, load_roots
+from services.eseal.envelope import pades_envelope
+from services.eseal.keystore import VaultKeystore
+from services.eseal.making import SealOrder, make_seal
+from services.eseal.rpc import present, register
+from services.eseal.service import SealDesk
+from services.eseal.store import PgSealStore
+from services.eseal.workshop import Workshop
+from tests.database import CityDatabase
+from tests.fakes import FakeClock, FakeIssuer, FakeLedger
+from tests.unit.eseal.documents import KIND, OFFICE, OFFICE_CODE
+
+OTHER_OFFICE = "11440299MB2L000118"
+EVERY_SCOPE = (Scope.SEAL_USE, Scope.DOCUMENT_VERIFY)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who asks, and for which case; a test changes what it is about."""
+
+    scopes: tuple[str, ...] = EVERY_SCOPE
+    office: str = OFFICE_CODE
+    operator: str = "clerk7"
+    matter_code: str = "sole-trader-registration"
+    case_number: str = "2026-0001"
+    request_id: str = ""
+    deadline: float = 0.0
+    """Seconds from now; 0 names none."""
+
+
+@dataclass
+class Desk:
+    """A running seal service, and a gateway's connection to it."""
+
+    gateway: pb_grpc.EsealServiceAsyncStub
+    ledger: FakeLedger
+    issuer: FakeIssuer
+    clock: FakeClock
+    workshop: Workshop
+    database: CityDatabase
+    authority: SealAuthority
+    asking: Asking = field(default_factory=Asking)
+
+    async def seals(
+        self, asking: Asking | None = None, *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListSealsResponse:
+        return await self.gateway.ListSeals(
+            pb.ListSealsRequest(**self._about(asking), page_size=page_size, page_token=page_token)
+        )
+
+    async def sign(
+        self,
+        seal_id: UUID,
+        document: bytes,
+        asking: Asking | None = None,
+        place: pb.SealPlace | None = None,
+    ) -> pb.SignDocumentResponse:
+        """Seals under a new request_id unless one is named."""
+        asked = asking or self.asking
+        if not asked.request_id:
+            asked = replace(asked, request_id=str(uuid4()))
+        return await self.gateway.SignDocument(
+            pb.SignDocumentRequest(**self._about(asked), seal_id=str(seal_id), document=document, place=place)
+        )
+
+    async def verify(self, document: bytes, asking: Asking | None = None) -> pb.VerifyDocumentAnswer:
+        response = await self.gateway.VerifyDocument(
+            pb.VerifyDocumentRequest(**self._about(asking), document=document)
+        )
+        return response.answer
+
+    async def make_seal(self, serial: int = 1, **change: Any) -> UUID:
+        """A seal of OFFICE, in force for a year, which OFFICE may use for everything."""
+        order = SealOrder(
+            owner_code=OFFICE_CODE,
+            owner_name=OFFICE,
+            kind=KIND,
+            code=f"440299{serial:07d}",
+            valid_from=self.clock() - timedelta(days=1),
+            valid_until=self.clock() + timedelta(days=365),
+            users=[(OFFICE_CODE, "")],
+        )
+        connection = await self.owner()
+        try:
+            vault = await Vault.open(connection, Keyring.load(self.database.keyring("eseal")))
+            seal_id, _ = await make_seal(connection, vault, self.authority, replace(order, **change))
+        finally:
+            await connection.close()
+        return seal_id
+
+    async def owner(self) -> asyncpg.Connection:
+        """A connection with the owner's rights."""
+        return await asyncpg.connect(self.database.admin_dsn, server_settings={"search_path": "eseal"})
+
+    async def execute(self, statement: str, *values: object) -> None:
+        """Runs a statement with the owner's rights."""
+        connection = await self.owner()
+        await connection.execute(statement, *values)
+        await connection.close()
+
+    async def signatures(self) -> list[asyncpg.Record]:
+        """The records of signatures."""
+        connection = await self.owner()
+        rows: list[asyncpg.Record] = await connection.fetch("SELECT * FROM signature ORDER BY signed_at")
+        await connection.close()
+        return rows
+
+    def _about(self, asking: Asking | None) -> Mapping[str, Any]:
+        asked = asking or self.asking
+        token = self.issuer.machine("approval-platform", asked.scopes)
+        credential = context_pb2.Credential(token=token, certificate_thumbprint=FakeIssuer.THUMBPRINT)
+        return {"credential": credential, "context": self._context(asked)}
+
+    def _context(self, asked: Asking) -> context_pb2.RequestContext:
+        made = context_pb2.RequestContext(
+            office=asked.office,
+            operator=asked.operator,
+            purpose="个体工商户设立登记",
+            request_id=asked.request_id,
+        )
+        if asked.matter_code:
+            made.basis.kind = context_pb2.BASIS_KIND_MATTER
+            made.basis.matter_code = asked.matter_code
+            made.basis.case_number = asked.case_number
+        if asked.deadline:
+            made.deadline.FromDatetime(self.clock() + timedelta(seconds=asked.deadline))
+        return made
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    """The reason that a failed call gives."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # the aio error has the same methods
+    assert status is not None
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return ""
+
+
+@asynccontextmanager
+async def running_desk(
+    database: CityDatabase, pool: asyncpg.Pool, pki: Path, workshop: Workshop
+) -> AsyncIterator[Desk]:
+    """The service on a free port, and a connection to it under the gateway's name."""
+    # The database forgets replies by its own clock, so ours starts at the same time.
+    clock, ledger = FakeClock(now().replace(microsecond=0)), FakeLedger()
+    issuer = FakeIssuer(clock)
+    # Its authority is as old as the tests' clock.
+    folder = pki / "seals"
+    folder.mkdir(exist_ok=True)
+    open_authority(folder / "seal-ca", "test seal authority", clock() - timedelta(days=2))
+    vault = await Vault.open(pool, Keyring.load(database.keyring("eseal")))
+    desk = SealDesk(
+        store=PgSealStore(pool),
+        keystore=VaultKeystore(pool, vault),
+        workshop=workshop,
+        envelope=pades_envelope,
+        disclosure=Disclosure(
+            ledger=ledger, replies=PgReplies(pool, vault, clock), present=present, clock=clock
+        ),
+        roots=load_roots(folder / "seal-ca.crt"),
+        clock=clock,
+    )
+    config = ServiceConfig(
+        mode=Mode.DEVELOPMENT,
+        listen="127.0.0.1:0",
+        database_dsn_file=database.dsn_file("eseal"),
+        keyring=database.keyring("eseal"),
+        **_identity(pki, "eseal"),
+    )
+    contexts = ContextReader(issuer.verifier(), clock)
+    server, port, _ = build_server(config, partial(register, desk, contexts, clock))
+    await server.start()
+    peer = PeerConfig(mode=Mode.DEVELOPMENT, eseal=f"127.0.0.1:{port}", **_identity(pki, "gateway"))
+    try:
+        async with channel(peer, "eseal") as gateway:
+            yield Desk(
+                gateway=pb_grpc.EsealServiceStub(gateway),
+                ledger=ledger,
+                issuer=issuer,
+                clock=clock,
+                workshop=workshop,
+                database=database,
+                authority=SealAuthority.load(folder / "seal-ca.crt", folder / "seal-ca.key"),
+            )
+    finally:
+        await server.stop(None)
+
+
+def _identity(pki: Path, part: str) -> dict[str, Any]:
+    return {"tls_ca": pki / "ca.crt", "tls_cert": pki / f"{part}.crt", "tls_key": pki / f"{part}.key"}

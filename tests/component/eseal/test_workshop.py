@@ -1,0 +1,114 @@
+"""Hostile files against real workers: each ends in a typed error, in bounded time, and hurts nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from services.eseal.domain import (
+    DocumentError,
+    DocumentMalformedError,
+    PageNotFoundError,
+    Picture,
+    Place,
+    PreparedDocument,
+    WorkshopBusyError,
+)
+from services.eseal.workshop import Workshop
+from tests.unit.eseal.documents import NOW, hostile, make_kit, plain
+
+PICTURE = Picture(b"", 42, 42)
+
+
+async def prepare(workshop: Workshop, document: bytes, place: Place = Place()) -> PreparedDocument:  # noqa: B008  # frozen
+    return await workshop.prepare(
+        document, place, PICTURE, field_name="seal-1", signer_name="某局印章", moment=NOW
+    )
+
+
+@pytest.mark.parametrize("name", sorted(hostile()))
+async def test_a_hostile_file_is_a_typed_error_within_its_time(workshop: Workshop, name: str) -> None:
+    document = hostile()[name]
+    began = time.monotonic()
+
+    with pytest.raises(DocumentError):
+        await prepare(workshop, document)
+    found = await asyncio.gather(workshop.inspect(document, roots=[], moment=NOW), return_exceptions=True)
+
+    # A check does not look at pages, so it may find some of these merely unsealed.
+    assert isinstance(found[0], DocumentMalformedError) or found[0] == []
+    assert time.monotonic() - began < 12
+    assert (await prepare(workshop, plain())).document.startswith(plain())
+
+
+async def test_a_page_that_is_not_there_keeps_its_name_across_the_pipe(workshop: Workshop) -> None:
+    with pytest.raises(PageNotFoundError) as refusal:
+        await prepare(workshop, plain(2), Place(3))
+
+    assert refusal.value.faults[0].field == "place.page"
+    assert "2 page" in refusal.value.message
+
+
+async def test_a_finding_crosses_the_pipe_whole(workshop: Workshop) -> None:
+    kit = make_kit()
+
+    (finding,) = await workshop.inspect(await kit.seal(plain()), roots=[kit.root], moment=NOW)
+
+    assert finding.trusted_now
+    assert finding.signed_at == NOW
+    assert len(finding.cms_sha256) == 32
+
+
+async def test_a_worker_that_overruns_is_killed_and_replaced(workshop: Workshop) -> None:
+    (process,) = workshop._all
+    workshop._job_seconds = 0.2
+    process.send_signal(19)  # SIGSTOP: the worker hangs.
+
+    with pytest.raises(DocumentMalformedError, match="time and memory"):
+        await prepare(workshop, plain())
+    workshop._job_seconds = 5.0
+
+    assert await prepare(workshop, plain())
+    assert await process.wait() == -9
+
+
+async def test_a_worker_that_dies_between_jobs_is_replaced(workshop: Workshop) -> None:
+    (process,) = workshop._all
+    process.kill()
+    await process.wait()
+
+    assert await prepare(workshop, plain())
+
+
+async def test_a_caller_that_hangs_up_leaves_a_clean_worker(workshop: Workshop) -> None:
+    task = asyncio.create_task(prepare(workshop, plain(500)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert (await prepare(workshop, plain(2))).document.startswith(plain(2))
+
+
+async def test_more_than_may_wait_are_told_to_come_back() -> None:
+    workshop = Workshop(workers=1, job_seconds=1.0, waiting=2, waiting_seconds=0.3)
+    await workshop.open()
+    (process,) = workshop._all
+    process.send_signal(19)
+
+    results = await asyncio.gather(*(prepare(workshop, plain()) for _ in range(5)), return_exceptions=True)
+
+    assert sum(isinstance(it, WorkshopBusyError) for it in results) == 4
+    await workshop.close()
+
+
+async def test_workers_end_with_the_workshop() -> None:
+    workshop = Workshop(workers=2)
+    await workshop.open()
+    processes = list(workshop._all)
+
+    await workshop.close()
+
+    assert [process.returncode for process in processes] == [-9, -9]
