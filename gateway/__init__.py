@@ -1,0 +1,1 @@
+"""The HTTP edge of the city: proves callers, checks requests, renders answers; decides nothing."""

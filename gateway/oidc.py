@@ -16,7 +16,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oidc.discovery import OpenIDProviderMetadata
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, JWKRegistry, KeySet, RSAKey
 
 from core.clock import Clock
 from core.config import read_secret
@@ -166,7 +166,7 @@ class RelyingParty:
                     metadata.validate_issuer()
                     if metadata.get("issuer") != issuer:
                         raise ValueError("the discovery document is another issuer's")
-                    keys = KeySet.import_key_set(await _get_json(client, str(metadata["jwks_uri"])))
+                    keys = _usable(await _get_json(client, str(metadata["jwks_uri"])))
             except (httpx2.HTTPError, ValueError, KeyError, JoseError) as failure:
                 raise _down(failure) from failure
             self._provider = Provider(metadata, keys, self._clock())
@@ -192,8 +192,26 @@ async def _get_json(client: httpx2.AsyncClient, url: str) -> dict[str, object]:
     answer.raise_for_status()
     document = answer.json()
     if not isinstance(document, dict):
-        raise ValueError("the identity provider's answer is no JSON object")  # noqa: TRY004
+        raise ValueError("the identity provider's answer is no JSON object")
     return document
+
+
+def _usable(document: Mapping[str, object]) -> KeySet:
+    """The signature keys of the kinds we verify; others are passed over (RFC 7517 section 5)."""
+    entries = document.get("keys")
+    usable: list[ECKey | RSAKey] = []
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
+            continue
+        try:
+            key = JWKRegistry.import_key(entry)
+        except (JoseError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(key, ECKey | RSAKey):
+            usable.append(key)
+    if not usable:
+        raise ValueError("the identity provider publishes no usable key")
+    return KeySet(list(usable))
 
 
 def _down(failure: Exception) -> UnavailableError:

@@ -47,6 +47,9 @@ HTTP_REASONS: Mapping[int, tuple[str, str]] = {
     417: ("EXPECTATION_FAILED", "the header Expect asks for what this server does not do"),
 }
 
+# The rest of the body is still to come, and nobody wants it.
+_BODY_UNREAD = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+
 _WITHHELD = "an internal error; the trace id finds it in the logs"
 _LATE_BY_DEFAULT = "the deadline passed before the answer was ready"
 
@@ -113,17 +116,20 @@ def problem_response(problem: Problem, trace_id: str) -> web.Response:
         document["part"] = problem.part
     if problem.faults:
         document["errors"] = [
-            {"field": fault.field, "rule": fault.rule, "message": redact(fault.message)}
+            {"field": redact(fault.field), "rule": fault.rule, "message": redact(fault.message)}
             for fault in problem.faults
         ]
     if trace_id:
         document["trace_id"] = trace_id
-    return web.Response(
+    response = web.Response(
         body=json.dumps(document, ensure_ascii=False).encode(),
         status=problem.status,
         content_type=CONTENT_TYPE,
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **problem.headers},
     )
+    if problem.status in _BODY_UNREAD:
+        response.force_close()
+    return response
 
 
 def rename_faults(error: ServiceError, renames: Mapping[str, str]) -> None:

@@ -1,0 +1,73 @@
+"""The three applications of the gateway, made from the route tables."""
+
+from __future__ import annotations
+
+from itertools import chain
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from core.config import Mode
+from gateway.approval import licences, matters, seals
+from gateway.citizen import consents, signin
+from gateway.config import GatewayConfig
+from gateway.handling import Endpoint
+from gateway.observe import observer
+from gateway.openapi import build_document
+from gateway.partner import consent_requests, farmers
+from gateway.parts import PARTS, Parts
+from gateway.public import keys, ledger, token
+from gateway.public.docs import Documentation
+from gateway.public.operations import Operations
+from gateway.routes import Listener, Route
+
+ROUTES: tuple[Route, ...] = tuple(
+    chain(
+        token.ROUTES,
+        licences.ROUTES,
+        matters.ROUTES,
+        seals.ROUTES,
+        consent_requests.ROUTES,
+        farmers.ROUTES,
+        consents.ROUTES,
+        signin.ROUTES,
+        ledger.ROUTES,
+        keys.ROUTES,
+    )
+)
+
+_FORM_AND_HEADERS = 64 * 1024
+
+
+def build(parts: Parts, listener: Listener) -> web.Application:
+    """The application of one of the outer listeners."""
+    config = parts.config
+    app = web.Application(
+        middlewares=[observer(listener.value, parts.metrics, strict=config.mode is Mode.PRODUCTION)],
+        client_max_size=config.largest_document + config.largest_json + _FORM_AND_HEADERS,
+    )
+    app[PARTS] = parts
+    for route in ROUTES:
+        if route.listener is listener:
+            app.router.add_route(route.method, route.path, Endpoint(route))
+    documentation(config).add_to(app, with_home=listener is Listener.PEOPLE)
+    return app
+
+
+def build_operations(parts: Parts, operations: Operations) -> web.Application:
+    """The application of the operators' listener."""
+    app = web.Application(middlewares=[observer("operations", parts.metrics, strict=False)])
+    app[PARTS] = parts
+    operations.add_to(app)
+    return app
+
+
+def documentation(config: GatewayConfig) -> Documentation:
+    """The API document for these settings, and its reader."""
+    host = urlsplit(config.people_url).hostname or "localhost"
+    port = config.machines_listen.rpartition(":")[2]
+    urls = {
+        Listener.MACHINES: config.machines_url or f"https://{host}:{port}",
+        Listener.PEOPLE: config.people_url,
+    }
+    return Documentation(build_document(ROUTES, urls, config.oidc_issuer))

@@ -1,0 +1,137 @@
+"""Seals one may use, sealing a document, checking a sealed one."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from onestop.eseal.v1 import eseal_pb2 as pb
+
+from core.identity import Scope
+from core.public_json import render
+from gateway.call import Call, MissingReceiptError, json_response, wanted_type
+from gateway.limits import Limit
+from gateway.receipts import receipt_header, render_receipt
+from gateway.routes import PAGING, Answer, Key, Listener, Parameter, Route, UploadBody, Who, path_id
+
+SERVICE = "onestop.eseal.v1.EsealService"
+PART = "eseal"
+PDF = "application/pdf"
+JSON = "application/json"
+
+
+async def list_seals(call: Call) -> web.StreamResponse:
+    """A page of the seals that an office may use."""
+    request = pb.ListSealsRequest(
+        credential=call.credential,
+        context=call.context(office=call.argument("office", required=True)),
+        page_size=call.page_size(),
+        page_token=call.argument("page_token"),
+    )
+    page = await call.ask(PART, call.parts.clients.eseal.ListSeals, request)
+    return call.answer(page)
+
+
+async def sign(call: Call) -> web.StreamResponse:
+    """The sealed PDF, with its receipt in the header; or both as JSON."""
+    assert call.upload is not None
+    request = pb.SignDocumentRequest(
+        credential=call.credential,
+        context=call.case_context(call.case()),
+        seal_id=call.path("id"),
+        document=call.upload.document,
+        place=call.place(pb.SealPlace),
+    )
+    sealed = await call.ask(PART, call.parts.clients.eseal.SignDocument, request)
+    if not sealed.receipt.id:
+        raise MissingReceiptError("a document was sealed without a receipt")
+    if wanted_type(call.request, (PDF, JSON)) == JSON:
+        document = render(sealed)
+        document["receipt"] = render_receipt(sealed.receipt)
+        return json_response(document)
+    return web.Response(
+        body=sealed.document,
+        content_type=PDF,
+        headers={
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Disposition": 'attachment; filename="sealed.pdf"',
+            "Signature-Id": sealed.signature_id,
+            "Receipt-Id": sealed.receipt.id,
+            "Receipt": receipt_header(sealed.receipt),
+        },
+    )
+
+
+async def verify(call: Call) -> web.StreamResponse:
+    """What can be said of a sealed document."""
+    assert call.upload is not None
+    call.place(pb.SealPlace)
+    request = pb.VerifyDocumentRequest(
+        credential=call.credential,
+        context=call.case_context(call.case()),
+        document=call.upload.document,
+    )
+    checked = await call.ask(PART, call.parts.clients.eseal.VerifyDocument, request)
+    return call.answer(checked.answer, checked.receipt)
+
+
+ROUTES = (
+    Route(
+        Listener.MACHINES,
+        "GET",
+        "/approval/v1/seals",
+        "listSeals",
+        "List the seals that an office may use",
+        list_seals,
+        Who.MACHINE,
+        Answer(pb.ListSealsResponse, description="A page of seals."),
+        rpc=f"{SERVICE}.ListSeals",
+        scope=Scope.SEAL_USE,
+        limit=Limit.APPROVAL,
+        parameters=(
+            Parameter("office", "query", "USCC of the office (GB 32100), 18 characters.", required=True),
+            *PAGING,
+        ),
+        renames={"context.office": "office"},
+        tag="approval",
+    ),
+    Route(
+        Listener.MACHINES,
+        "POST",
+        "/approval/v1/seals/{id}:sign",
+        "signDocument",
+        "Seal a document",
+        sign,
+        Who.MACHINE,
+        Answer(
+            pb.SignDocumentResponse,
+            receipt=True,
+            types=(PDF, JSON),
+            description="The sealed document: the file with the headers `Receipt-Id`, `Receipt` (base64url of"
+            " the receipt's JSON) and `Signature-Id`; or, by `Accept`, all of it as JSON.",
+        ),
+        rpc=f"{SERVICE}.SignDocument",
+        scope=Scope.SEAL_USE,
+        limit=Limit.APPROVAL,
+        key=Key.REQUIRED,
+        body=UploadBody(pb.SealPlace),
+        parameters=(path_id("id", "Id of the seal."),),
+        renames={"place": "request.place", "seal_id": "id"},
+        tag="approval",
+    ),
+    Route(
+        Listener.MACHINES,
+        "POST",
+        "/approval/v1/documents:verify",
+        "verifyDocument",
+        "Check a sealed document",
+        verify,
+        Who.MACHINE,
+        Answer(pb.VerifyDocumentAnswer, receipt=True, description="The verdict, and a report on each seal."),
+        rpc=f"{SERVICE}.VerifyDocument",
+        scope=Scope.DOCUMENT_VERIFY,
+        limit=Limit.APPROVAL,
+        key=Key.OPTIONAL,
+        body=UploadBody(),
+        tag="approval",
+    ),
+)

@@ -1,0 +1,88 @@
+"""From an HTTP request to a route's handler: who calls, how often, what is asked, in this order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aiohttp import web
+
+from core.errors import ServiceError
+from core.identity import Scope
+from gateway.auth import certificate_of
+from gateway.bodies import read_form, read_json, read_upload
+from gateway.call import Call, read_key, read_patience, refuse_unknown_arguments, wanted_type
+from gateway.limits import Limit
+from gateway.observe import CALLER
+from gateway.parts import PARTS
+from gateway.problems import ProblemError, rename_faults
+from gateway.routes import FormBody, JsonBody, Listener, Route, UploadBody, Who
+
+
+class Endpoint:
+    """A route as aiohttp calls it."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        """Proves, counts, checks, reads, handles."""
+        try:
+            return await self._handle(request)
+        except ServiceError as error:
+            rename_faults(error, self.route.renames)
+            if self.route.refusal is None:
+                raise
+            return self.route.refusal(error)
+        except ProblemError as error:
+            if self.route.refusal is None:
+                raise
+            return self.route.refusal(error)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        parts = request.app[PARTS]
+        config = parts.config
+        received_at = parts.clock()
+        patience = read_patience(request, config.deadline_seconds)
+        call = Call(request, parts, self.route, received_at, received_at + timedelta(seconds=patience))
+        await self._admit(call)
+        call.key = read_key(request, self.route.key)
+        refuse_unknown_arguments(request, self.route)
+        if self.route.answer.message is not None or self.route.answer.schema is not None:
+            wanted_type(request, self.route.answer.types)
+        await self._read_body(call)
+        return await self.route.handler(call)
+
+    async def _admit(self, call: Call) -> None:
+        """Who calls, whether too often, and whether permitted at all."""
+        request, parts, route = call.request, call.parts, self.route
+        if route.listener is Listener.MACHINES:
+            certificate = certificate_of(request, call.received_at)
+            call.certificate = certificate
+            request[CALLER] = certificate.name
+            await parts.limits.count(route.limit, certificate.name)
+            if route.who is Who.MACHINE:
+                call.identity = await parts.machines.prove(request, certificate)
+        else:
+            await parts.limits.count(Limit.ADDRESS, request.remote or "")
+            if route.who is Who.CITIZEN:
+                call.identity = await parts.citizens.prove(request, call.deadline)
+                request[CALLER] = call.identity.caller.name
+                await parts.limits.count(Limit.CITIZEN, call.identity.limit_key)
+        if call.identity is not None:
+            call.identity.caller.require(route.scope or Scope.CITIZEN)
+
+    async def _read_body(self, call: Call) -> None:
+        config, body = call.parts.config, self.route.body
+        if isinstance(body, JsonBody):
+            call.body = await read_json(
+                call.request, largest=config.largest_json, seconds=config.body_seconds
+            )
+        elif isinstance(body, UploadBody):
+            call.upload = await read_upload(
+                call.request,
+                largest_document=config.largest_document,
+                largest_json=config.largest_json,
+                seconds=config.body_seconds,
+            )
+        elif isinstance(body, FormBody):
+            call.form = await read_form(call.request, seconds=config.body_seconds)

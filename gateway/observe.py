@@ -1,0 +1,78 @@
+"""Around every request: its span, its log line, its metrics, and its errors as problem documents."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from core import log, trace
+from gateway.metrics import Metrics
+from gateway.problems import problem_of, problem_response
+
+CALLER = web.RequestKey("caller", str)
+"""Name of the machine, or `citizen`; for the log."""
+
+STRICT_TRANSPORT = "max-age=31536000"
+
+_logger = log.get_logger()
+
+
+def observer(listener: str, metrics: Metrics, *, strict: bool) -> Middleware:
+    """The middleware of one listener. `strict` tells browsers to come by HTTPS only (RFC 6797)."""
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        route = route_of(request)
+        began = time.monotonic()
+        metrics.in_flight.labels(listener).inc()
+        status = 499  # the caller went away
+        try:
+            with trace.span(f"{request.method} {route}", request.headers.get("traceparent", "")):
+                response = await _answer(request, handler)
+                status = response.status
+                if strict:
+                    response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+                _log(listener, request, route, status, began)
+                return response
+        finally:
+            metrics.in_flight.labels(listener).dec()
+            metrics.requests.labels(listener, route, _method(request), str(status)).inc()
+            metrics.seconds.labels(listener, route).observe(time.monotonic() - began)
+
+    return observe
+
+
+def route_of(request: web.Request) -> str:
+    """The route's pattern: what was asked for without what it was asked about."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Exception as error:
+        problem = problem_of(error)
+        if problem.status == 500:
+            _logger.exception("request_failed", route=route_of(request))
+        return problem_response(problem, trace.current_trace_id())
+
+
+def _log(listener: str, request: web.Request, route: str, status: int, began: float) -> None:
+    _logger.info(
+        "request",
+        listener=listener,
+        method=_method(request),
+        route=route,
+        status=status,
+        milliseconds=round((time.monotonic() - began) * 1000, 1),
+        caller=request.get(CALLER, ""),
+    )
+
+
+def _method(request: web.Request) -> str:
+    """The method, if it is one: a label must not be what a caller makes up."""
+    known = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+    return request.method if request.method in known else "OTHER"

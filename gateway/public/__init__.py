@@ -1,0 +1,1 @@
+"""What belongs to no single audience: tokens, the ledger, keys, documents, operations."""

@@ -1,0 +1,48 @@
+"""The city's public keys, by which partners check signed answers."""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+from onestop.agricredit.v1 import agricredit_pb2 as pb
+
+from gateway.call import Call
+from gateway.limits import Limit
+from gateway.routes import Answer, Listener, Route, Who
+
+
+async def answer_keys(call: Call) -> web.StreamResponse:
+    """The JWK set."""
+    method = call.parts.clients.agricredit.GetAnswerKeys
+    keys = await call.ask("agricredit", method, pb.GetAnswerKeysRequest())
+    return web.json_response(
+        json.loads(keys.jwks),
+        headers={"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _on(listener: Listener) -> Route:
+    return Route(
+        listener,
+        "GET",
+        "/.well-known/onestop-answer-keys.json",
+        "getAnswerKeys",
+        "The public keys that sign answers to partners",
+        answer_keys,
+        Who.ANYBODY,
+        Answer(
+            description="A JWK set (RFC 7517).",
+            schema={
+                "type": "object",
+                "required": ["keys"],
+                "properties": {"keys": {"type": "array", "items": {"type": "object"}}},
+            },
+        ),
+        rpc="onestop.agricredit.v1.AgriCreditService.GetAnswerKeys",
+        limit=Limit.PARTNER,
+        tag="keys",
+    )
+
+
+ROUTES = (_on(Listener.MACHINES), _on(Listener.PEOPLE))

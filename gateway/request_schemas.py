@@ -1,0 +1,103 @@
+"""Schemas of what requests carry beside the contracts' messages: cases, uploads, forms; and of receipts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onestop.common.v1 import context_pb2, receipt_pb2
+
+from gateway.routes import CaseIn, FormBody, JsonBody, Route, UploadBody
+from gateway.schemas import Schema, Schemas, descriptor_of
+
+
+def request_body(route: Route, schemas: Schemas) -> dict[str, Any]:
+    """The request body of a route that has one."""
+    match route.body:
+        case JsonBody() as body:
+            name = route.name[0].upper() + route.name[1:] + "Body"
+            schemas.components[name] = _json_body(body, schemas)
+            schema: Schema = {"$ref": f"#/components/schemas/{name}"}
+            return {"required": True, "content": {"application/json": {"schema": schema}}}
+        case UploadBody() as body:
+            return {"required": True, "content": {"multipart/form-data": _upload_body(body, schemas)}}
+        case FormBody() as body:
+            fields = {name: {"type": "string", "description": text} for name, text in body.fields.items()}
+            schema = {"type": "object", "required": ["grant_type"], "properties": fields}
+            return {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}
+    raise TypeError(f"{route.name} has a body of an unknown kind")
+
+
+def _json_body(body: JsonBody, schemas: Schemas) -> Schema:
+    schema: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    if body.query is not None:
+        schema = schemas.message(descriptor_of(body.query), request=True)
+        for name in body.without:
+            del schema["properties"][name]
+    beside: dict[str, Schema] = {}
+    if body.case is CaseIn.BODY:
+        beside["case"] = {"$ref": "#/components/schemas/Case"}
+    elif body.case is CaseIn.BODY_AND_PATH:
+        beside["case"] = {"$ref": "#/components/schemas/CaseOfPath"}
+    if body.consent:
+        consent_id = descriptor_of(context_pb2.Basis).fields_by_name["consent_id"]
+        beside["consent_id"] = schemas.field(consent_id, request=True)
+    schema["properties"] = {**beside, **schema["properties"]}
+    required = [*beside, *schema.get("required", [])]
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def _upload_body(body: UploadBody, schemas: Schemas) -> dict[str, Any]:
+    said: dict[str, Schema] = {"case": {"$ref": "#/components/schemas/Case"}}
+    if body.place is not None:
+        said["place"] = schemas.reference(descriptor_of(body.place), request=True)
+    return {
+        "schema": {
+            "type": "object",
+            "required": ["document", "request"],
+            "properties": {
+                "document": {
+                    "type": "string",
+                    "contentMediaType": "application/pdf",
+                    "description": "The file, at most 16 MiB.",
+                },
+                "request": {
+                    "type": "object",
+                    "required": ["case"],
+                    "properties": said,
+                    "additionalProperties": False,
+                },
+            },
+        },
+        "encoding": {
+            "document": {"contentType": "application/pdf, application/octet-stream"},
+            "request": {"contentType": "application/json"},
+        },
+    }
+
+
+def case_schema(schemas: Schemas, *, matter_in_path: bool) -> Schema:
+    """The case as `gateway/cases.py` reads it."""
+    basis, context = descriptor_of(context_pb2.Basis), descriptor_of(context_pb2.RequestContext)
+    fields = {
+        **{name: basis.fields_by_name[name] for name in ("matter_code", "case_number")},
+        **{name: context.fields_by_name[name] for name in ("office", "operator", "purpose")},
+    }
+    return {
+        "type": "object",
+        "description": "The case that is being handled, for which office and by which clerk."
+        + (" The matter is the one in the path." if matter_in_path else ""),
+        "required": [*([] if matter_in_path else ["matter_code"]), "case_number", "office"],
+        "properties": {name: schemas.field(field, request=True) for name, field in fields.items()},
+        "additionalProperties": False,
+    }
+
+
+def add_receipt(schemas: Schemas) -> None:
+    """The schema of a receipt as `gateway/receipts.py` writes it: with the entry itself, not its bytes."""
+    schemas.reference(descriptor_of(receipt_pb2.Receipt), request=False)
+    schemas.components["Receipt"]["properties"]["entry"] = {
+        "type": "object",
+        "description": "The entry. The bytes of the Merkle leaf are its RFC 8785 form.",
+    }
