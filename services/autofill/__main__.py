@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -19,6 +21,7 @@ from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.vault import Vault
 from services.autofill.budget import GuessLimits
 from services.autofill.clients import Upstreams
+from services.autofill.matter import Matter
 from services.autofill.rpc import answer_to_pb, register
 from services.autofill.service import FormDesk, Waiting
 from services.autofill.store import PgGuessBook
@@ -39,12 +42,17 @@ class Config(ServiceConfig):
     autofill_tries_per_subject: int = Field(20, ge=1, le=10_000)
 
 
-async def main(config: Config) -> None:
-    """Serves until the process is told to stop."""
+def checked_matters() -> Mapping[str, Matter]:
+    """The matters, or exit code 2 after a line for each fault of their files."""
     try:
-        matters = load_matters()
+        return load_matters()
     except TemplateError as failure:
-        raise SystemExit(str(failure)) from None
+        print(failure, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+async def main(config: Config, matters: Mapping[str, Matter]) -> None:
+    """Serves until the process is told to stop."""
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     replies = PgReplies(pool, vault, now)
@@ -72,5 +80,6 @@ async def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
+    forms = checked_matters()
     settings = load_config(Config)
-    run(PART, settings, lambda: main(settings))
+    run(PART, settings, lambda: main(settings, forms))
