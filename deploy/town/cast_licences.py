@@ -1,4 +1,4 @@
-"""The e-licences of the demo cast: all in order, but for the one whose card is over and whose licence is gone."""
+"""The e-licences of the demo cast: in order, but for the one whose card is over and licence revoked."""
 
 from __future__ import annotations
 

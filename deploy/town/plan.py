@@ -69,7 +69,7 @@ class TownPlan:
         The city has 210,000 of its own; the rest are the province's. In a small town everybody has
         them, so that there is something to see.
         """
-        licences = max(CITY_LICENCES * self.size / CITY_PEOPLE, min(3.0 * self.size, 6_000.0))
+        licences = max(CITY_LICENCES * self.size / CITY_PEOPLE, min(4.5 * self.size, 6_000.0))
         everybody = self.size * _HOLDER_SHARE * _HOLDER_LICENCES + self.companies * 1.2
         return min(1.0, 1.03 * licences / everybody)
 

@@ -1,0 +1,207 @@
+"""Loads a town: says what is there, loads what is missing, and never half.
+
+The schema `town` keeps a row for each schema that is filled: `loading` from before its first row to after
+its last, then `loaded`. What was cut off is emptied and loaded again; what the town did not load is left
+alone, and refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import asyncpg
+
+from core import queries
+from deploy.idp.accounts import ensure_password
+from deploy.local import files
+from deploy.town.cast import Player, demo_office, players
+from deploy.town.others import OTHERS, City, Seed
+from deploy.town.plan import Quota, TownPlan
+from deploy.town.town import cast
+from deploy.town.worker import SCHEMAS, TABLES, Ground, load_cast, load_quotas
+
+Q = queries.load(__package__)
+LOCK = 440200_2
+"""An advisory lock's number: one loader at a time."""
+
+PEOPLE_A_WORKER = 20_000
+"""A further process is worth its start from here on."""
+_FAILED = "A loading process failed; its message stands above. Start again: it begins anew."
+
+
+class TownError(Exception):
+    """A town cannot be loaded; the message says why and what to do."""
+
+
+class Progress(Protocol):
+    """Tells how far the loading is."""
+
+    def begin(self, people: int) -> None: ...
+    def step(self, people: int) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a run did."""
+
+    people: int
+    seconds: float
+    workers: int
+
+
+async def load(
+    city: City,
+    plan: TownPlan,
+    progress: Progress,
+    *,
+    workers: int = 0,
+    replace: bool = False,
+    others: Sequence[Seed] = OTHERS,
+) -> Loaded | None:
+    """Loads the town unless it is there; None when there was nothing to do. Raises TownError.
+
+    `others` furnish the other parts, the town there or not. With `replace`, another town makes room.
+    """
+    ground = Ground(city.dsn, city.keys)
+    admin = await asyncpg.connect(ground.dsn, timeout=15)
+    try:
+        await admin.execute("SELECT pg_advisory_lock($1)", LOCK)
+        await admin.execute(Q.make_books)
+        done = None
+        if not await _is_loaded(admin, plan, replace=replace):
+            done = await _load_people(admin, ground, plan, progress, workers)
+        for seed in others:
+            await seed(city)
+        _write_cast(city)
+        return done
+    finally:
+        await admin.close()
+
+
+async def _is_loaded(admin: asyncpg.Connection, plan: TownPlan, *, replace: bool) -> bool:
+    books = {row["schema_name"]: row for row in await admin.fetch(Q.read_books)}
+    whole = [row for row in books.values() if row["state"] == "loaded"]
+    fits = [row for row in whole if (row["size"], row["seed"]) == (plan.size, plan.seed)]
+    if len(fits) == len(SCHEMAS):
+        return True
+    other = next((row for row in whole if row not in fits), None)
+    if other is not None and not replace:
+        raise TownError(
+            f"The database holds a town of {other['size']:,} people (seed {other['seed']}), "
+            f"not one of {plan.size:,} (seed {plan.seed}). Ask for that size, "
+            "or replace it: python -m deploy.town --size … --replace"
+        )
+    for table in TABLES:
+        if table.schema not in books and await _has_rows(admin, table.schema, table.name):
+            raise TownError(
+                f"The table {table.schema}.{table.name} holds rows that no town was loaded into. "
+                "A town goes into an empty database: name another one in DATABASE_URL."
+            )
+    return False
+
+
+async def _has_rows(admin: asyncpg.Connection, schema: str, table: str) -> bool:
+    name = await admin.fetchval(Q.quoted_name, schema, table)
+    if name is None:
+        raise TownError(f"The table {schema}.{table} is missing: apply the migrations first.")
+    return bool(await admin.fetchval(f"SELECT EXISTS (SELECT 1 FROM {name})"))  # noqa: S608  # quoted by the server
+
+
+async def _load_people(
+    admin: asyncpg.Connection, ground: Ground, plan: TownPlan, progress: Progress, workers: int
+) -> Loaded:
+    began = time.monotonic()
+    await admin.executemany(Q.begin_load, [(schema, plan.size, plan.seed) for schema in SCHEMAS])
+    names = [await admin.fetchval(Q.quoted_name, table.schema, table.name) for table in TABLES]
+    await admin.execute(f"TRUNCATE {', '.join(names)}")
+    await load_cast(ground)
+    workers = workers or max(1, min(multiprocessing.cpu_count(), plan.size // PEOPLE_A_WORKER))
+    progress.begin(plan.size)
+    if workers == 1:
+        await load_quotas(ground, plan, plan.quotas, progress.step)
+    else:
+        await _load_by_processes(ground, plan, workers, progress)
+    progress.end()
+    for name in names:
+        await admin.execute(f"ANALYZE {name}")
+    async with admin.transaction():
+        await admin.execute(Q.touch_resources)
+        await admin.executemany(Q.end_load, [(schema,) for schema in SCHEMAS])
+    return Loaded(plan.size, time.monotonic() - began, workers)
+
+
+async def _load_by_processes(ground: Ground, plan: TownPlan, workers: int, progress: Progress) -> None:
+    """Shares the villages out; the first process that fails ends the others."""
+    context = multiprocessing.get_context("spawn")
+    told: multiprocessing.Queue[int] = context.Queue()
+    shares = _shares(plan.quotas, workers)
+    processes = [
+        context.Process(target=_work, args=(ground, plan, share, told), daemon=True) for share in shares
+    ]
+    with _running(processes):
+        while any(process.is_alive() for process in processes):
+            await asyncio.sleep(0.1)
+            _pass_on(told, progress)
+            if any(process.exitcode for process in processes):
+                raise TownError(_FAILED)
+    _pass_on(told, progress)
+    if any(process.exitcode for process in processes):
+        raise TownError(_FAILED)
+
+
+@contextmanager
+def _running(processes: Sequence[multiprocessing.process.BaseProcess]) -> Iterator[None]:
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
+def _work(ground: Ground, plan: TownPlan, quotas: Sequence[Quota], told: multiprocessing.Queue[int]) -> None:
+    asyncio.run(load_quotas(ground, plan, quotas, told.put))
+
+
+def _pass_on(told: multiprocessing.Queue[int], progress: Progress) -> None:
+    while True:
+        try:
+            progress.step(told.get_nowait())
+        except queue.Empty:
+            return
+
+
+def _shares(quotas: Sequence[Quota], count: int) -> list[list[Quota]]:
+    """The villages dealt out like cards."""
+    return [list(quotas[index::count]) for index in range(count)]
+
+
+def _write_cast(city: City) -> None:
+    """`demo/cast.json`, readable by its owner alone: who plays which part, and how they sign in."""
+    town = cast()
+    company, office = town.companies[0], demo_office()
+    document = {
+        **{player.role: _entry(player) for player in players(town)},
+        "company": {"code": company.uscc, "name": company.name},
+        "office": {"code": office.uscc, "name": office.name},
+        "password": ensure_password(city.keys / "idp-password"),
+    }
+    folder = city.home / "demo"
+    files.private_folder(folder)
+    files.write_private(folder / "cast.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def _entry(player: Player) -> dict[str, str]:
+    return {"code": player.person.number, "name": player.person.name, "login": player.role}

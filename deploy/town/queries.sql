@@ -1,0 +1,37 @@
+-- name: make_books
+CREATE SCHEMA IF NOT EXISTS town;
+CREATE TABLE IF NOT EXISTS town.load (
+    schema_name text        PRIMARY KEY,
+    size        integer     NOT NULL,
+    seed        bigint      NOT NULL,
+    state       text        NOT NULL CHECK (state IN ('loading', 'loaded')),
+    began_at    timestamptz NOT NULL DEFAULT now(),
+    ended_at    timestamptz
+);
+
+-- name: read_books
+SELECT schema_name, size, seed, state
+  FROM town.load;
+
+-- name: begin_load
+-- $1 schema, $2 people, $3 seed
+INSERT INTO town.load (schema_name, size, seed, state)
+VALUES ($1, $2, $3, 'loading')
+    ON CONFLICT (schema_name) DO UPDATE
+   SET size = excluded.size, seed = excluded.seed, state = 'loading', began_at = now(), ended_at = NULL;
+
+-- name: end_load
+-- $1 schema
+UPDATE town.load
+   SET state = 'loaded', ended_at = now()
+ WHERE schema_name = $1;
+
+-- name: quoted_name
+-- $1 schema, $2 table; null where there is none
+SELECT format('%I.%I', schemaname, tablename)
+  FROM pg_tables
+ WHERE schemaname = $1 AND tablename = $2;
+
+-- name: touch_resources
+UPDATE datanode.resource
+   SET updated_at = now();
