@@ -14,6 +14,7 @@ from core.note import VerifierKey
 from services.ledger import sequencer
 from services.ledger.checkpoint import CheckpointNotary
 from services.ledger.domain import CustodyError, ReadOnlyError, ReceiptNotFoundError, TreeHead
+from services.ledger.released import LastReleasedFile
 from services.ledger.sequencer import State
 from tests.store.ledger.conftest import (
     KEY,
@@ -137,7 +138,7 @@ async def test_emptied_database_is_read_only(start: StartLedger, admin: Admin) -
 async def test_forked_log_is_read_only(start: StartLedger) -> None:
     ledger = await filled(start)
     fork = CheckpointNotary(KEY, PRIVATE).sign(TreeHead(200, b"\x00" * 32))
-    ledger.file.write_text(fork)
+    await LastReleasedFile(ledger.file).keep(fork)
 
     again = await start(wait_for=State.READ_ONLY)
 
@@ -149,7 +150,7 @@ async def test_older_released_checkpoint_is_enough(start: StartLedger) -> None:
     (receipt, *_) = await ledger.append(*(disclosure() for _ in range(200)))
     await ledger.append(*(disclosure() for _ in range(200)))
     await ledger.stop()
-    ledger.file.write_text(receipt.checkpoint)
+    await LastReleasedFile(ledger.file).keep(receipt.checkpoint)
 
     again = await start()
 

@@ -189,14 +189,14 @@ async def test_nothing_is_released_while_the_checkpoint_cannot_be_kept(
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.5)
     ledger = await start()
     entry = disclosure()
-    write = LastReleasedFile._write
+    write = LastReleasedFile._keep
 
-    def full_disk(_self: LastReleasedFile, _data: bytes) -> None:
+    def full_disk(_self: LastReleasedFile, _checkpoint: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(LastReleasedFile, "_write", full_disk)
+    monkeypatch.setattr(LastReleasedFile, "_keep", full_disk)
     answers = await ledger.desk.append("licence", [entry])
-    monkeypatch.setattr(LastReleasedFile, "_write", write)
+    monkeypatch.setattr(LastReleasedFile, "_keep", write)
     await ledger.watch.until(State.LEADING)
     (receipt,) = await ledger.append(entry)
 
