@@ -91,7 +91,7 @@ class Part:
                 return
             if time.monotonic() - born > STEADY_SECONDS:
                 self.deaths = 0
-            pause = PAUSES[min(self.deaths, len(PAUSES) - 1)]
+            pause = PAUSES[-1 if self.last_exit == BAD_SETTINGS else min(self.deaths, len(PAUSES) - 1)]
             self.deaths += 1
             self._printer.say(f"{self.why()}\nstarting {self.name} again in {pause:g} s")
             await self._wait(pause)

@@ -139,13 +139,10 @@ class Settings:
     def _choices(self, part: str) -> dict[str, str]:
         """What an operator's own variable replaces: the citizens' identity provider."""
         provider = f"https://localhost:{self.ports['idp']}"
+        shared = {"ONESTOP_OIDC_ISSUER": provider, "ONESTOP_OIDC_CA": str(self.pki / "ca.crt")}
         choices: dict[str, dict[str, str]] = {
-            "issuer": {
-                "ONESTOP_OIDC_ISSUER": provider,
-                "ONESTOP_OIDC_AUDIENCES": "onestop-gateway,onestop-cli",
-                "ONESTOP_OIDC_CA": str(self.pki / "ca.crt"),
-            },
-            "gateway": {"ONESTOP_OIDC_ISSUER_URL": provider, "ONESTOP_OIDC_CA": str(self.pki / "ca.crt")},
+            "issuer": shared | {"ONESTOP_OIDC_AUDIENCES": "onestop-gateway,onestop-cli"},
+            "gateway": shared,
         }
         return choices.get(part, {})
 
