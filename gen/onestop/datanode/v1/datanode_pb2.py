@@ -31,7 +31,7 @@ from onestop.common.v1 import provenance_pb2 as onestop_dot_common_dot_v1_dot_pr
 from onestop.common.v1 import subject_pb2 as onestop_dot_common_dot_v1_dot_subject__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"onestop/datanode/v1/datanode.proto\x12\x13onestop.datanode.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fonestop/common/v1/context.proto\x1a\"onestop/common/v1/provenance.proto\x1a\x1fonestop/common/v1/subject.proto\"\xb5\x01\n\x10ReadRecordsQuery\x12-\n\x08resource\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[a-z]+(\\.[a-z_]+)+$\x12\x33\n\x07subject\x18\x02 \x01(\x0b\x32\x1a.onestop.common.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01\x12=\n\x0b\x66ield_names\x18\x03 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\x64\x18\x01\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\"\x8b\x01\n\x0fReadRecordsItem\x12:\n\x07\x63ontext\x18\x01 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x05query\x18\x02 \x01(\x0b\x32%.onestop.datanode.v1.ReadRecordsQueryB\x06\xbaH\x03\xc8\x01\x01\"\xbb\x01\n\x06Record\x12\x37\n\x06\x66ields\x18\x01 \x03(\x0b\x32\'.onestop.datanode.v1.Record.FieldsEntry\x12\x31\n\nprovenance\x18\x02 \x01(\x0b\x32\x1d.onestop.common.v1.Provenance\x1a\x45\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"A\n\x11ReadRecordsAnswer\x12,\n\x07records\x18\x01 \x03(\x0b\x32\x1b.onestop.datanode.v1.Record\"n\n\x11ReadRecordsResult\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.datanode.v1.ReadRecordsAnswer\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"\x9c\x01\n\x17\x42\x61tchReadRecordsRequest\x12?\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x1d.onestop.common.v1.CredentialB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x12@\n\x05items\x18\x02 \x03(\x0b\x32$.onestop.datanode.v1.ReadRecordsItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"S\n\x18\x42\x61tchReadRecordsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.onestop.datanode.v1.ReadRecordsResult\"b\n\rResourceField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x11\n\tdata_type\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x13\n\x0bidentifying\x18\x05 \x01(\x08\"\x88\x02\n\x08Resource\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12\x15\n\rprovider_code\x18\x04 \x01(\t\x12\x38\n\rsharing_class\x18\x05 \x01(\x0e\x32!.onestop.datanode.v1.SharingClass\x12\x14\n\x0cupdate_cycle\x18\x06 \x01(\t\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x06\x66ields\x18\x08 \x03(\x0b\x32\".onestop.datanode.v1.ResourceField\"\xc7\x01\n\x14ListResourcesRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"b\n\x15ListResourcesResponse\x12\x30\n\tresources\x18\x01 \x03(\x0b\x32\x1d.onestop.datanode.v1.Resource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x8b\x01\n\x0cSharingClass\x12\x1d\n\x19SHARING_CLASS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSHARING_CLASS_UNCONDITIONAL\x10\x01\x12\x1d\n\x19SHARING_CLASS_CONDITIONAL\x10\x02\x12\x1c\n\x18SHARING_CLASS_NOT_SHARED\x10\x03\x32\xea\x01\n\x0f\x44\x61taNodeService\x12o\n\x10\x42\x61tchReadRecords\x12,.onestop.datanode.v1.BatchReadRecordsRequest\x1a-.onestop.datanode.v1.BatchReadRecordsResponse\x12\x66\n\rListResources\x12).onestop.datanode.v1.ListResourcesRequest\x1a*.onestop.datanode.v1.ListResourcesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"onestop/datanode/v1/datanode.proto\x12\x13onestop.datanode.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fonestop/common/v1/context.proto\x1a\"onestop/common/v1/provenance.proto\x1a\x1fonestop/common/v1/subject.proto\"\xb6\x01\n\x10ReadRecordsQuery\x12.\n\x08resource\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[a-z_]+(\\.[a-z_]+)+$\x12\x33\n\x07subject\x18\x02 \x01(\x0b\x32\x1a.onestop.common.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01\x12=\n\x0b\x66ield_names\x18\x03 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\x64\x18\x01\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\"\x8b\x01\n\x0fReadRecordsItem\x12:\n\x07\x63ontext\x18\x01 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x05query\x18\x02 \x01(\x0b\x32%.onestop.datanode.v1.ReadRecordsQueryB\x06\xbaH\x03\xc8\x01\x01\"\xbb\x01\n\x06Record\x12\x37\n\x06\x66ields\x18\x01 \x03(\x0b\x32\'.onestop.datanode.v1.Record.FieldsEntry\x12\x31\n\nprovenance\x18\x02 \x01(\x0b\x32\x1d.onestop.common.v1.Provenance\x1a\x45\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"A\n\x11ReadRecordsAnswer\x12,\n\x07records\x18\x01 \x03(\x0b\x32\x1b.onestop.datanode.v1.Record\"n\n\x11ReadRecordsResult\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.datanode.v1.ReadRecordsAnswer\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"\x9c\x01\n\x17\x42\x61tchReadRecordsRequest\x12?\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x1d.onestop.common.v1.CredentialB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x12@\n\x05items\x18\x02 \x03(\x0b\x32$.onestop.datanode.v1.ReadRecordsItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"S\n\x18\x42\x61tchReadRecordsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32&.onestop.datanode.v1.ReadRecordsResult\"b\n\rResourceField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x11\n\tdata_type\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x13\n\x0bidentifying\x18\x05 \x01(\x08\"\x88\x02\n\x08Resource\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12\x15\n\rprovider_code\x18\x04 \x01(\t\x12\x38\n\rsharing_class\x18\x05 \x01(\x0e\x32!.onestop.datanode.v1.SharingClass\x12\x14\n\x0cupdate_cycle\x18\x06 \x01(\t\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x06\x66ields\x18\x08 \x03(\x0b\x32\".onestop.datanode.v1.ResourceField\"\xc7\x01\n\x14ListResourcesRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"b\n\x15ListResourcesResponse\x12\x30\n\tresources\x18\x01 \x03(\x0b\x32\x1d.onestop.datanode.v1.Resource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x8b\x01\n\x0cSharingClass\x12\x1d\n\x19SHARING_CLASS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSHARING_CLASS_UNCONDITIONAL\x10\x01\x12\x1d\n\x19SHARING_CLASS_CONDITIONAL\x10\x02\x12\x1c\n\x18SHARING_CLASS_NOT_SHARED\x10\x03\x32\xea\x01\n\x0f\x44\x61taNodeService\x12o\n\x10\x42\x61tchReadRecords\x12,.onestop.datanode.v1.BatchReadRecordsRequest\x1a-.onestop.datanode.v1.BatchReadRecordsResponse\x12\x66\n\rListResources\x12).onestop.datanode.v1.ListResourcesRequest\x1a*.onestop.datanode.v1.ListResourcesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'onestop.datanode.v1.datanod
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_READRECORDSQUERY'].fields_by_name['resource']._loaded_options = None
-  _globals['_READRECORDSQUERY'].fields_by_name['resource']._serialized_options = b'\272H\030r\0262\024^[a-z]+(\\.[a-z_]+)+$'
+  _globals['_READRECORDSQUERY'].fields_by_name['resource']._serialized_options = b'\272H\031r\0272\025^[a-z_]+(\\.[a-z_]+)+$'
   _globals['_READRECORDSQUERY'].fields_by_name['subject']._loaded_options = None
   _globals['_READRECORDSQUERY'].fields_by_name['subject']._serialized_options = b'\272H\003\310\001\001'
   _globals['_READRECORDSQUERY'].fields_by_name['field_names']._loaded_options = None
@@ -62,32 +62,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRESOURCESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004*\002\030d'
   _globals['_LISTRESOURCESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTRESOURCESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\002'
-  _globals['_SHARINGCLASS']._serialized_start=1887
-  _globals['_SHARINGCLASS']._serialized_end=2026
+  _globals['_SHARINGCLASS']._serialized_start=1888
+  _globals['_SHARINGCLASS']._serialized_end=2027
   _globals['_READRECORDSQUERY']._serialized_start=279
-  _globals['_READRECORDSQUERY']._serialized_end=460
-  _globals['_READRECORDSITEM']._serialized_start=463
-  _globals['_READRECORDSITEM']._serialized_end=602
-  _globals['_RECORD']._serialized_start=605
-  _globals['_RECORD']._serialized_end=792
-  _globals['_RECORD_FIELDSENTRY']._serialized_start=723
-  _globals['_RECORD_FIELDSENTRY']._serialized_end=792
-  _globals['_READRECORDSANSWER']._serialized_start=794
-  _globals['_READRECORDSANSWER']._serialized_end=859
-  _globals['_READRECORDSRESULT']._serialized_start=861
-  _globals['_READRECORDSRESULT']._serialized_end=971
-  _globals['_BATCHREADRECORDSREQUEST']._serialized_start=974
-  _globals['_BATCHREADRECORDSREQUEST']._serialized_end=1130
-  _globals['_BATCHREADRECORDSRESPONSE']._serialized_start=1132
-  _globals['_BATCHREADRECORDSRESPONSE']._serialized_end=1215
-  _globals['_RESOURCEFIELD']._serialized_start=1217
-  _globals['_RESOURCEFIELD']._serialized_end=1315
-  _globals['_RESOURCE']._serialized_start=1318
-  _globals['_RESOURCE']._serialized_end=1582
-  _globals['_LISTRESOURCESREQUEST']._serialized_start=1585
-  _globals['_LISTRESOURCESREQUEST']._serialized_end=1784
-  _globals['_LISTRESOURCESRESPONSE']._serialized_start=1786
-  _globals['_LISTRESOURCESRESPONSE']._serialized_end=1884
-  _globals['_DATANODESERVICE']._serialized_start=2029
-  _globals['_DATANODESERVICE']._serialized_end=2263
+  _globals['_READRECORDSQUERY']._serialized_end=461
+  _globals['_READRECORDSITEM']._serialized_start=464
+  _globals['_READRECORDSITEM']._serialized_end=603
+  _globals['_RECORD']._serialized_start=606
+  _globals['_RECORD']._serialized_end=793
+  _globals['_RECORD_FIELDSENTRY']._serialized_start=724
+  _globals['_RECORD_FIELDSENTRY']._serialized_end=793
+  _globals['_READRECORDSANSWER']._serialized_start=795
+  _globals['_READRECORDSANSWER']._serialized_end=860
+  _globals['_READRECORDSRESULT']._serialized_start=862
+  _globals['_READRECORDSRESULT']._serialized_end=972
+  _globals['_BATCHREADRECORDSREQUEST']._serialized_start=975
+  _globals['_BATCHREADRECORDSREQUEST']._serialized_end=1131
+  _globals['_BATCHREADRECORDSRESPONSE']._serialized_start=1133
+  _globals['_BATCHREADRECORDSRESPONSE']._serialized_end=1216
+  _globals['_RESOURCEFIELD']._serialized_start=1218
+  _globals['_RESOURCEFIELD']._serialized_end=1316
+  _globals['_RESOURCE']._serialized_start=1319
+  _globals['_RESOURCE']._serialized_end=1583
+  _globals['_LISTRESOURCESREQUEST']._serialized_start=1586
+  _globals['_LISTRESOURCESREQUEST']._serialized_end=1785
+  _globals['_LISTRESOURCESRESPONSE']._serialized_start=1787
+  _globals['_LISTRESOURCESRESPONSE']._serialized_end=1885
+  _globals['_DATANODESERVICE']._serialized_start=2030
+  _globals['_DATANODESERVICE']._serialized_end=2264
 # @@protoc_insertion_point(module_scope)
