@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -206,7 +207,6 @@ class Supervisor:
         settings, ports = self._settings, self._settings.ports
         lines = [f"\nThe city is up ({seconds:.1f} s). Everything it keeps lies in {settings.home}"]
         if "gateway" in settings.parts:
-            pair = settings.pki / "approval-platform"
             lines += [
                 f"  machines    https://localhost:{ports['machines']}  (with a client certificate)",
                 f"  people      https://localhost:{ports['people']}  (documentation at /docs)",
@@ -214,9 +214,7 @@ class Supervisor:
                 f"  sign-in     https://localhost:{ports['idp']}",
                 "",
                 "An access token for the approval platform:",
-                f"  curl -s --cacert {settings.pki / 'ca.crt'} --cert {pair}.crt --key {pair}.key "
-                "-d grant_type=client_credentials -d client_id=approval-platform "
-                f"https://localhost:{ports['machines']}/oauth2/token",
+                f"  {self._token_command()}",
                 "",
                 "The whole path, in a second terminal:",
                 f"  {self._demo_command()}",
@@ -225,10 +223,24 @@ class Supervisor:
         self._printer.plain("\n".join(lines))
         files.write_private(settings.run / "ready", f"{seconds:.1f}\n")
 
+    def _token_command(self) -> str:
+        pair = self._settings.pki / "approval-platform"
+        trust = [
+            "--cacert",
+            str(self._settings.pki / "ca.crt"),
+            "--cert",
+            f"{pair}.crt",
+            "--key",
+            f"{pair}.key",
+        ]
+        form = ["-d", "grant_type=client_credentials", "-d", "client_id=approval-platform"]
+        address = f"https://localhost:{self._settings.ports['machines']}/oauth2/token"
+        return shlex.join(["curl", "-s", *trust, *form, address])
+
     def _demo_command(self) -> str:
         """`make demo`, with the variables that this city was started with."""
         moved = [
-            f"{name}={value}"
+            f"{name}={shlex.quote(value)}"
             for name, value in sorted(self._settings.environment.items())
             if name == "ONESTOP_HOME" or (name.startswith("ONESTOP_") and "_PORT" in name)
         ]

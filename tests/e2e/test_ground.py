@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import signal
 import socket
 import stat
+import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from deploy.local.migrate import PARTS
 from deploy.local.postgres import Cluster
 from tests.city import City
 
@@ -40,6 +45,20 @@ def _wait(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
             return True
         time.sleep(0.05)
     return condition()
+
+
+def test_the_city_is_up_when_it_says_so_and_its_first_command_works(city: City) -> None:
+    lines = [line.strip() for line in city.output.splitlines()]
+    token_command = next(line for line in lines if line.startswith("curl"))
+    demo_command = next(line for line in lines if line.endswith("make demo"))
+
+    done = subprocess.run(shlex.split(token_command), capture_output=True, check=True)
+    with urllib.request.urlopen(f"{city.operations}/readyz", timeout=5) as readiness:
+        assert readiness.status == 200
+
+    assert json.loads(done.stdout)["token_type"] == "Bearer"
+    assert f"ONESTOP_HOME={city.home}" in demo_command
+    assert all(city.pid(part) for part in (*PARTS, "postgres"))
 
 
 def test_a_part_that_dies_is_started_again(small: City) -> None:
