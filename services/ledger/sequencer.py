@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -36,6 +36,8 @@ from services.ledger.merkle import TILE_HEIGHT, Tree
 LARGEST_BATCH = 2048
 MOST_ATTEMPTS = 3
 STANDBY_SECONDS = 0.5
+IDLE_SECONDS = 2.0
+"""A sequencer without work asks so often whether it still has its place."""
 RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 3.0
 NEWEST_TILES = 256
@@ -56,6 +58,10 @@ class LogSession(Protocol):
 
     async def begin(self, epoch: int, checkpoint: str) -> None:
         """Keeps the checkpoint of the empty tree, with which a log begins. Raises FencedError."""
+        ...
+
+    async def check_epoch(self, epoch: int) -> None:
+        """Raises FencedError where a newer epoch has been taken."""
         ...
 
     async def known(self, item_ids: Collection[UUID]) -> Mapping[UUID, Known]:
@@ -209,6 +215,9 @@ class Sequencer:
         try:
             while True:
                 batch = await self._take()
+                if not batch:
+                    await session.check_epoch(head.epoch)
+                    continue
                 try:
                     tree = await self._append(session, head.epoch, tree, batch)
                 except BaseException:
@@ -218,20 +227,19 @@ class Sequencer:
             sweep.cancel()
 
     async def _take(self) -> list[_Waiting]:
-        """What waits, at least one item, without those whose callers have gone."""
-        while True:
-            await self._arrived.wait()
-            if self._broken is not None:
-                raise self._broken
-            batch: list[_Waiting] = []
-            while self._waiting and len(batch) < LARGEST_BATCH:
-                one = self._waiting.popleft()
-                if not one.future.done():
-                    batch.append(one)
-            if not self._waiting:
-                self._arrived.clear()
-            if batch:
-                return batch
+        """What waits, without those whose callers have gone; nothing after a while without work."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
+        if self._broken is not None:
+            raise self._broken
+        batch: list[_Waiting] = []
+        while self._waiting and len(batch) < LARGEST_BATCH:
+            one = self._waiting.popleft()
+            if not one.future.done():
+                batch.append(one)
+        if not self._waiting:
+            self._arrived.clear()
+        return batch
 
     def _put_back(self, batch: Sequence[_Waiting]) -> None:
         """Lets a batch whose fate is unknown be tried again: what was committed is then found by its id."""

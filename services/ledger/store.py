@@ -132,6 +132,13 @@ class PgLogSession:
         if done != "UPDATE 1":
             raise FencedError
 
+    async def check_epoch(self, epoch: int) -> None:
+        """Raises FencedError where a newer epoch has been taken."""
+        with _lost():
+            newest = _head(await self._connection.fetchrow(Q.read_head)).epoch
+        if newest != epoch:
+            raise FencedError
+
     async def known(self, item_ids: Collection[UUID]) -> Mapping[UUID, Known]:
         """What the log holds under these ids."""
         with _lost():

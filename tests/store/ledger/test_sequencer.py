@@ -12,7 +12,7 @@ from core.clock import now
 from core.entries import Receipt
 from core.errors import ServiceError, UnavailableError
 from core.merkle import leaf_hash
-from services.ledger import service
+from services.ledger import sequencer, service
 from services.ledger.checkpoint import CheckpointNotary
 from services.ledger.custody import load_tree
 from services.ledger.domain import Batch, FencedError, TreeHead
@@ -149,6 +149,19 @@ async def test_appends_go_on_after_every_connection_was_killed(start: StartLedge
     for receipt in given:
         proved(receipt)
     assert admin.execute("SELECT count(*) FROM entry").fetchone() == (241,)
+
+
+async def test_idle_ledger_notices_that_its_database_or_its_place_is_gone(
+    start: StartLedger, way: Way, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer, "IDLE_SECONDS", 0.1)
+    ledger = await start(dsn=await way.open())
+
+    admin.execute("UPDATE head SET epoch = epoch + 1")
+    await ledger.watch.until(State.STANDBY)
+    await ledger.watch.until(State.LEADING)
+    await way.close()
+    await ledger.watch.until(State.RECOVERING)
 
 
 async def test_entry_waits_no_longer_than_its_patience(
