@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,8 +34,8 @@ LONGEST_TABLE = 200
 class Candidate:
     """A value that a source holds for a field, in the form's shape."""
 
-    value: Json
-    compared: str
+    value: Json = dataclasses.field(repr=False)
+    compared: str = dataclasses.field(repr=False)
     """What is compared; equal exactly when two values agree."""
     provenance: Provenance
     records: tuple[Provenance, ...]

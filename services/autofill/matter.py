@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -206,7 +207,7 @@ class Provenance:
 class SourceRecord:
     """One record as its resource gave it."""
 
-    values: Mapping[str, Json]
+    values: Mapping[str, Json] = dataclasses.field(repr=False)
     provenance: Provenance
 
 

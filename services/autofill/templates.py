@@ -166,6 +166,14 @@ def _contradictions(document: Document, lists: Mapping[str, Document], stem: str
     roles = [str(role["role"]) for role in _objects(document["subject_roles"])]
     if len(set(roles)) != len(roles):
         yield "subject_roles: two roles have one name"
+    used = {
+        entry["role"]
+        for described in properties.values()
+        for entry in _objects(_object(described).get("x-sources", []))
+    }
+    for role in roles:
+        if role not in used:
+            yield f"subject_roles: no field has a source about {role}"
     for name in _list(form["required"]):
         if name not in properties:
             yield f"form.required: {name} is not a property of the form"

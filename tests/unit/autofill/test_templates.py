@@ -80,6 +80,12 @@ CASES: dict[str, tuple[Change, str]] = {
         lambda d: _fields(d)["name"].update(type="number"),
         "form.properties.name",
     ),
+    "a role that nothing is about": (
+        lambda d: d["subject_roles"].append(
+            {"role": "neighbour", "title": "邻居", "code_types": ["111"], "required": True}
+        ),
+        "no field has a source about neighbour",
+    ),
     "another file's code": (lambda d: d.update(code="old-age"), "the file's name says old-age-allowance"),
     "no office": (lambda d: d.pop("office_name"), "office_name"),
     "a catalogue code of the wrong length": (lambda d: d.update(catalogue_code="123"), "catalogue_code"),
