@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping
+from typing import Self
 from uuid import UUID
 
 import asyncpg
@@ -44,7 +45,7 @@ class Vault:
         self._header = bytes([_FORMAT]) + self._current.to_bytes(4, "big")
 
     @classmethod
-    async def open(cls, pool: Pool | Connection, keyring: Keyring) -> Vault:
+    async def open(cls, pool: Pool | Connection, keyring: Keyring) -> Self:
         """The vault with the data keys of the schema; makes the first one."""
         rows = await pool.fetch(Q.data_keys)
         if not rows:
