@@ -24,7 +24,7 @@ class Endpoint:
     def __init__(self, route: Route) -> None:
         self.route = route
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         """Proves, counts, checks, reads, handles."""
         try:
             return await self._handle(request)
