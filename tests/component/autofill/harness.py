@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from core.identity import Scope
 from core.keyring import Keyring
 from core.present import AnswerPresenter
 from core.replies import PgReplies
-from core.rpc import build_server, channel
+from core.rpc import Register, build_server, channel
 from core.vault import Vault
 from services.autofill.budget import GuessLimits
 from services.autofill.clients import Upstreams
@@ -169,14 +169,23 @@ def faults(status: status_pb2.Status) -> list[str]:
 
 @asynccontextmanager
 async def running_counter(
-    database: CityDatabase, pool: asyncpg.Pool, pki: Path, *, waiting: Waiting | None = None
+    database: CityDatabase,
+    pool: asyncpg.Pool,
+    pki: Path,
+    *,
+    waiting: Waiting | None = None,
+    real: Callable[[ContextReader], Mapping[str, Register]] | None = None,
 ) -> AsyncIterator[Counter]:
-    """The service on a free port, its upstreams' stand-ins, and connections to it."""
+    """The service on a free port, its upstreams' stand-ins, and connections to it.
+
+    `real` gives the upstreams themselves instead, as what registers them by part.
+    """
     upstream, ledger, issuer = Upstream(), FakeLedger(), FakeIssuer(now)
+    registers = real(ContextReader(issuer.verifier(), now)) if real else _stand_ins(upstream)
     async with AsyncExitStack() as stack:
-        licences, licence_port = await _start(database, pki, "licence", upstream)
+        licences, licence_port = await _start(database, pki, "licence", registers)
         stack.push_async_callback(licences.stop, None)
-        datanode, datanode_port = await _start(database, pki, "datanode", upstream)
+        datanode, datanode_port = await _start(database, pki, "datanode", registers)
         stack.push_async_callback(datanode.stop, None)
         own = partial(_peer, pki, "autofill")
         to_licence = await stack.enter_async_context(own("licence", licence_port))
@@ -214,19 +223,25 @@ async def running_counter(
         )
 
 
-async def _start(
-    database: CityDatabase, pki: Path, part: str, upstream: Upstream
-) -> tuple[grpc.aio.Server, int]:
-    """One upstream's stand-in, with the part's own certificate and the guard of every server."""
+def _stand_ins(upstream: Upstream) -> dict[str, Register]:
+    """What registers the stand-ins."""
 
-    def add(server: grpc.aio.Server) -> Sequence[str]:
-        if part == "licence":
-            licence_pb2_grpc.add_LicenceServiceServicer_to_server(FakeLicences(upstream), server)
-        else:
-            datanode_pb2_grpc.add_DataNodeServiceServicer_to_server(FakeDataNode(upstream), server)
+    def licences(server: grpc.aio.Server) -> Sequence[str]:
+        licence_pb2_grpc.add_LicenceServiceServicer_to_server(FakeLicences(upstream), server)
         return []
 
-    server, port, _ = build_server(_config(database, pki, part), add)
+    def registers(server: grpc.aio.Server) -> Sequence[str]:
+        datanode_pb2_grpc.add_DataNodeServiceServicer_to_server(FakeDataNode(upstream), server)
+        return []
+
+    return {"licence": licences, "datanode": registers}
+
+
+async def _start(
+    database: CityDatabase, pki: Path, part: str, registers: Mapping[str, Register]
+) -> tuple[grpc.aio.Server, int]:
+    """One upstream, with the part's own certificate and the guard of every server."""
+    server, port, _ = build_server(_config(database, pki, part), registers[part])
     await server.start()
     return server, port
 
