@@ -347,8 +347,9 @@ async def running_town(
     bank_key: ECKey,
     *,
     source_seconds: float = 2.0,
+    real_datanode: Callable[[ContextReader], datanode_pb2_grpc.DataNodeServiceServicer] | None = None,
 ) -> AsyncIterator[Town]:
-    """The service on its own port, called by the gateway, calling the fake data node."""
+    """The service on its own port, called by the gateway, calling the fake data node or a real one."""
     authority = Authority(folder / "pki")
     clock = MovedClock()
     signer = TokenSigner(Es256Keys(ECKey.generate_key("P-256")))
@@ -370,10 +371,12 @@ async def running_town(
             **peers,  # type: ignore[arg-type]  # addresses by part
         )
 
+    contexts = ContextReader(TokenVerifier(issuer_keys, clock), clock)
     datanode = FakeDataNode()
+    answering = real_datanode(contexts) if real_datanode else datanode
 
     def register_datanode(server: grpc.aio.Server) -> Sequence[str]:
-        datanode_pb2_grpc.add_DataNodeServiceServicer_to_server(datanode, server)
+        datanode_pb2_grpc.add_DataNodeServiceServicer_to_server(answering, server)
         return ["onestop.datanode.v1.DataNodeService"]
 
     datanode_server, datanode_port, _ = build_server(config("datanode"), register_datanode)
@@ -396,7 +399,6 @@ async def running_town(
         clock=clock,
         source_life=timedelta(seconds=source_seconds),
     )
-    contexts = ContextReader(TokenVerifier(issuer_keys, clock), clock)
     servicer = AgriCreditServicer(consents, fetches, contexts, Envelope(city))
     server, port, _ = build_server(own, partial(register, servicer))
     await server.start()

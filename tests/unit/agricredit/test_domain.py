@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -154,6 +155,19 @@ def test_a_consent_permits_nothing_else(
 ) -> None:
     with pytest.raises(error):
         consent.permit(claim, now)
+
+
+@given(st.sets(st.sampled_from(list(Item)), min_size=1), st.lists(st.sampled_from(list(Item)), max_size=6))
+def test_in_whatever_order_only_ticked_items_are_permitted(ticked: set[Item], fetched: list[Item]) -> None:
+    consent = REQUEST.grant(UUID(int=9), ticked, REQUEST.text_sha256, NOW)
+    permitted = []
+
+    for item in fetched:
+        with suppress(ItemNotConsentedError):
+            consent.permit(replace(CLAIM, item=item), NOW)
+            permitted.append(item)
+
+    assert permitted == [item for item in fetched if item in ticked]
 
 
 def test_not_allowed_is_forbidden_and_never_looks_like_no_data_or_a_source_down() -> None:
