@@ -43,7 +43,8 @@ def main() -> int:
     else:
         rate = done.people / max(done.seconds, 0.001)
         print(
-            f"loaded {done.people:,} people in {done.seconds:.1f} s ({rate:,.0f} a second, {done.workers} at work)"
+            f"loaded {done.people:,} people in {done.seconds:.1f} s ({rate:,.0f} a second, "
+            f"{done.workers} at work)"
         )
     return 0
 

@@ -19,7 +19,7 @@ class AccountRows:
 
     def __init__(self, vault: Vault, batch: Batch) -> None:
         self._vault = vault
-        self._add = batch.into(TABLES["account"]).append
+        self._add = batch.records_into(TABLES["account"])
 
     def add(self, login: str, name: str, number: str) -> None:
         """Adds an account; the login tells nothing about the person."""

@@ -35,7 +35,7 @@ class LicenceRows:
     def __init__(self, vault: Vault, batch: Batch) -> None:
         self._vault = vault
         self._types = {one.key: one for one in load_types().values()}
-        self._into = {name: batch.into(table).append for name, table in TABLES.items()}
+        self._into = {name: batch.records_into(table) for name, table in TABLES.items()}
 
     def add(self, drafts: list[LicenceDraft]) -> None:
         """Adds the licences of one holder."""

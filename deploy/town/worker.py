@@ -12,7 +12,6 @@ import asyncpg
 
 from core.db import Connection
 from core.keyring import Keyring
-from core.vault import Vault
 from deploy.town import account_rows, datanode_rows, datanode_tables, licence_rows
 from deploy.town.cast import players
 from deploy.town.cast_licences import cast_licences
@@ -22,6 +21,7 @@ from deploy.town.faces import LicenceDraft
 from deploy.town.licences import LicenceWriter
 from deploy.town.model import VillageTown
 from deploy.town.plan import Quota, TownPlan
+from deploy.town.sealing import BulkVault
 from deploy.town.town import cast, generate
 
 SCHEMAS = ("datanode", "licence", "idp")
@@ -51,16 +51,16 @@ class Ground:
             self.dsn, server_settings={"synchronous_commit": "off"}, command_timeout=600, timeout=15
         )
 
-    async def vault(self, connection: Connection, schema: str) -> Vault:
+    async def vault(self, connection: Connection, schema: str) -> BulkVault:
         """A part's vault; makes its first data key."""
         await connection.execute("SELECT set_config('search_path', $1, false)", schema)
-        return await Vault.open(connection, Keyring.load(self.keys / f"{schema}-keyring.json"))
+        return await BulkVault.open(connection, Keyring.load(self.keys / f"{schema}-keyring.json"))
 
 
 class Loader:
     """Fills the tables from villages."""
 
-    def __init__(self, connection: Connection, vaults: dict[str, Vault]) -> None:
+    def __init__(self, connection: Connection, vaults: dict[str, BulkVault]) -> None:
         self._connection = connection
         self._batch = Batch()
         self._registers = datanode_rows.DatanodeRows(vaults["datanode"], self._batch)
