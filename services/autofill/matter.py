@@ -159,10 +159,12 @@ class Matter:
             checked[name] = check_subject(given[name], where)
         return checked
 
-    def wanted(self, names: Sequence[str], subjects: Mapping[str, Subject]) -> tuple[FormField, ...]:
+    def wanted(
+        self, names: Sequence[str], subjects: Mapping[str, Subject], where: str
+    ) -> tuple[FormField, ...]:
         """The fields to fill or check; none named means all that the named subjects allow.
 
-        Raises FieldUnknownError and SubjectMissingError.
+        `where` is the request's field that names them, for what is said of a wrong one. Raises FieldUnknownError and SubjectMissingError.
         """
         if not names:
             for role in self.roles:
@@ -173,7 +175,7 @@ class Matter:
         if unknown:
             raise FieldUnknownError(
                 f"the form of {self.code} cannot fill or check: {', '.join(unknown)}",
-                faults=[self._unknown(name) for name in unknown],
+                faults=[self._unknown(name, where) for name in unknown],
             )
         fields = tuple(self.fields[name] for name in names)
         for field in fields:
@@ -181,11 +183,13 @@ class Matter:
                 raise _subject_missing(field.sources[0].role, field.name)
         return fields
 
-    def _unknown(self, name: str) -> FieldFault:
+    def _unknown(self, name: str, where: str) -> FieldFault:
         properties = self.form["properties"]
         if isinstance(properties, Mapping) and name in properties:
-            return FieldFault(name, "no_source", "is on the form, but only the applicant can fill it")
-        return FieldFault(name, "unknown", "is not a field of this form")
+            return FieldFault(
+                f"{where}.{name}", "no_source", "is on the form, but only the applicant can fill it"
+            )
+        return FieldFault(f"{where}.{name}", "unknown", "is not a field of this form")
 
 
 def _subject_missing(role: str, field: str = "") -> SubjectMissingError:

@@ -168,7 +168,7 @@ class FormDesk:
         context.caller.require(Scope.AUTOFILL_FILL)
         matter = self._matter(_case(context).matter_code)
         given = matter.subjects(subjects)
-        fields = matter.wanted(names, given)
+        fields = matter.wanted(names, given, "field_names")
 
         async def produce() -> Produced:
             answers = await self._ask(fields, given, context, relay)
@@ -198,7 +198,7 @@ class FormDesk:
         case = _case(context)
         matter = self._matter(case.matter_code)
         given = matter.subjects(subjects)
-        fields = matter.wanted(sorted(values), given)
+        fields = matter.wanted(sorted(values), given, "values")
         for field in fields:
             check_typed(field, values[field.name])
 

@@ -209,7 +209,7 @@ async def test_bad_items_fail_alone_and_name_what_is_wrong(counter: Counter) -> 
     assert by_name(results[0])["name"].status == FILLED
     assert [(reason(result.error), faults(result.error)) for result in results[1:]] == [
         ("MATTER_NOT_FOUND", []),
-        ("FIELD_UNKNOWN", ["shoe_size", "signature"]),
+        ("FIELD_UNKNOWN", ["field_names.shoe_size", "field_names.signature"]),
         ("CHECK_DIGIT_WRONG", ["subjects.applicant.code"]),
         ("SUBJECT_MISSING", ["subjects.agent"]),
         ("REQUEST_INVALID", ["subjects.neighbour"]),

@@ -72,8 +72,8 @@ async def test_the_preferred_source_decides_where_registers_disagree(counter: Co
 @pytest.mark.parametrize(
     ("values", "expected", "fields"),
     [
-        ({"shoe_size": "42"}, "FIELD_UNKNOWN", ["shoe_size"]),
-        ({"signature": "某"}, "FIELD_UNKNOWN", ["signature"]),
+        ({"shoe_size": "42"}, "FIELD_UNKNOWN", ["values.shoe_size"]),
+        ({"signature": "某"}, "FIELD_UNKNOWN", ["values.signature"]),
         ({"phone": None}, "REQUEST_INVALID", ["values.phone"]),
         ({"phone": ""}, "REQUEST_INVALID", ["values.phone"]),
         ({"phone": ["1"]}, "REQUEST_INVALID", ["values.phone"]),
