@@ -164,7 +164,8 @@ class Matter:
     ) -> tuple[FormField, ...]:
         """The fields to fill or check; none named means all that the named subjects allow.
 
-        `where` is the request's field that names them, for what is said of a wrong one. Raises FieldUnknownError and SubjectMissingError.
+        `where` is the request's field that names them, for what is said of a wrong one.
+        Raises FieldUnknownError and SubjectMissingError.
         """
         if not names:
             for role in self.roles:
