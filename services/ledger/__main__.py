@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
-from pydantic import FilePath
+from pydantic import Field, FilePath
 
 from core.clock import now
 from core.config import ServiceConfig, load_config
@@ -27,6 +27,7 @@ from services.ledger.store import PgLogStore
 class LedgerConfig(ServiceConfig):
     """What the ledger needs beside what every service does."""
 
+    issuer: str = Field(min_length=1)
     signing_key: FilePath
     """Ed25519, PEM: signs the checkpoints."""
     verifier_key: FilePath

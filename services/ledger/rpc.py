@@ -29,6 +29,11 @@ SERVICE = pb.DESCRIPTOR.services_by_name["LedgerService"].full_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+_ADVICE = (
+    "restore the newest database, or the file of the last released checkpoint, and start again; a log that"
+    " cannot be proved any more goes on only as a new one, under another origin and key"
+)
+
 _logger = get_logger()
 
 
@@ -94,8 +99,12 @@ class Standing:
         """The sequencer is now in this state."""
         self._state = state
         self._turned.set()
-        report = {State.READ_ONLY: _logger.critical, State.RECOVERING: _logger.warning}
-        report.get(state, _logger.info)("sequencer", state=state.value, why=why)
+        if state is State.READ_ONLY:
+            _logger.critical("sequencer", state=state.value, why=why, what_to_do=_ADVICE)
+        elif state is State.RECOVERING:
+            _logger.warning("sequencer", state=state.value, why=why)
+        else:
+            _logger.info("sequencer", state=state.value, why=why)
 
     async def show(self, ready: Callable[[bool], Awaitable[None]]) -> None:
         """Tells the health service, at first and at every turn."""

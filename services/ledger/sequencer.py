@@ -270,7 +270,7 @@ class Sequencer:
             receipts = [
                 _receipt(entry, grown, tree.size + place, checkpoint) for place, entry in enumerate(plan.new)
             ]
-            tree = grown.settled()
+            tree = grown.settled() if tiles else grown  # Only a full tile leaves something to let go of.
         for one, answer in plan.settled:
             _settle(one, answer)
         for one, place in plan.following:

@@ -149,13 +149,16 @@ class LedgerDesk:
         return [read_item(leaf, self._opening(item_id, sealed)) for item_id, leaf, sealed in rows]
 
     async def checkpoint(self) -> str:
-        """The newest signed checkpoint. Raises UnavailableError before the log has begun."""
+        """The newest signed checkpoint. Raises UnavailableError before the log has begun, CustodyError
+        where the stored one is not ours.
+        """
         try:
             head = await self._archive.head()
         except StoreLostError as lost:
             raise unavailable("the ledger's database does not answer") from lost
         if not head.checkpoint:
             raise unavailable("the log has not begun")
+        self._notary.open(head.checkpoint)
         return head.checkpoint
 
     def _prepare(self, recorder: str, entry: Entry) -> Prepared:

@@ -224,6 +224,16 @@ async def test_read_only_ledger_still_gives_receipts(start: StartLedger) -> None
     assert await again.desk.receipt(asking(PLATFORM), entry.item_id) == receipt
 
 
+async def test_checkpoint_that_is_not_ours_is_not_shown(start: StartLedger, admin: Admin) -> None:
+    ledger = await start()
+    await ledger.append(disclosure())
+    admin.execute(OPEN)
+    admin.execute("UPDATE head SET checkpoint = replace(checkpoint, 'ledger', 'other')")
+
+    with pytest.raises(CustodyError):
+        await ledger.desk.checkpoint()
+
+
 async def test_receipt_of_an_entry_altered_meanwhile_is_not_given(start: StartLedger, admin: Admin) -> None:
     ledger = await start()
     await ledger.append(entry := disclosure())
