@@ -189,7 +189,7 @@ def json_response(
         body=orjson.dumps(document),
         status=status,
         content_type="application/json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})},
+        headers={"Cache-Control": "no-store", **(headers or {})},
     )
 
 

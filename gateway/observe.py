@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from core import log, trace
 from gateway.metrics import Metrics
-from gateway.problems import problem_of, problem_response
+from gateway.problems import QUIET, problem_of, problem_response
 
 CALLER = web.RequestKey("caller", str)
 """Name of the machine, or `citizen`; for the log."""
@@ -32,6 +32,7 @@ def observer(listener: str, metrics: Metrics, *, strict: bool) -> Middleware:
             with trace.span(f"{request.method} {route}", request.headers.get("traceparent", "")):
                 response = await _answer(request, handler)
                 status = response.status
+                response.headers.update(QUIET)
                 if strict:
                     response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
                 _log(listener, request, route, status, began)

@@ -15,6 +15,8 @@ from core.log import redact
 
 TYPE_BASE = "https://onestop.example/problems/"
 CONTENT_TYPE = "application/problem+json"
+QUIET = {"Server": "onestop", "X-Content-Type-Options": "nosniff"}
+"""On every answer: no word about what we are built with, and no guessing of types."""
 
 STATUS_OF: Mapping[Kind, HTTPStatus] = {
     Kind.INVALID: HTTPStatus.BAD_REQUEST,
@@ -125,7 +127,7 @@ def problem_response(problem: Problem, trace_id: str) -> web.Response:
         body=json.dumps(document, ensure_ascii=False).encode(),
         status=problem.status,
         content_type=CONTENT_TYPE,
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **problem.headers},
+        headers={**QUIET, "Cache-Control": "no-store", **problem.headers},
     )
     if problem.status in _BODY_UNREAD:
         response.force_close()

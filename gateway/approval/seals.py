@@ -52,7 +52,6 @@ async def sign(call: Call) -> web.StreamResponse:
         content_type=PDF,
         headers={
             "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
             "Content-Disposition": 'attachment; filename="sealed.pdf"',
             "Signature-Id": sealed.signature_id,
             "Receipt-Id": sealed.receipt.id,

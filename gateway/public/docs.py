@@ -41,7 +41,7 @@ class Documentation:
         return web.Response(
             body=self._document,
             content_type="application/json",
-            headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"},
+            headers={"Cache-Control": "no-cache"},
         )
 
     async def page(self, request: web.Request) -> web.Response:
@@ -53,7 +53,6 @@ class Documentation:
             headers={
                 "Content-Security-Policy": _POLICY,
                 "Cache-Control": "no-cache",
-                "X-Content-Type-Options": "nosniff",
                 "Referrer-Policy": "no-referrer",
             },
         )
@@ -67,7 +66,7 @@ class Documentation:
             body=self._assets[name],
             content_type=_ASSETS[name],
             charset="utf-8",
-            headers={"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"},
+            headers={"Cache-Control": "public, max-age=86400"},
         )
         response.enable_compression()
         return response

@@ -18,7 +18,7 @@ async def answer_keys(call: Call) -> web.StreamResponse:
     keys = await call.ask("agricredit", method, pb.GetAnswerKeysRequest())
     return web.json_response(
         json.loads(keys.jwks),
-        headers={"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"},
+        headers={"Cache-Control": "public, max-age=300"},
     )
 
 

@@ -27,7 +27,6 @@ async def checkpoint(call: Call) -> web.StreamResponse:
         content_type="text/plain",
         headers={
             "Cache-Control": "no-cache",
-            "X-Content-Type-Options": "nosniff",
             "Verifier-Key": newest.verifier_key,
         },
     )

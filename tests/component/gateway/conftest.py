@@ -59,6 +59,11 @@ class Gateway:
     parts: Parts
     operations: Operations
     stack: AsyncExitStack = field(repr=False)
+    listeners: AsyncExitStack = field(repr=False)
+
+    async def stop(self) -> None:
+        """Stops listening, in order."""
+        await self.listeners.aclose()
 
     @property
     def machines_url(self) -> str:
@@ -131,8 +136,9 @@ class GatewayMaker:
         }
         parts = await self.stack.enter_async_context(open_parts(GatewayConfig(**values)))
         operations = Operations()
-        ports = await self.stack.enter_async_context(listening(parts, operations))
-        return Gateway(ports, self.behind, self.authority, parts, operations, self.stack)
+        listeners = await self.stack.enter_async_context(AsyncExitStack())
+        ports = await listeners.enter_async_context(listening(parts, operations))
+        return Gateway(ports, self.behind, self.authority, parts, operations, self.stack, listeners)
 
 
 @pytest.fixture(scope="session", autouse=True)

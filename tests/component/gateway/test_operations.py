@@ -1,0 +1,110 @@
+"""The operators' listener, and the gateway's end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx2
+import pytest
+
+from core.errors import UnavailableError
+from gateway.server import refuse_open_operations
+from tests.component.gateway.conftest import CASE, HOLDER, TYPE_CODE, Gateway, GatewayMaker
+
+SEARCH = {"case": CASE, "holder": HOLDER, "type_codes": [TYPE_CODE]}
+
+
+async def operations(gateway: Gateway, path: str) -> httpx2.Response:
+    """What the operators' listener answers."""
+    async with httpx2.AsyncClient() as client:
+        return await client.get(f"http://127.0.0.1:{gateway.ports['operations']}{path}")
+
+
+async def test_alive_and_ready_when_every_part_is_well(gateway: Gateway) -> None:
+    alive, ready = await operations(gateway, "/healthz"), await operations(gateway, "/readyz")
+
+    assert alive.json() == {"status": "ok"}
+    assert ready.status_code == 200
+    assert set(ready.json()["parts"]) == {
+        "ledger",
+        "issuer",
+        "licence",
+        "datanode",
+        "autofill",
+        "eseal",
+        "agricredit",
+        "sessions",
+    }
+
+
+async def test_not_ready_while_a_part_is_down_but_alive(make_gateway: GatewayMaker) -> None:
+    gateway = await make_gateway(down=("datanode",))
+
+    ready, alive = await operations(gateway, "/readyz"), await operations(gateway, "/healthz")
+
+    assert ready.status_code == 503
+    assert ready.json()["parts"]["datanode"] == "down"
+    assert ready.json()["parts"]["licence"] == "ok"
+    assert alive.status_code == 200
+
+
+async def test_not_ready_while_the_ledger_cannot_prove(gateway: Gateway) -> None:
+    gateway.behind.failures["checkpoint"] = UnavailableError("read-only")
+
+    ready = await operations(gateway, "/readyz")
+
+    assert (ready.status_code, ready.json()["parts"]["ledger"]) == (503, "down")
+
+
+async def test_draining_gateway_is_not_ready(gateway: Gateway) -> None:
+    gateway.operations.drain()
+
+    ready = await operations(gateway, "/readyz")
+
+    assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+
+
+async def test_metrics_name_routes_and_never_what_was_asked_about(gateway: Gateway) -> None:
+    platform = await gateway.machine()
+    await platform.get("/approval/v1/matters/residence-permit")
+    await platform.get(f"/approval/v1/{HOLDER['code']}")
+    await platform.request("PROPFIND", "/approval/v1/matters")
+
+    text = (await operations(gateway, "/metrics")).text
+
+    assert 'route="/approval/v1/matters/{code}"' in text
+    assert 'method="OTHER"' in text
+    assert "onestop_gateway_part_seconds" in text
+    assert HOLDER["code"] not in text
+    assert "residence-permit" not in text
+
+
+async def test_operations_are_on_no_other_listener(gateway: Gateway) -> None:
+    platform, nobody = await gateway.machine(), await gateway.person()
+
+    answers = [await client.get("/metrics") for client in (platform, nobody)]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:8445", "192.0.2.1:8445", "[::]:8445"])
+def test_operations_listen_on_loopback_only(address: str) -> None:
+    with pytest.raises(SystemExit, match="loopback"):
+        refuse_open_operations(address)
+
+
+async def test_request_in_flight_is_finished_when_the_gateway_stops(make_gateway: GatewayMaker) -> None:
+    gateway = await make_gateway(drain_seconds=5.0)
+    platform = await gateway.machine()
+    gateway.behind.delays["search"] = 0.8
+
+    request = asyncio.create_task(platform.post("/approval/v1/licences:search", json=SEARCH))
+    await asyncio.sleep(0.4)
+    assert gateway.behind.asked["search"]
+    closing = asyncio.create_task(gateway.stop())
+    answer = await request
+    await closing
+
+    assert answer.status_code == 200
+    with pytest.raises(httpx2.TransportError):
+        await platform.get("/approval/v1/matters")
