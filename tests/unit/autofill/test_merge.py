@@ -8,15 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import InvalidError
 from core.identity import Subject
 from services.autofill.comparison import CompareKind, Json, Option, ValueRule
 from services.autofill.domain import (
     FieldStatus,
-    Verdict,
     asks_of,
     check,
-    check_typed,
     merge,
     report,
 )
@@ -191,27 +188,6 @@ def test_a_field_that_was_not_asked_for_is_never_read(chosen: set[int], roles: t
     }
 
 
-def test_a_typed_value_is_judged_by_the_source_that_would_fill_the_field() -> None:
-    held = answers({A: answered(record(A, holder_name="张三")), B: answered(record(B, name="张珊"))})
-
-    assert check(NAME, "张 三", held).verdict is Verdict.MATCH
-    assert check(NAME, "张珊", held).verdict is Verdict.MISMATCH
-    assert check(NAME, "李四", held).verdict is Verdict.MISMATCH
-
-
-def test_of_several_records_in_the_deciding_source_any_may_agree() -> None:
-    home = field(Source(B, "applicant", "location"), how=ValueRule(CompareKind.ADDRESS))
-    held = answers({B: answered(record(B, "1", location="甲路1号"), record(B, "2", location="乙路2号"))})
-
-    verdict = check(home, "乙路２号", held)
-
-    assert verdict.verdict is Verdict.MATCH
-    assert verdict.decided_by is not None
-    assert verdict.decided_by.provenance.record_version == "2"
-    assert check(home, "丙路3号", held).verdict is Verdict.MISMATCH
-    assert merge(home, held).status is FieldStatus.CONFLICT
-
-
 INSURANCE = (
     record(B, "1", scheme="resident", months=12, last="2019-12-01", employer=None),
     record(B, "2", scheme="employee", months=30, last="2025-05-01", employer="丹霞公司"),
@@ -307,17 +283,3 @@ def test_one_resource_asked_about_two_people_is_one_line_with_its_worst_outcome(
     (line,) = report(held)
 
     assert (line.resource, line.outcome, line.elapsed_ms) == (B, SourceOutcome.LATE, 900)
-
-
-@pytest.mark.parametrize("typed", [None, "", "  ", ["张三"], {"a": 1}, "长" * 30_000])
-def test_what_cannot_be_compared_is_refused_by_name(typed: Json) -> None:
-    with pytest.raises(InvalidError) as refusal:
-        check_typed(NAME, typed)
-
-    assert refusal.value.faults[0].field == "values.wanted"
-
-
-@pytest.mark.parametrize("typed", ["甲", [], ["甲"], [{}] * 201])
-def test_a_typed_table_is_a_list_of_rows(typed: Json) -> None:
-    with pytest.raises(InvalidError):
-        check_typed(field(how=ValueRule(CompareKind.ROWS)), typed)
