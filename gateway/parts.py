@@ -54,9 +54,10 @@ async def open_parts(config: GatewayConfig, clock: Clock = now) -> AsyncIterator
     clients = Clients({name: channel(config, name) for name in needed_parts()}, metrics)
     pool = await make_pool(read_secret(config.database_dsn_file), config.pool_size)
     try:
-        sessions = Sessions(pool, await Vault.open(pool, Keyring.load(config.keyring)), clock)
+        vault = await Vault.open(pool, Keyring.load(config.keyring))
+        sessions = Sessions(pool, vault, clock)
         verifier = token_verifier(config, clock)
-        sweeping = asyncio.create_task(_sweep_forever(sessions))
+        beside = [asyncio.create_task(_sweep_forever(sessions)), asyncio.create_task(vault.keep_fresh())]
         try:
             yield Parts(
                 config=config,
@@ -70,9 +71,10 @@ async def open_parts(config: GatewayConfig, clock: Clock = now) -> AsyncIterator
                 provider=RelyingParty(config, clock),
             )
         finally:
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
+            for task in beside:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
     finally:
         await clients.close()
         await pool.close()

@@ -1,0 +1,41 @@
+"""A receipt in its public form proves what it should."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import rfc8785
+from onestop.common.v1 import receipt_pb2
+
+from gateway.receipts import receipt_header, render_receipt
+
+ENTRY: dict[str, Any] = {"id": "e-1", "version": 1, "field_names": ["姓名"]}
+RECEIPT = receipt_pb2.Receipt(
+    id="e-1",
+    entry=rfc8785.dumps(ENTRY),
+    index=3,
+    tree_size=9,
+    hashes=[b"\x01" * 32, b"\x02" * 32],
+    checkpoint="origin\n9\nAAA=\n\n— origin sig\n",
+    answer_salt=b"\x03" * 32,
+)
+
+
+def test_entry_is_shown_as_itself_and_gives_back_the_leaf() -> None:
+    shown = render_receipt(RECEIPT)
+
+    assert shown["entry"] == ENTRY
+    assert rfc8785.dumps(shown["entry"]) == RECEIPT.entry
+    assert [base64.b64decode(one) for one in shown["hashes"]] == list(RECEIPT.hashes)
+    assert base64.b64decode(shown["answer_salt"]) == RECEIPT.answer_salt
+    assert (shown["index"], shown["tree_size"]) == (3, 9)
+
+
+def test_header_form_is_ascii_and_gives_back_the_same() -> None:
+    header = receipt_header(RECEIPT)
+
+    assert header.isascii()
+    assert not set(header) & set("+/=\r\n ")
+    assert json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4))) == render_receipt(RECEIPT)
