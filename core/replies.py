@@ -116,6 +116,10 @@ class PgReplies:
                 pass  # The database is away; the next round finds the same rows.
             await asyncio.sleep(SWEEP_SECONDS)
 
+    async def keep_keys_fresh(self) -> None:
+        """Keeps the service's vault up with the rotation of its keys."""
+        await self._vault.keep_fresh()
+
     def _request(self, key: ReplyKey) -> bytes:
         parts = ("request", key.caller, key.operator, key.method, key.request_id, key.subject_code)
         return self._vault.keyed_hash(*(part.encode() for part in parts))

@@ -91,7 +91,8 @@ def context_reader(config: PeerConfig, clock: Clock) -> ContextReader:
 
 
 def protocol_tasks(disclosure: Disclosure, replies: PgReplies) -> list[Task]:
-    """What a composing service runs beside its server: recovery of intents, and sweeping of replies."""
+    """What a composing service runs beside its server: recovery of intents, sweeping of replies, and keys
+    that are the live ones."""
 
     async def recover_forever() -> None:
         while True:
@@ -101,7 +102,7 @@ def protocol_tasks(disclosure: Disclosure, replies: PgReplies) -> list[Task]:
                 _logger.warning("recovery_waits", reason=error.reason, waits_for=error.part)
             await asyncio.sleep(RECOVER_SECONDS)
 
-    return [recover_forever, replies.sweep_forever]
+    return [recover_forever, replies.sweep_forever, replies.keep_keys_fresh]
 
 
 def build_server(

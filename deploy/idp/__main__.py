@@ -6,6 +6,7 @@ import asyncio
 import signal
 import ssl
 import sys
+from contextlib import suppress
 
 import uvloop
 from aiohttp import web
@@ -30,23 +31,25 @@ async def run(config: IdpConfig) -> None:
     """Serves until SIGTERM or SIGINT."""
     pool = await open_pool(config)
     try:
-        store = AccountStore(pool, await Vault.open(pool, Keyring.load(config.keyring)))
+        vault = await Vault.open(pool, Keyring.load(config.keyring))
+        store = AccountStore(pool, vault)
         await store.keep_shared_password(ensure_password(config.password_path()))
         key = open_signing_key(config.signing_key_path())
         provider = Provider(config.issuer_url, key, config.registered_clients(), config.token_lifetime)
         sign_in = SignIn(store, config.failed_logins)
         app = IdpApp(provider, sign_in, store, config.session_lifetime).build()
-        await _serve(app, config)
+        await _serve(app, config, vault)
     finally:
         await pool.close()
 
 
-async def _serve(app: web.Application, config: IdpConfig) -> None:
+async def _serve(app: web.Application, config: IdpConfig, vault: Vault) -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     tls.load_cert_chain(config.tls_cert, config.tls_key)
     host, _, port = config.listen.rpartition(":")
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    fresh = asyncio.create_task(vault.keep_fresh())
     await runner.setup()
     try:
         await web.TCPSite(runner, host, int(port), ssl_context=tls).start()
@@ -57,6 +60,9 @@ async def _serve(app: web.Application, config: IdpConfig) -> None:
         await stop.wait()
     finally:
         await runner.cleanup()
+        fresh.cancel()
+        with suppress(asyncio.CancelledError):
+            await fresh
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ async def main(config: ServiceConfig) -> None:
         pb_grpc.add_DataNodeServiceServicer_to_server(DataNodeServicer(node, contexts), server)
         return [SERVICE]
 
-    await rpc.serve(config, "datanode", register, closers=[pool.close])
+    await rpc.serve(config, "datanode", register, tasks=[vault.keep_fresh], closers=[pool.close])
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ async def main(config: LedgerConfig) -> None:
         pb_grpc.add_LedgerServiceServicer_to_server(LedgerServicer(desk, reader, notary.verifier_key), server)
         return [SERVICE]
 
-    await serve(config, PART, register, tasks=[sequencer.run], readiness=standing.show, closers=[pool.close])
+    tasks = [sequencer.run, vault.keep_fresh]
+    await serve(config, PART, register, tasks=tasks, readiness=standing.show, closers=[pool.close])
 
 
 if __name__ == "__main__":
