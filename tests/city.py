@@ -17,6 +17,7 @@ from pathlib import Path
 
 from deploy.local.errors import GroundError
 from deploy.local.migrate import ROOT
+from deploy.local.part import confined
 from deploy.local.settings import Settings, read_settings
 
 START_SECONDS = 150.0
@@ -96,7 +97,8 @@ class City:
         (self.settings.run / "ready").unlink(missing_ok=True)
         with (self.home / "output").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local", *self._arguments],
+                # A test run that is killed takes its cities with it.
+                confined([sys.executable, "-m", "deploy.local", *self._arguments], signal.SIGTERM),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -142,7 +142,7 @@ async def relay(stream: asyncio.StreamReader, name: str, log: LogFile, printer: 
         printer.show(name, line)
 
 
-def confined(command: Sequence[str]) -> list[str]:
-    """The command as one that the kernel ends when we die, however we die."""
-    death = ["--death-signal", str(int(signal.SIGKILL)), "--parent", str(os.getpid())]
+def confined(command: Sequence[str], how: signal.Signals = signal.SIGKILL) -> list[str]:
+    """The command as one that the kernel sends this signal when we die, however we die."""
+    death = ["--death-signal", str(int(how)), "--parent", str(os.getpid())]
     return [sys.executable, "-I", "-S", str(CONFINE), *death, "--", *command]
