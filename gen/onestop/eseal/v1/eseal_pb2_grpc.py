@@ -66,14 +66,16 @@ class EsealServiceServicer:
     def SignDocument(self, request, context):
         """Seals a PDF as PAdES B-B (ETSI EN 319 142-1) with a visible seal picture. Idempotent by request_id.
         Called by the gateway. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE,
-        DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND.
+        DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED (an earlier signature allows no more),
+        DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, WORKSHOP_BUSY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyDocument(self, request, context):
-        """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED.
+        """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
+        DOCUMENT_TOO_LARGE, WORKSHOP_BUSY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

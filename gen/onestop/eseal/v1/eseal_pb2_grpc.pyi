@@ -38,10 +38,13 @@ class EsealServiceStub:
     SignDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.SignDocumentRequest, _eseal_pb2.SignDocumentResponse]
     """Seals a PDF as PAdES B-B (ETSI EN 319 142-1) with a visible seal picture. Idempotent by request_id.
     Called by the gateway. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE,
-    DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND.
+    DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED (an earlier signature allows no more),
+    DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, WORKSHOP_BUSY.
     """
     VerifyDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]
-    """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED."""
+    """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
+    DOCUMENT_TOO_LARGE, WORKSHOP_BUSY.
+    """
 
 @_typing.type_check_only
 class EsealServiceAsyncStub(EsealServiceStub):
@@ -53,10 +56,13 @@ class EsealServiceAsyncStub(EsealServiceStub):
     SignDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.SignDocumentRequest, _eseal_pb2.SignDocumentResponse]  # type: ignore[assignment]
     """Seals a PDF as PAdES B-B (ETSI EN 319 142-1) with a visible seal picture. Idempotent by request_id.
     Called by the gateway. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE,
-    DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND.
+    DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED (an earlier signature allows no more),
+    DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, WORKSHOP_BUSY.
     """
     VerifyDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]  # type: ignore[assignment]
-    """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED."""
+    """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
+    DOCUMENT_TOO_LARGE, WORKSHOP_BUSY.
+    """
 
 class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
     """Seals, their keys, and the record of each signature."""
@@ -77,7 +83,8 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_eseal_pb2.SignDocumentResponse, _abc.Awaitable[_eseal_pb2.SignDocumentResponse]]:
         """Seals a PDF as PAdES B-B (ETSI EN 319 142-1) with a visible seal picture. Idempotent by request_id.
         Called by the gateway. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE,
-        DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND.
+        DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED (an earlier signature allows no more),
+        DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, WORKSHOP_BUSY.
         """
 
     @_abc_1.abstractmethod
@@ -86,6 +93,8 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _eseal_pb2.VerifyDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_eseal_pb2.VerifyDocumentResponse, _abc.Awaitable[_eseal_pb2.VerifyDocumentResponse]]:
-        """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED."""
+        """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
+        DOCUMENT_TOO_LARGE, WORKSHOP_BUSY.
+        """
 
 def add_EsealServiceServicer_to_server(servicer: EsealServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
