@@ -28,7 +28,6 @@ def make_letter(  # noqa: PLR0917  # the call that the demo has agreed on
     pdf.set_auto_page_break(False)
     pdf.set_margins(MARGIN_MM, 25, MARGIN_MM)
     pdf.add_font("serif", fname=str(fonts.serif_path()))
-    pdf.add_font("sans", fname=str(fonts.sans_path()))
     pdf.set_title("准予个体工商户登记通知书")
     pdf.set_author(office_name)
     pdf.set_lang("zh-CN")
@@ -83,7 +82,7 @@ def _sign_off(pdf: FPDF, office_name: str, on: date) -> None:
     pdf.set_draw_color(150)
     pdf.set_line_width(0.2)
     pdf.line(MARGIN_MM, 284, 210 - MARGIN_MM, 284)
-    pdf.set_font("sans", size=8)
+    pdf.set_font("serif", size=8.5)
     pdf.set_text_color(110)
     pdf.text(MARGIN_MM, 288.5, "演示文书：所涉人员、字号与办件均为虚构。加盖电子印章后可由验章服务核验真伪。")
 

@@ -56,12 +56,12 @@ async def seed_eseal(
     await connection.execute("SET search_path = eseal")
     vault = await Vault.open(connection, keyring)
     made = 0
-    for number, office in enumerate(offices, start=1):
+    for office in offices:
         order = SealOrder(
             owner_code=office.uscc,
             owner_name=office.name,
             kind=_KINDS.get(office.kind, _USUAL_KIND),
-            code=f"{REGION}{number:07d}",
+            division=REGION,
             valid_from=now.replace(microsecond=0) - timedelta(minutes=5),
             valid_until=now.replace(microsecond=0) + VALID_FOR,
             users=[(office.uscc, "")],

@@ -25,12 +25,12 @@ Q = queries.load(__package__)
 
 @dataclass(frozen=True)
 class SealOrder:
-    """A seal to be made: `kind` such as 行政审批专用章; `code` its 13-digit anti-forgery code."""
+    """A seal to be made: `kind` such as 行政审批专用章; `division` 6 digits that begin its code."""
 
     owner_code: str
     owner_name: str
     kind: str
-    code: str
+    division: str
     valid_from: datetime
     valid_until: datetime
     users: Sequence[tuple[str, str]]
@@ -49,12 +49,22 @@ async def make_seal(
 
     `connection` finds the service's tables by its search path, and may write them.
     """
+    async with connection.transaction():
+        await connection.execute(Q.one_maker)
+        return await _make(connection, vault, authority, order)
+
+
+async def _make(
+    connection: Connection, vault: Vault, authority: SealAuthority, order: SealOrder
+) -> tuple[UUID, bool]:
     existing = await connection.fetchval(Q.seal_by_owner_and_name, order.owner_code, order.name)
     if existing is not None:
         return existing, False
     owner = check_uscc(order.owner_code, "owner_code")
     seal_id, key_id = uuid4(), uuid4()
-    picture = draw_round_seal(order.owner_name, bottom_text=order.kind, code=order.code)
+    serial = await connection.fetchval(Q.last_serial, order.division) + 1
+    code = f"{order.division}{serial:07d}"
+    picture = draw_round_seal(order.owner_name, bottom_text=order.kind, code=code)
     algorithm = Algorithm.ECDSA_P256_SHA256
     sealed_key, public_key = keystore.generate(vault, key_id, algorithm)
     certificate = authority.issue(
@@ -66,25 +76,20 @@ async def make_seal(
         valid_until=order.valid_until,
     )
     digest = hashlib.sha256(certificate).digest()
-    async with connection.transaction():
-        await connection.execute(
-            Q.insert_seal,
-            seal_id,
-            order.name,
-            owner,
-            order.owner_name,
-            order.code,
-            SealState.IN_FORCE.value,
-            order.valid_from,
-            order.valid_until,
-            picture.content,
-            picture.width_mm,
-            picture.height_mm,
-        )
-        await connection.execute(
-            Q.insert_key, key_id, seal_id, algorithm.value, sealed_key, certificate, digest
-        )
-        await connection.executemany(
-            Q.insert_user, [(seal_id, office, matter) for office, matter in order.users]
-        )
+    await connection.execute(
+        Q.insert_seal,
+        seal_id,
+        order.name,
+        owner,
+        order.owner_name,
+        code,
+        SealState.IN_FORCE.value,
+        order.valid_from,
+        order.valid_until,
+        picture.content,
+        picture.width_mm,
+        picture.height_mm,
+    )
+    await connection.execute(Q.insert_key, key_id, seal_id, algorithm.value, sealed_key, certificate, digest)
+    await connection.executemany(Q.insert_user, [(seal_id, office, matter) for office, matter in order.users])
     return seal_id, True

@@ -66,6 +66,16 @@ SELECT id
  WHERE owner_code = $1
    AND name = $2;
 
+-- name: one_maker
+-- Serial numbers are given by one maker at a time.
+SELECT pg_advisory_xact_lock(440200103);
+
+-- name: last_serial
+-- $1 division, 6 digits
+SELECT coalesce(max(substring(code FROM 7)::integer), 0)
+  FROM seal
+ WHERE substring(code FROM 1 FOR 6) = $1;
+
 -- name: insert_seal
 INSERT INTO seal (id, name, owner_code, owner_name, code, standing, valid_from, valid_until,
                   picture, picture_width, picture_height)

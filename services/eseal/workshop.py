@@ -151,6 +151,11 @@ class Workshop:
         try:
             async with asyncio.timeout(START_SECONDS):
                 await _read_frame(process)
+        except (TimeoutError, EOFError) as failure:
+            _kill(process)
+            raise RuntimeError(
+                "a PDF worker did not start; `python -m services.eseal.worker` by hand says why"
+            ) from failure
         except BaseException:
             _kill(process)
             raise

@@ -100,13 +100,13 @@ class Desk:
         )
         return response.answer
 
-    async def make_seal(self, serial: int = 1, **change: Any) -> UUID:
+    async def make_seal(self, **change: Any) -> UUID:
         """A seal of OFFICE, in force for a year, which OFFICE may use for everything."""
         order = SealOrder(
             owner_code=OFFICE_CODE,
             owner_name=OFFICE,
             kind=KIND,
-            code=f"440299{serial:07d}",
+            division="440299",
             valid_from=self.clock() - timedelta(days=1),
             valid_until=self.clock() + timedelta(days=365),
             users=[(OFFICE_CODE, "")],

@@ -12,11 +12,11 @@ from tests.unit.eseal.documents import OFFICE, OFFICE_CODE
 
 
 async def test_an_office_sees_the_seals_that_it_may_use(desk: Desk) -> None:
-    ours = await desk.make_seal(1)
+    ours = await desk.make_seal()
     lent = await desk.make_seal(
-        2, owner_code=OTHER_OFFICE, owner_name="韶关市公安局", users=[(OTHER_OFFICE, ""), (OFFICE_CODE, "")]
+        owner_code=OTHER_OFFICE, owner_name="韶关市公安局", users=[(OTHER_OFFICE, ""), (OFFICE_CODE, "")]
     )
-    await desk.make_seal(3, owner_code=OTHER_OFFICE, owner_name="韶关市公安局", kind="户政专用章", users=[])
+    await desk.make_seal(owner_code=OTHER_OFFICE, owner_name="韶关市公安局", kind="户政专用章", users=[])
 
     listed = await desk.seals()
 
@@ -52,7 +52,7 @@ async def test_states_are_told(desk: Desk) -> None:
 
 
 async def test_pages_follow_one_another_without_gap_or_repeat(desk: Desk) -> None:
-    made = {str(await desk.make_seal(serial, kind=f"业务专用章{serial}")) for serial in range(1, 8)}
+    made = {str(await desk.make_seal(kind=f"业务专用章{serial}")) for serial in range(1, 8)}
 
     seen: list[str] = []
     token = ""

@@ -217,7 +217,7 @@ async def test_one_byte_more_is_too_large(desk: Desk) -> None:
 async def test_a_second_office_seals_after_the_first(desk: Desk) -> None:
     ours = await desk.make_seal()
     theirs = await desk.make_seal(
-        2, owner_code=OTHER_OFFICE, owner_name="韶关市公安局", users=[(OTHER_OFFICE, "")]
+        owner_code=OTHER_OFFICE, owner_name="韶关市公安局", users=[(OTHER_OFFICE, "")]
     )
 
     once = await desk.sign(ours, plain())

@@ -27,7 +27,7 @@ from tests.unit.eseal.documents import KIND, NOW, OFFICE, OFFICE_CODE, make_kit
 KIT = make_kit()
 
 
-async def made(database: CityDatabase, serial: int = 1) -> tuple[UUID, bool]:
+async def made(database: CityDatabase) -> tuple[UUID, bool]:
     connection = await asyncpg.connect(database.admin_dsn, server_settings={"search_path": "eseal"})
     try:
         vault = await Vault.open(connection, Keyring.load(database.keyring("eseal")))
@@ -35,7 +35,7 @@ async def made(database: CityDatabase, serial: int = 1) -> tuple[UUID, bool]:
             owner_code=OFFICE_CODE,
             owner_name=OFFICE,
             kind=KIND,
-            code=f"440299{serial:07d}",
+            division="440299",
             valid_from=NOW,
             valid_until=NOW + timedelta(days=365),
             users=[(OFFICE_CODE, "")],

@@ -78,6 +78,15 @@ def _self_referring_xref() -> bytes:
     return plainly.replace(b"/Root 1 0 R", b"/Root 1 0 R /Prev %d" % start)
 
 
+def hybrid() -> bytes:
+    """A file with two tables of contents, for old and for new readers, which may differ."""
+    rows = b"\x00\x00\x00\x00\xff"
+    body = stream_of(rows, b"/Type /XRef /W [1 3 1] /Index [0 1] /Size 5 /Root 1 0 R")
+    objects = [HEAD, TREE, PAGE, body]
+    at = pdf_of(objects).index(b"4 0 obj")
+    return pdf_of(objects, trailer=b"/XRefStm %d" % at)
+
+
 def _bomb() -> bytes:
     """An object stream that unpacks to a gigabyte, stacked twice."""
     inner = zlib.compress(b"0" * 50_000_000, 9)
@@ -114,6 +123,7 @@ def hostile() -> dict[str, bytes]:
         "catalogue refers to itself": pdf_of([b"1 0 R"]),
         "nested without end": pdf_of([HEAD, TREE, b"<</Type /Page /Parent 2 0 R /A %b>>" % deep]),
         "unpacks to a gigabyte": _bomb(),
+        "hybrid": hybrid(),
         "garbage": b"%PDF-1.7\n" + bytes(range(256)) * 400,
     }
 

@@ -12,12 +12,13 @@ from pyhanko.sign.fields import MDPPerm
 from services.eseal.domain import (
     DocumentEncryptedError,
     DocumentLockedError,
+    DocumentMalformedError,
     PageNotFoundError,
     Picture,
     Place,
 )
 from services.eseal.pdf import Imprint, prepare
-from tests.unit.eseal.documents import NOW, SealKit, encrypted, make_kit, plain
+from tests.unit.eseal.documents import NOW, SealKit, encrypted, hybrid, make_kit, plain
 
 MM = 72 / 25.4
 IMPRINT = Imprint(Picture(b"", 42, 42), field_name="seal-1", signer_name="某局印章", moment=NOW)
@@ -102,6 +103,11 @@ def test_only_the_visible_part_of_a_page_counts() -> None:
 def test_an_encrypted_file_is_refused() -> None:
     with pytest.raises(DocumentEncryptedError):
         prepare(encrypted(), Place(), IMPRINT)
+
+
+def test_a_file_with_two_tables_of_contents_is_refused_by_name() -> None:
+    with pytest.raises(DocumentMalformedError, match="hybrid"):
+        prepare(hybrid(), Place(), IMPRINT)
 
 
 @pytest.mark.parametrize("permission", [MDPPerm.NO_CHANGES, MDPPerm.FILL_FORMS])
