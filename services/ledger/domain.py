@@ -157,11 +157,13 @@ class Batch:
     signed_at: datetime
 
     @property
-    def opened(self) -> list[Prepared]:
+    def opened(self) -> list[UUID]:
         """Intents that have no outcome in this batch."""
-        closed = {entry.intent_id for entry in self.entries if entry.intent_id is not None}
+        closed = set(self.closed)
         return [
-            entry for entry in self.entries if entry.kind is EntryKind.INTENT and entry.item_id not in closed
+            entry.item_id
+            for entry in self.entries
+            if entry.kind is EntryKind.INTENT and entry.item_id not in closed
         ]
 
     @property

@@ -30,49 +30,53 @@ UPDATE head
    SET checkpoint = $2
  WHERE epoch = $1 AND size = 0 AND checkpoint = '';
 
--- name: move_head
--- $1 epoch, $2 size expected, $3 new size, $4 new checkpoint
-UPDATE head
-   SET size = $3, checkpoint = $4
- WHERE epoch = $1 AND size = $2
-RETURNING size;
-
--- name: insert_checkpoint
--- $1 size, $2 note, $3 signed at
-INSERT INTO checkpoint (size, note, signed_at)
-VALUES ($1, $2, $3);
-
--- name: insert_entries
--- $1 first index, $2 tree size; then a list each: $3 item ids, $4 kinds, $5 recorders, $6 callers,
--- $7 intent ids, $8 appended at, $9 leaves
-INSERT INTO entry (idx, item_id, tree_size, kind, recorder, caller, intent_id, appended_at, leaf)
-SELECT $1 + place - 1, item_id, $2, kind, recorder, caller, intent_id, appended_at, leaf
-  FROM unnest($3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::uuid[], $8::timestamptz[], $9::bytea[])
-       WITH ORDINALITY AS new (item_id, kind, recorder, caller, intent_id, appended_at, leaf, place);
-
--- name: insert_openings
--- A list each: $1 item ids, $2 sealed, $3 digests, $4 subject indexes, $5 index versions
-INSERT INTO opening (item_id, sealed, digest, subject_index, index_version)
-SELECT item_id, sealed, digest, subject_index, index_version
-  FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bytea[], $5::integer[])
-       AS new (item_id, sealed, digest, subject_index, index_version);
-
--- name: insert_tiles
--- A list each: $1 levels, $2 indexes, $3 hashes, $4 roots
-INSERT INTO tile (level, idx, hashes, root)
-SELECT level, idx, hashes, root
-  FROM unnest($1::smallint[], $2::bigint[], $3::bytea[], $4::bytea[]) AS new (level, idx, hashes, root);
-
--- name: open_intents
--- A list each: $1 intent ids, $2 recorders, $3 appended at
-INSERT INTO open_intent (intent_id, recorder, appended_at)
-SELECT intent_id, recorder, appended_at
-  FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS new (intent_id, recorder, appended_at);
-
--- name: close_intents
--- $1 intent ids
-DELETE FROM open_intent
- WHERE intent_id = ANY ($1::uuid[]);
+-- name: append_batch
+-- Moves the head and adds all that belongs to it, in one statement and so in one transaction and one round
+-- trip. No row comes back, and nothing is written, where the head is not at this epoch and size any more.
+-- $1 epoch, $2 size expected, $3 new size, $4 new checkpoint, $5 signed at;
+-- entries, a list each: $6 item ids, $7 kinds, $8 recorders, $9 callers, $10 intent ids, $11 appended at,
+-- $12 leaves, $13 sealed openings, $14 digests, $15 subject indexes, $16 index versions;
+-- full tiles, a list each: $17 levels, $18 indexes, $19 hashes, $20 roots;
+-- $21 ids of the intents that this leaves open, $22 ids of those that it closes
+WITH moved AS (
+    UPDATE head
+       SET size = $3, checkpoint = $4
+     WHERE epoch = $1 AND size = $2
+    RETURNING size
+), signed AS (
+    INSERT INTO checkpoint (size, note, signed_at)
+    SELECT size, $4, $5 FROM moved
+), added AS (
+    INSERT INTO entry (idx, item_id, tree_size, kind, recorder, caller, intent_id, appended_at, leaf)
+    SELECT $2 + place - 1, item_id, size, kind, recorder, caller, intent_id, appended_at, leaf
+      FROM moved,
+           unnest($6::uuid[], $7::smallint[], $8::text[], $9::text[], $10::uuid[], $11::timestamptz[],
+                  $12::bytea[]) WITH ORDINALITY
+               AS new (item_id, kind, recorder, caller, intent_id, appended_at, leaf, place)
+    RETURNING item_id, recorder, appended_at
+), sealed AS (
+    INSERT INTO opening (item_id, sealed, digest, subject_index, index_version)
+    SELECT item_id, sealed, digest, subject_index, index_version
+      FROM moved,
+           unnest($6::uuid[], $13::bytea[], $14::bytea[], $15::bytea[], $16::integer[])
+               AS new (item_id, sealed, digest, subject_index, index_version)
+), filled AS (
+    INSERT INTO tile (level, idx, hashes, root)
+    SELECT level, idx, hashes, root
+      FROM moved,
+           unnest($17::smallint[], $18::bigint[], $19::bytea[], $20::bytea[])
+               AS new (level, idx, hashes, root)
+), opened AS (
+    INSERT INTO open_intent (intent_id, recorder, appended_at)
+    SELECT item_id, recorder, appended_at
+      FROM added
+     WHERE item_id = ANY ($21::uuid[])
+), closed AS (
+    DELETE FROM open_intent
+     USING moved
+     WHERE intent_id = ANY ($22::uuid[])
+)
+SELECT size FROM moved;
 
 -- name: find_known
 -- $1 item ids

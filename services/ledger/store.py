@@ -150,57 +150,31 @@ class PgLogSession:
 
     async def commit(self, epoch: int, batch: Batch) -> None:
         """Appends durably, all or nothing. Raises FencedError, or StoreLostError: then it is not known."""
+        entries, tiles = batch.entries, batch.tiles
         with _lost():
-            async with self._connection.transaction():
-                moved = await self._connection.fetchval(
-                    Q.move_head, epoch, batch.first, batch.size, batch.checkpoint
-                )
-                if moved is None:
-                    raise FencedError
-                await self._insert(batch)
-
-    async def _insert(self, batch: Batch) -> None:
-        run = self._connection.execute
-        entries = batch.entries
-        ids = [entry.item_id for entry in entries]
-        await run(Q.insert_checkpoint, batch.size, batch.checkpoint, batch.signed_at)
-        await run(
-            Q.insert_entries,
-            batch.first,
-            batch.size,
-            ids,
-            [entry.kind.value for entry in entries],
-            [entry.recorder for entry in entries],
-            [entry.caller for entry in entries],
-            [entry.intent_id for entry in entries],
-            [entry.appended_at for entry in entries],
-            [entry.leaf for entry in entries],
-        )
-        await run(
-            Q.insert_openings,
-            ids,
-            [entry.sealed for entry in entries],
-            [entry.digest for entry in entries],
-            [entry.subject_index for entry in entries],
-            [entry.index_version for entry in entries],
-        )
-        if batch.tiles:
-            await run(
-                Q.insert_tiles,
-                [tile.id.level for tile in batch.tiles],
-                [tile.id.index for tile in batch.tiles],
-                [tile.hashes for tile in batch.tiles],
-                [tile.root for tile in batch.tiles],
+            moved = await self._connection.fetchval(
+                Q.append_batch,
+                *(epoch, batch.first, batch.size, batch.checkpoint, batch.signed_at),
+                [entry.item_id for entry in entries],
+                [entry.kind.value for entry in entries],
+                [entry.recorder for entry in entries],
+                [entry.caller for entry in entries],
+                [entry.intent_id for entry in entries],
+                [entry.appended_at for entry in entries],
+                [entry.leaf for entry in entries],
+                [entry.sealed for entry in entries],
+                [entry.digest for entry in entries],
+                [entry.subject_index for entry in entries],
+                [entry.index_version for entry in entries],
+                [tile.id.level for tile in tiles],
+                [tile.id.index for tile in tiles],
+                [tile.hashes for tile in tiles],
+                [tile.root for tile in tiles],
+                batch.opened,
+                batch.closed,
             )
-        if opened := batch.opened:
-            await run(
-                Q.open_intents,
-                [entry.item_id for entry in opened],
-                [entry.recorder for entry in opened],
-                [entry.appended_at for entry in opened],
-            )
-        if closed := batch.closed:
-            await run(Q.close_intents, closed)
+        if moved is None:
+            raise FencedError
 
 
 def _unbroken(numbered: Sequence[tuple[int, bytes]], first: int) -> list[bytes]:

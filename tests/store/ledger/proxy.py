@@ -8,7 +8,8 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-COMMIT = b"COMMIT"
+COMMIT = "— onestop.example/ledger".encode()
+"""A signed checkpoint on its way to the database: the statement that appends and commits."""
 
 
 class Break(Enum):
