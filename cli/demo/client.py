@@ -47,18 +47,18 @@ class Caller:
         answer = answered(self._http.get(path, params=params, headers=self._headers(headers)))
         return dict(answer.json())
 
-    def post(self, path: str, body: Json) -> Json:
-        """A call with a JSON body, under a fresh Idempotency-Key."""
-        answer = answered(self._http.post(path, json=body, headers=self._headers(_key())))
+    def post(self, path: str, body: Json, key: str = "") -> Json:
+        """A call with a JSON body, under this Idempotency-Key or a fresh one."""
+        answer = answered(self._http.post(path, json=body, headers=self._headers(_key(key))))
         return dict(answer.json())
 
-    def upload(self, path: str, document: bytes, request: Json) -> httpx2.Response:
-        """A call with a PDF and a JSON part, under a fresh Idempotency-Key."""
+    def upload(self, path: str, document: bytes, request: Json, key: str = "") -> httpx2.Response:
+        """A call with a PDF and a JSON part, under this Idempotency-Key or a fresh one."""
         parts: dict[str, tuple[str | None, bytes, str]] = {
             "request": (None, json.dumps(request).encode(), "application/json"),
             "document": ("document.pdf", document, "application/pdf"),
         }
-        return answered(self._http.post(path, files=parts, headers=self._headers(_key())))
+        return answered(self._http.post(path, files=parts, headers=self._headers(_key(key))))
 
     def _headers(self, more: dict[str, str] | None) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}", **(more or {})}
@@ -81,5 +81,5 @@ def receipt_in(header: str) -> Json:
     return dict(json.loads(base64.urlsafe_b64decode(padded)))
 
 
-def _key() -> dict[str, str]:
-    return {"Idempotency-Key": uuid.uuid4().hex}
+def _key(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key or uuid.uuid4().hex}
