@@ -8,7 +8,14 @@ from datetime import datetime
 from enum import Enum, StrEnum
 from uuid import UUID
 
-from core.errors import FieldFault, Kind, ServiceError
+from core.errors import FieldFault
+from services.eseal.refusals import (
+    DocumentMalformedError,
+    DocumentTooLargeError,
+    PageNotFoundError,
+    SealNotAllowedError,
+    SealNotInForceError,
+)
 
 MAX_DOCUMENT = 16 * 1024 * 1024
 """The largest document taken, in bytes."""
@@ -16,80 +23,6 @@ MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 50
 EDGE_MM = 15.0
 """Distance from the page's edges at which a seal without a given place stands."""
-
-
-class SealNotFoundError(ServiceError):
-    """No seal has this id. Which seals exist is public: verification reports name them."""
-
-    kind = Kind.NOT_FOUND
-    reason = "SEAL_NOT_FOUND"
-
-
-class SealNotAllowedError(ServiceError):
-    """The office may not use this seal, or not for this matter."""
-
-    kind = Kind.FORBIDDEN
-    reason = "SEAL_NOT_ALLOWED"
-
-
-class SealNotInForceError(ServiceError):
-    """The seal is suspended, revoked, expired or not yet valid."""
-
-    kind = Kind.PRECONDITION
-    reason = "SEAL_NOT_IN_FORCE"
-
-
-class DocumentError(ServiceError):
-    """The document cannot be sealed or checked; nothing was done."""
-
-
-class DocumentMalformedError(DocumentError):
-    """Not a well-formed PDF, or one built to exhaust a reader."""
-
-    kind = Kind.INVALID
-    reason = "DOCUMENT_MALFORMED"
-
-
-class DocumentEncryptedError(DocumentError):
-    """An encrypted PDF."""
-
-    kind = Kind.PRECONDITION
-    reason = "DOCUMENT_ENCRYPTED"
-
-
-class DocumentTooLargeError(DocumentError):
-    """More than MAX_DOCUMENT bytes."""
-
-    kind = Kind.TOO_LARGE
-    reason = "DOCUMENT_TOO_LARGE"
-
-
-class DocumentLockedError(DocumentError):
-    """An earlier signature allows no further seal; adding one would break it."""
-
-    kind = Kind.PRECONDITION
-    reason = "DOCUMENT_LOCKED"
-
-
-class PageNotFoundError(DocumentError):
-    """The document has no such page, or the place lies outside it."""
-
-    kind = Kind.INVALID
-    reason = "PAGE_NOT_FOUND"
-
-
-class WorkshopBusyError(ServiceError):
-    """Every worker is taken; the call may be tried again."""
-
-    kind = Kind.UNAVAILABLE
-    reason = "WORKSHOP_BUSY"
-
-
-class KeyUnknownError(ServiceError):
-    """The keystore holds no such key. A fault of the installation, not of the caller."""
-
-    kind = Kind.INTERNAL
-    reason = "SEAL_KEY_UNKNOWN"
 
 
 class Algorithm(StrEnum):

@@ -21,13 +21,9 @@ from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverage
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathError, ValidationError
 
-from services.eseal.domain import (
-    DocumentError,
-    DocumentTooLargeError,
-    Finding,
-    Modification,
-)
+from services.eseal.domain import Finding, Modification
 from services.eseal.pdf import malformed, open_reader, signature_fields
+from services.eseal.refusals import DocumentError, DocumentTooLargeError
 
 MAX_SEALS = 64
 """More signatures than this in one file are not checked but refused."""

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 from core import queries
 from core.db import Connection, Pool
 from core.vault import Vault
-from services.eseal.domain import Algorithm, KeyUnknownError
+from services.eseal.domain import Algorithm
+from services.eseal.refusals import KeyUnknownError
 
 Q = queries.load(__package__)
 

@@ -23,17 +23,13 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from core.errors import FieldFault
-from services.eseal.domain import (
-    Box,
+from services.eseal.domain import Box, Picture, Place, PreparedDocument, box_of
+from services.eseal.refusals import (
     DocumentEncryptedError,
     DocumentError,
     DocumentLockedError,
     DocumentMalformedError,
     PageNotFoundError,
-    Picture,
-    Place,
-    PreparedDocument,
-    box_of,
 )
 
 RESERVED_HEX = 8192

@@ -21,13 +21,12 @@ from services.eseal.domain import (
     PreparedDocument,
     Seal,
     SealedDocument,
-    SealNotFoundError,
-    SealNotInForceError,
     SealUser,
     SignatureRecord,
     require_allowed,
     require_size,
 )
+from services.eseal.refusals import SealNotFoundError, SealNotInForceError
 from services.eseal.verdict import DocumentReport, report_on
 
 SIGN = "eseal.sign"

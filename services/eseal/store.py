@@ -12,15 +12,8 @@ import asyncpg
 from core import queries
 from core.db import Connection, Pool
 from core.disclosure import Transaction
-from services.eseal.domain import (
-    Algorithm,
-    Picture,
-    Seal,
-    SealNotFoundError,
-    SealState,
-    SealUser,
-    SignatureRecord,
-)
+from services.eseal.domain import Algorithm, Picture, Seal, SealState, SealUser, SignatureRecord
+from services.eseal.refusals import SealNotFoundError
 
 Q = queries.load(__package__)
 

@@ -22,18 +22,14 @@ from typing import BinaryIO
 
 from core.errors import FieldFault
 from services.eseal import inspection, pdf
-from services.eseal.domain import (
+from services.eseal.domain import Finding, Modification, Picture, Place, PreparedDocument
+from services.eseal.refusals import (
     DocumentEncryptedError,
     DocumentError,
     DocumentLockedError,
     DocumentMalformedError,
     DocumentTooLargeError,
-    Finding,
-    Modification,
     PageNotFoundError,
-    Picture,
-    Place,
-    PreparedDocument,
 )
 
 MAX_FRAME = 64 * 1024 * 1024

@@ -11,14 +11,8 @@ from datetime import datetime
 
 import structlog
 
-from services.eseal.domain import (
-    DocumentMalformedError,
-    Finding,
-    Picture,
-    Place,
-    PreparedDocument,
-    WorkshopBusyError,
-)
+from services.eseal.domain import Finding, Picture, Place, PreparedDocument
+from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 from services.eseal.worker import (
     InspectJob,
     Json,

@@ -7,13 +7,11 @@ import time
 
 import pytest
 
-from services.eseal.domain import (
+from services.eseal.domain import Picture, Place, PreparedDocument
+from services.eseal.refusals import (
     DocumentError,
     DocumentMalformedError,
     PageNotFoundError,
-    Picture,
-    Place,
-    PreparedDocument,
     WorkshopBusyError,
 )
 from services.eseal.workshop import Workshop

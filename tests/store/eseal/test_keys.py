@@ -16,9 +16,9 @@ from core.keyring import Keyring
 from core.vault import SealBrokenError, Vault
 from deploy.town.seed_eseal import Office, read_offices, seed_eseal
 from services.eseal.authority import DOCUMENT_SIGNING
-from services.eseal.domain import KeyUnknownError
 from services.eseal.keystore import COLUMN, VaultKeystore
 from services.eseal.making import SealOrder, make_seal
+from services.eseal.refusals import KeyUnknownError
 from services.eseal.store import PgSealStore
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase

@@ -10,19 +10,21 @@ from services.eseal.domain import (
     MAX_DOCUMENT,
     Algorithm,
     Box,
-    DocumentMalformedError,
-    DocumentTooLargeError,
-    PageNotFoundError,
     Place,
     PreparedDocument,
     Seal,
-    SealNotAllowedError,
-    SealNotInForceError,
     SealState,
     SealUser,
     box_of,
     require_allowed,
     require_size,
+)
+from services.eseal.refusals import (
+    DocumentMalformedError,
+    DocumentTooLargeError,
+    PageNotFoundError,
+    SealNotAllowedError,
+    SealNotInForceError,
 )
 from tests.unit.eseal.documents import NOW, OFFICE_CODE
 

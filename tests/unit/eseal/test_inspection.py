@@ -20,9 +20,10 @@ from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
-from services.eseal.domain import DocumentMalformedError, Finding, Modification, Place
+from services.eseal.domain import Finding, Modification, Place
 from services.eseal.inspection import inspect
 from services.eseal.keystore import VaultSigner
+from services.eseal.refusals import DocumentMalformedError
 from tests.unit.eseal.documents import (
     KIND,
     NOW,

@@ -9,15 +9,14 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm
 
-from services.eseal.domain import (
+from services.eseal.domain import Picture, Place
+from services.eseal.pdf import Imprint, prepare
+from services.eseal.refusals import (
     DocumentEncryptedError,
     DocumentLockedError,
     DocumentMalformedError,
     PageNotFoundError,
-    Picture,
-    Place,
 )
-from services.eseal.pdf import Imprint, prepare
 from tests.unit.eseal.documents import NOW, SealKit, encrypted, hybrid, make_kit, plain
 
 MM = 72 / 25.4

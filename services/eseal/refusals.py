@@ -1,0 +1,79 @@
+"""What the seal service refuses, and why."""
+
+from __future__ import annotations
+
+from core.errors import Kind, ServiceError
+
+
+class SealNotFoundError(ServiceError):
+    """No seal has this id. Which seals exist is public: verification reports name them."""
+
+    kind = Kind.NOT_FOUND
+    reason = "SEAL_NOT_FOUND"
+
+
+class SealNotAllowedError(ServiceError):
+    """The office may not use this seal, or not for this matter."""
+
+    kind = Kind.FORBIDDEN
+    reason = "SEAL_NOT_ALLOWED"
+
+
+class SealNotInForceError(ServiceError):
+    """The seal is suspended, revoked, expired or not yet valid."""
+
+    kind = Kind.PRECONDITION
+    reason = "SEAL_NOT_IN_FORCE"
+
+
+class DocumentError(ServiceError):
+    """The document cannot be sealed or checked; nothing was done."""
+
+
+class DocumentMalformedError(DocumentError):
+    """Not a well-formed PDF, or one built to exhaust a reader."""
+
+    kind = Kind.INVALID
+    reason = "DOCUMENT_MALFORMED"
+
+
+class DocumentEncryptedError(DocumentError):
+    """An encrypted PDF."""
+
+    kind = Kind.PRECONDITION
+    reason = "DOCUMENT_ENCRYPTED"
+
+
+class DocumentTooLargeError(DocumentError):
+    """More than MAX_DOCUMENT bytes."""
+
+    kind = Kind.TOO_LARGE
+    reason = "DOCUMENT_TOO_LARGE"
+
+
+class DocumentLockedError(DocumentError):
+    """An earlier signature allows no further seal; adding one would break it."""
+
+    kind = Kind.PRECONDITION
+    reason = "DOCUMENT_LOCKED"
+
+
+class PageNotFoundError(DocumentError):
+    """The document has no such page, or the place lies outside it."""
+
+    kind = Kind.INVALID
+    reason = "PAGE_NOT_FOUND"
+
+
+class WorkshopBusyError(ServiceError):
+    """Every worker is taken; the call may be tried again."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "WORKSHOP_BUSY"
+
+
+class KeyUnknownError(ServiceError):
+    """The keystore holds no such key. A fault of the installation, not of the caller."""
+
+    kind = Kind.INTERNAL
+    reason = "SEAL_KEY_UNKNOWN"
