@@ -169,9 +169,12 @@ def _security_schemes(urls: Mapping[Listener, str], oidc_issuer: str) -> dict[st
             " header `Origin` of this site, which browsers send by themselves.",
         },
         "identity_provider": {
-            "type": "openIdConnect",
-            "openIdConnectUrl": f"{oidc_issuer.rstrip('/')}/.well-known/openid-configuration",
-            "description": "An ID token or JWT access token of the identity provider, as Bearer.",
+            # Not `openIdConnect`: readers of that would fetch the provider's document by themselves.
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An ID token or JWT access token of the identity provider"
+            f" (OpenID Connect, issuer {oidc_issuer}).",
         },
     }
 

@@ -10,13 +10,14 @@ from aiohttp import web
 
 _OWN = Path(__file__).with_name("docs_page")
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 _ASSETS = {
     "swagger_bundle.js": "text/javascript",
     "swagger_style.css": "text/css",
     "start.js": "text/javascript",
+    "page.css": "text/css",
 }
 
 
