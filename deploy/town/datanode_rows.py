@@ -33,7 +33,8 @@ _VERSIONS = [integer(number) for number in range(8)]
 _SERIALS = [smallint(number) for number in range(256)]
 _ID_HEAD = (16).to_bytes(4, "big")
 _ROW_HEADS = {name: fields(len(table.columns)) + _ID_HEAD for name, table in TABLES.items()}
-_INDEX_HEAD = fields(3)
+_INDEX_HEAD = _FORMER_HEAD = fields(3)
+_FORMER = b"former_number.number#1"
 
 
 def _columns(resource: str, *names: str, serial: int = 1) -> tuple[bytes, ...]:
@@ -106,6 +107,9 @@ class DatanodeRows:
         numbers = [person.number] if person.former_number is None else [person.number, person.former_number]
         row = self._subject(CITIZEN_NUMBER, *numbers)
         seal, me, head, village = self._seal, row.id, home.members[0], word(home.village.code)
+        if person.former_number is not None:
+            former = seal(me, _FORMER, person.former_number)
+            self._into["former_number"](_FORMER_HEAD + raw(me) + _SERIALS[1] + former)
         moved = person.current_address is not None
         number, name, registered, current, phone = _PERSON
         self._into["population_person"](b"".join((

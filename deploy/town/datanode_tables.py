@@ -8,6 +8,7 @@ SCHEMA = "datanode"
 
 _COLUMNS = {
     "subject_index": "blind_index index_version subject_id",
+    "former_number": "subject_id number_no number",
     "population_person": (
         "citizen_number name sex ethnicity birth_date marital_status education "
         "registered_address registered_division current_address current_division phone "
@@ -57,12 +58,13 @@ _COLUMNS = {
     ),
     "death_registration": "died_on registered_on source certificate_number",
 }
+_NO_RECORDS = {"subject_index", "former_number"}
 _KEY = ("subject_id", "record_no", "version", "as_of")
 
 
 def _table(name: str, columns: str) -> Table:
     own = tuple(columns.split())
-    return Table(SCHEMA, name, own if name == "subject_index" else _KEY + own)
+    return Table(SCHEMA, name, own if name in _NO_RECORDS else _KEY + own)
 
 
 TABLES = {name: _table(name, columns) for name, columns in _COLUMNS.items()}
