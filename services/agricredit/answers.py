@@ -72,6 +72,7 @@ def _request(answer: RequestAnswer) -> pb.ConsentRequest:
         text=request.text,
         text_sha256=request.text_sha256,
         uses=consent.uses if consent else None,
+        granted_items=[ITEMS[item] for item in consent.items] if consent else (),
     )
 
 

@@ -35,6 +35,8 @@ async def test_the_whole_way_from_asking_to_revoking(town: Town, farmer: Subject
     assert granted.state == pb.CONSENT_STATE_GRANTED
     assert list(granted.items) == [pb.CONSENT_ITEM_SUBSIDIES]
     assert (looked.state, looked.consent_id, looked.uses) == (pb.CONSENT_STATE_GRANTED, granted.id, 0)
+    assert list(looked.granted_items) == [pb.CONSENT_ITEM_SUBSIDIES]
+    assert list(asked.granted_items) == []
     assert revoked.state == pb.CONSENT_STATE_REVOKED
     assert revoked.HasField("revoked_at")
     told = [(entry.method, entry.kind, entry.caller) for entry in ledger.entries]

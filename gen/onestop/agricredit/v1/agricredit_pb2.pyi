@@ -101,6 +101,7 @@ class ConsentRequest(message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     TEXT_SHA256_FIELD_NUMBER: builtins.int
     USES_FIELD_NUMBER: builtins.int
+    GRANTED_ITEMS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Opaque id."""
     state: ConsentState.ValueType
@@ -125,6 +126,10 @@ class ConsentRequest(message.Message):
     def valid_until(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
     def requested_at(self) -> timestamp_pb2.Timestamp: ...
+    @builtins.property
+    def granted_items(self) -> containers.RepeatedScalarFieldContainer[ConsentItem.ValueType]:
+        """What was ticked of the items; empty until granted."""
+
     def __init__(
         self,
         *,
@@ -142,10 +147,11 @@ class ConsentRequest(message.Message):
         text: builtins.str = ...,
         text_sha256: builtins.str = ...,
         uses: builtins.int | None = ...,
+        granted_items: abc.Iterable[ConsentItem.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_consent_id", b"_consent_id", "_uses", b"_uses", "consent_id", b"consent_id", "requested_at", b"requested_at", "uses", b"uses", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_consent_id", b"_consent_id", "_uses", b"_uses", "consent_id", b"consent_id", "id", b"id", "items", b"items", "max_uses", b"max_uses", "partner_contact", b"partner_contact", "partner_name", b"partner_name", "purpose_code", b"purpose_code", "purpose_text", b"purpose_text", "requested_at", b"requested_at", "state", b"state", "text", b"text", "text_sha256", b"text_sha256", "uses", b"uses", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_consent_id", b"_consent_id", "_uses", b"_uses", "consent_id", b"consent_id", "granted_items", b"granted_items", "id", b"id", "items", b"items", "max_uses", b"max_uses", "partner_contact", b"partner_contact", "partner_name", b"partner_name", "purpose_code", b"purpose_code", "purpose_text", b"purpose_text", "requested_at", b"requested_at", "state", b"state", "text", b"text", "text_sha256", b"text_sha256", "uses", b"uses", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__consent_id: _TypeAlias = typing.Literal["consent_id"]  # noqa: Y015
     _WhichOneofArgType__consent_id: _TypeAlias = typing.Literal["_consent_id", b"_consent_id"]  # noqa: Y015

@@ -83,21 +83,25 @@ class AgriCreditServiceServicer:
 
     def CreateConsentRequest(self, request, context):
         """A partner asks a farmer for a consent. Idempotent by request_id. Called by the gateway.
-        Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG.
+        The answer is the same whether or not any register knows the farmer.
+        Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG, NUMBER_MALFORMED,
+        CONSENT_REQUESTS_OPEN (she has not answered the requests made before).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetConsentRequest(self, request, context):
-        """The state of a partner's own consent request. Called by the gateway. Errors: CONSENT_REQUEST_NOT_FOUND.
+        """The state of a partner's own consent request. Called by the gateway.
+        Errors: PARTNER_UNKNOWN, CONSENT_REQUEST_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListConsentRequests(self, request, context):
-        """The consent requests and consents of the signed-in person. Called by the gateway.
+        """The consent requests and consents of the signed-in person, newest first. Called by the gateway.
+        Errors: PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +109,8 @@ class AgriCreditServiceServicer:
 
     def GrantConsent(self, request, context):
         """The signed-in person grants a consent that was asked of her. Idempotent by request_id. Called by
-        the gateway. Errors: CONSENT_REQUEST_NOT_FOUND, CONSENT_REQUEST_CLOSED, CONSENT_TEXT_CHANGED.
+        the gateway. Errors: CONSENT_REQUEST_NOT_FOUND, CONSENT_REQUEST_CLOSED, CONSENT_TEXT_CHANGED,
+        ITEM_NOT_REQUESTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,8 +126,9 @@ class AgriCreditServiceServicer:
 
     def BatchFetchLandRights(self, request, context):
         """Land rights of the farmer who consented. Called by the gateway.
-        Item errors: CONSENT_NOT_FOUND, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_USED_UP, ITEM_NOT_CONSENTED,
-        PURPOSE_NOT_CONSENTED, SOURCE_DOWN.
+        Item errors: PARTNER_UNKNOWN, CONSENT_NOT_FOUND, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_USED_UP,
+        ITEM_NOT_CONSENTED, PURPOSE_NOT_CONSENTED, FAIR_USE_EXCEEDED (of the day), SOURCE_DOWN (the data node is
+        down or late), SOURCE_MALFORMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,15 +35,22 @@ class AgriCreditServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AgriCreditServiceAsyncStub: ...
     CreateConsentRequest: _grpc.UnaryUnaryMultiCallable[_agricredit_pb2.CreateConsentRequestRequest, _agricredit_pb2.CreateConsentRequestResponse]
     """A partner asks a farmer for a consent. Idempotent by request_id. Called by the gateway.
-    Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG.
+    The answer is the same whether or not any register knows the farmer.
+    Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG, NUMBER_MALFORMED,
+    CONSENT_REQUESTS_OPEN (she has not answered the requests made before).
     """
     GetConsentRequest: _grpc.UnaryUnaryMultiCallable[_agricredit_pb2.GetConsentRequestRequest, _agricredit_pb2.GetConsentRequestResponse]
-    """The state of a partner's own consent request. Called by the gateway. Errors: CONSENT_REQUEST_NOT_FOUND."""
+    """The state of a partner's own consent request. Called by the gateway.
+    Errors: PARTNER_UNKNOWN, CONSENT_REQUEST_NOT_FOUND.
+    """
     ListConsentRequests: _grpc.UnaryUnaryMultiCallable[_agricredit_pb2.ListConsentRequestsRequest, _agricredit_pb2.ListConsentRequestsResponse]
-    """The consent requests and consents of the signed-in person. Called by the gateway."""
+    """The consent requests and consents of the signed-in person, newest first. Called by the gateway.
+    Errors: PAGE_TOKEN_INVALID.
+    """
     GrantConsent: _grpc.UnaryUnaryMultiCallable[_agricredit_pb2.GrantConsentRequest, _agricredit_pb2.GrantConsentResponse]
     """The signed-in person grants a consent that was asked of her. Idempotent by request_id. Called by
-    the gateway. Errors: CONSENT_REQUEST_NOT_FOUND, CONSENT_REQUEST_CLOSED, CONSENT_TEXT_CHANGED.
+    the gateway. Errors: CONSENT_REQUEST_NOT_FOUND, CONSENT_REQUEST_CLOSED, CONSENT_TEXT_CHANGED,
+    ITEM_NOT_REQUESTED.
     """
     RevokeConsent: _grpc.UnaryUnaryMultiCallable[_agricredit_pb2.RevokeConsentRequest, _agricredit_pb2.RevokeConsentResponse]
     """The signed-in person revokes a consent of hers; effective at once. Idempotent by request_id.
@@ -51,8 +58,9 @@ class AgriCreditServiceStub:
     """
     BatchFetchLandRights: _grpc.UnaryUnaryMultiCallable[_agricredit_pb2.BatchFetchLandRightsRequest, _agricredit_pb2.BatchFetchLandRightsResponse]
     """Land rights of the farmer who consented. Called by the gateway.
-    Item errors: CONSENT_NOT_FOUND, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_USED_UP, ITEM_NOT_CONSENTED,
-    PURPOSE_NOT_CONSENTED, SOURCE_DOWN.
+    Item errors: PARTNER_UNKNOWN, CONSENT_NOT_FOUND, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_USED_UP,
+    ITEM_NOT_CONSENTED, PURPOSE_NOT_CONSENTED, FAIR_USE_EXCEEDED (of the day), SOURCE_DOWN (the data node is
+    down or late), SOURCE_MALFORMED.
     """
     BatchFetchSubsidies: _grpc.UnaryUnaryMultiCallable[_agricredit_pb2.BatchFetchSubsidiesRequest, _agricredit_pb2.BatchFetchSubsidiesResponse]
     """Subsidies of the farmer who consented. Called by the gateway. Item errors: as BatchFetchLandRights."""
@@ -66,15 +74,22 @@ class AgriCreditServiceAsyncStub(AgriCreditServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateConsentRequest: _aio.UnaryUnaryMultiCallable[_agricredit_pb2.CreateConsentRequestRequest, _agricredit_pb2.CreateConsentRequestResponse]  # type: ignore[assignment]
     """A partner asks a farmer for a consent. Idempotent by request_id. Called by the gateway.
-    Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG.
+    The answer is the same whether or not any register knows the farmer.
+    Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG, NUMBER_MALFORMED,
+    CONSENT_REQUESTS_OPEN (she has not answered the requests made before).
     """
     GetConsentRequest: _aio.UnaryUnaryMultiCallable[_agricredit_pb2.GetConsentRequestRequest, _agricredit_pb2.GetConsentRequestResponse]  # type: ignore[assignment]
-    """The state of a partner's own consent request. Called by the gateway. Errors: CONSENT_REQUEST_NOT_FOUND."""
+    """The state of a partner's own consent request. Called by the gateway.
+    Errors: PARTNER_UNKNOWN, CONSENT_REQUEST_NOT_FOUND.
+    """
     ListConsentRequests: _aio.UnaryUnaryMultiCallable[_agricredit_pb2.ListConsentRequestsRequest, _agricredit_pb2.ListConsentRequestsResponse]  # type: ignore[assignment]
-    """The consent requests and consents of the signed-in person. Called by the gateway."""
+    """The consent requests and consents of the signed-in person, newest first. Called by the gateway.
+    Errors: PAGE_TOKEN_INVALID.
+    """
     GrantConsent: _aio.UnaryUnaryMultiCallable[_agricredit_pb2.GrantConsentRequest, _agricredit_pb2.GrantConsentResponse]  # type: ignore[assignment]
     """The signed-in person grants a consent that was asked of her. Idempotent by request_id. Called by
-    the gateway. Errors: CONSENT_REQUEST_NOT_FOUND, CONSENT_REQUEST_CLOSED, CONSENT_TEXT_CHANGED.
+    the gateway. Errors: CONSENT_REQUEST_NOT_FOUND, CONSENT_REQUEST_CLOSED, CONSENT_TEXT_CHANGED,
+    ITEM_NOT_REQUESTED.
     """
     RevokeConsent: _aio.UnaryUnaryMultiCallable[_agricredit_pb2.RevokeConsentRequest, _agricredit_pb2.RevokeConsentResponse]  # type: ignore[assignment]
     """The signed-in person revokes a consent of hers; effective at once. Idempotent by request_id.
@@ -82,8 +97,9 @@ class AgriCreditServiceAsyncStub(AgriCreditServiceStub):
     """
     BatchFetchLandRights: _aio.UnaryUnaryMultiCallable[_agricredit_pb2.BatchFetchLandRightsRequest, _agricredit_pb2.BatchFetchLandRightsResponse]  # type: ignore[assignment]
     """Land rights of the farmer who consented. Called by the gateway.
-    Item errors: CONSENT_NOT_FOUND, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_USED_UP, ITEM_NOT_CONSENTED,
-    PURPOSE_NOT_CONSENTED, SOURCE_DOWN.
+    Item errors: PARTNER_UNKNOWN, CONSENT_NOT_FOUND, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_USED_UP,
+    ITEM_NOT_CONSENTED, PURPOSE_NOT_CONSENTED, FAIR_USE_EXCEEDED (of the day), SOURCE_DOWN (the data node is
+    down or late), SOURCE_MALFORMED.
     """
     BatchFetchSubsidies: _aio.UnaryUnaryMultiCallable[_agricredit_pb2.BatchFetchSubsidiesRequest, _agricredit_pb2.BatchFetchSubsidiesResponse]  # type: ignore[assignment]
     """Subsidies of the farmer who consented. Called by the gateway. Item errors: as BatchFetchLandRights."""
@@ -100,7 +116,9 @@ class AgriCreditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agricredit_pb2.CreateConsentRequestResponse, _abc.Awaitable[_agricredit_pb2.CreateConsentRequestResponse]]:
         """A partner asks a farmer for a consent. Idempotent by request_id. Called by the gateway.
-        Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG.
+        The answer is the same whether or not any register knows the farmer.
+        Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG, NUMBER_MALFORMED,
+        CONSENT_REQUESTS_OPEN (she has not answered the requests made before).
         """
 
     @_abc_1.abstractmethod
@@ -109,7 +127,9 @@ class AgriCreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agricredit_pb2.GetConsentRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agricredit_pb2.GetConsentRequestResponse, _abc.Awaitable[_agricredit_pb2.GetConsentRequestResponse]]:
-        """The state of a partner's own consent request. Called by the gateway. Errors: CONSENT_REQUEST_NOT_FOUND."""
+        """The state of a partner's own consent request. Called by the gateway.
+        Errors: PARTNER_UNKNOWN, CONSENT_REQUEST_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListConsentRequests(
@@ -117,7 +137,9 @@ class AgriCreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agricredit_pb2.ListConsentRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agricredit_pb2.ListConsentRequestsResponse, _abc.Awaitable[_agricredit_pb2.ListConsentRequestsResponse]]:
-        """The consent requests and consents of the signed-in person. Called by the gateway."""
+        """The consent requests and consents of the signed-in person, newest first. Called by the gateway.
+        Errors: PAGE_TOKEN_INVALID.
+        """
 
     @_abc_1.abstractmethod
     def GrantConsent(
@@ -126,7 +148,8 @@ class AgriCreditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agricredit_pb2.GrantConsentResponse, _abc.Awaitable[_agricredit_pb2.GrantConsentResponse]]:
         """The signed-in person grants a consent that was asked of her. Idempotent by request_id. Called by
-        the gateway. Errors: CONSENT_REQUEST_NOT_FOUND, CONSENT_REQUEST_CLOSED, CONSENT_TEXT_CHANGED.
+        the gateway. Errors: CONSENT_REQUEST_NOT_FOUND, CONSENT_REQUEST_CLOSED, CONSENT_TEXT_CHANGED,
+        ITEM_NOT_REQUESTED.
         """
 
     @_abc_1.abstractmethod
@@ -146,8 +169,9 @@ class AgriCreditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agricredit_pb2.BatchFetchLandRightsResponse, _abc.Awaitable[_agricredit_pb2.BatchFetchLandRightsResponse]]:
         """Land rights of the farmer who consented. Called by the gateway.
-        Item errors: CONSENT_NOT_FOUND, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_USED_UP, ITEM_NOT_CONSENTED,
-        PURPOSE_NOT_CONSENTED, SOURCE_DOWN.
+        Item errors: PARTNER_UNKNOWN, CONSENT_NOT_FOUND, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_USED_UP,
+        ITEM_NOT_CONSENTED, PURPOSE_NOT_CONSENTED, FAIR_USE_EXCEEDED (of the day), SOURCE_DOWN (the data node is
+        down or late), SOURCE_MALFORMED.
         """
 
     @_abc_1.abstractmethod

@@ -66,7 +66,8 @@ class IssuerServiceServicer:
 
     def ExchangeCitizenToken(self, request, context):
         """Exchanges a citizen's token of the identity provider (OpenID Connect) for one of ours, which the
-        services verify (RFC 8693). Called by the gateway. Errors: CITIZEN_TOKEN_INVALID.
+        services verify (RFC 8693). Called by the gateway.
+        Errors: CITIZEN_TOKEN_INVALID, IDENTITY_PROVIDER_DOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,8 @@ class IssuerServiceStub:
     """
     ExchangeCitizenToken: _grpc.UnaryUnaryMultiCallable[_issuer_pb2.ExchangeCitizenTokenRequest, _issuer_pb2.ExchangeCitizenTokenResponse]
     """Exchanges a citizen's token of the identity provider (OpenID Connect) for one of ours, which the
-    services verify (RFC 8693). Called by the gateway. Errors: CITIZEN_TOKEN_INVALID.
+    services verify (RFC 8693). Called by the gateway.
+    Errors: CITIZEN_TOKEN_INVALID, IDENTITY_PROVIDER_DOWN.
     """
     GetKeys: _grpc.UnaryUnaryMultiCallable[_issuer_pb2.GetKeysRequest, _issuer_pb2.GetKeysResponse]
     """The public keys that verify our tokens. Called by every part."""
@@ -55,7 +56,8 @@ class IssuerServiceAsyncStub(IssuerServiceStub):
     """
     ExchangeCitizenToken: _aio.UnaryUnaryMultiCallable[_issuer_pb2.ExchangeCitizenTokenRequest, _issuer_pb2.ExchangeCitizenTokenResponse]  # type: ignore[assignment]
     """Exchanges a citizen's token of the identity provider (OpenID Connect) for one of ours, which the
-    services verify (RFC 8693). Called by the gateway. Errors: CITIZEN_TOKEN_INVALID.
+    services verify (RFC 8693). Called by the gateway.
+    Errors: CITIZEN_TOKEN_INVALID, IDENTITY_PROVIDER_DOWN.
     """
     GetKeys: _aio.UnaryUnaryMultiCallable[_issuer_pb2.GetKeysRequest, _issuer_pb2.GetKeysResponse]  # type: ignore[assignment]
     """The public keys that verify our tokens. Called by every part."""
@@ -80,7 +82,8 @@ class IssuerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_issuer_pb2.ExchangeCitizenTokenResponse, _abc.Awaitable[_issuer_pb2.ExchangeCitizenTokenResponse]]:
         """Exchanges a citizen's token of the identity provider (OpenID Connect) for one of ours, which the
-        services verify (RFC 8693). Called by the gateway. Errors: CITIZEN_TOKEN_INVALID.
+        services verify (RFC 8693). Called by the gateway.
+        Errors: CITIZEN_TOKEN_INVALID, IDENTITY_PROVIDER_DOWN.
         """
 
     @_abc_1.abstractmethod
