@@ -33,13 +33,13 @@ class EsealConfig(ServiceConfig):
     """PEM: the authorities whose seals are believed."""
     pdf_workers: int = Field(default=2, ge=1, le=64)
     """Confined processes that read and write PDFs."""
-    pdf_seconds: float = Field(default=10.0, gt=0, le=50)
-    """How long one of them may take over one file."""
+    pdf_cpu_seconds: float = Field(default=5.0, gt=0, le=50)
+    """Processor time that one of them may spend on one file."""
 
 
 async def main(config: EsealConfig) -> None:
     """Serves until the process is told to stop."""
-    workshop = Workshop(workers=config.pdf_workers, job_seconds=config.pdf_seconds)
+    workshop = Workshop(workers=config.pdf_workers, cpu_seconds=config.pdf_cpu_seconds)
     await workshop.open()
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))

@@ -155,6 +155,29 @@ def frame_lengths(head: Json) -> list[int]:
     return lengths
 
 
+class OutOfTimeError(BaseException):
+    """A file costs more to read than any honest one. No `except Exception` on the way may swallow it."""
+
+
+def _out_of_time(_number: int, _frame: object) -> None:
+    raise OutOfTimeError
+
+
+def _run_within(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
+    """Runs a job within its processor time."""
+    seconds = float(str(head["cpu_seconds"]))
+    try:
+        # Again every tenth of a second: an exception raised inside a finaliser is lost.
+        signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
+        try:
+            return _run(head, blobs)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    except OutOfTimeError:
+        message = f"the file takes more than {seconds:g} s of work to read"
+        return {"refused": DocumentMalformedError.reason, "message": message, "cause": "OutOfTime"}, []
+
+
 def _run(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
     moment = datetime.fromisoformat(str(head["moment"]))
     try:
@@ -208,6 +231,7 @@ def _confine() -> None:
 def main() -> None:
     """Serves jobs until the parent closes the pipe."""
     _confine()
+    signal.signal(signal.SIGPROF, _out_of_time)
     jobs = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Nothing that a library prints may get between the frames.
@@ -221,7 +245,7 @@ def main() -> None:
         except EOFError:
             return
         signal.alarm(LAST_RESORT_SECONDS)
-        answer, parts = _run(head, blobs)
+        answer, parts = _run_within(head, blobs)
         signal.alarm(0)
         for piece in write_frame(answer, parts):
             answers.write(piece)

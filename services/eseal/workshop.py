@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 
-import structlog
-
+from core.log import get_logger
 from services.eseal.domain import Finding, Picture, Place, PreparedDocument
 from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 from services.eseal.worker import (
@@ -23,20 +22,31 @@ from services.eseal.worker import (
     write_frame,
 )
 
-log = structlog.get_logger(__name__)
+_logger = get_logger()
 
 START_SECONDS = 30.0
 MAX_HEAD = 1024 * 1024
 
 
 class Workshop:
-    """A pool of workers. `open` starts them; `close` ends them."""
+    """A pool of workers. `open` starts them; `close` ends them.
+
+    `cpu_seconds` is what one file may cost: a file that costs more is refused. `wall_seconds` is how long
+    the answer may take on a busy machine: past it the worker is replaced, and the caller told to come back.
+    """
 
     def __init__(
-        self, *, workers: int = 2, job_seconds: float = 10.0, waiting: int = 32, waiting_seconds: float = 20.0
+        self,
+        *,
+        workers: int = 2,
+        cpu_seconds: float = 5.0,
+        wall_seconds: float = 20.0,
+        waiting: int = 32,
+        waiting_seconds: float = 20.0,
     ) -> None:
         self._size = workers
-        self._job_seconds = job_seconds
+        self._cpu_seconds = cpu_seconds
+        self._wall_seconds = wall_seconds
         self._waiting_limit = waiting
         self._waiting_seconds = waiting_seconds
         self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
@@ -79,25 +89,37 @@ class Workshop:
         return findings_of(head, blobs)
 
     async def _do(self, head: Json, blobs: Sequence[bytes]) -> tuple[Json, list[bytes]]:
+        """Runs one job; once more where a worker died, for that may have been an accident."""
+        head = {**head, "cpu_seconds": self._cpu_seconds}
+        for last in (False, True):
+            try:
+                return await self._try(head, blobs)
+            except (EOFError, ConnectionError, ValueError) as failure:
+                _logger.warning("worker_died", job=head.get("job"), failure=type(failure).__name__)
+                if last:
+                    raise DocumentMalformedError("the file cannot be read") from failure
+        raise AssertionError("unreachable")
+
+    async def _try(self, head: Json, blobs: Sequence[bytes]) -> tuple[Json, list[bytes]]:
         """Runs one job on the next free worker. A worker that fails or overruns is replaced."""
         process = await self._take()
         healthy = False
         try:
-            async with asyncio.timeout(self._job_seconds):
+            async with asyncio.timeout(self._wall_seconds):
                 answer = await _exchange(process, head, blobs)
             healthy = True
-            if cause := answer[0].get("cause"):
-                log.info("document_refused", job=head.get("job"), cause=cause)
-        except (TimeoutError, EOFError, ConnectionError, ValueError) as failure:
-            log.warning("worker_failed", job=head.get("job"), failure=type(failure).__name__)
-            raise DocumentMalformedError(
-                "the file could not be read within the time and memory that any honest document needs"
-            ) from failure
+        except TimeoutError:
+            _logger.warning("worker_overran", job=head.get("job"))
+            raise WorkshopBusyError(
+                "the file was not read in time; try again shortly", retry_after=5.0
+            ) from None
         finally:
             if healthy:
                 self._idle.put_nowait(process)
             else:
                 self._discard(process)
+        if cause := answer[0].get("cause"):
+            _logger.info("document_refused", job=head.get("job"), cause=cause)
         return answer
 
     async def _take(self) -> asyncio.subprocess.Process:

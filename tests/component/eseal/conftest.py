@@ -26,7 +26,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def workshop() -> AsyncIterator[Workshop]:
     """One worker, with little patience."""
-    opened = Workshop(workers=1, job_seconds=5.0)
+    opened = Workshop(workers=1, cpu_seconds=2.0)
     await opened.open()
     yield opened
     await opened.close()
