@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from deploy.town import model, names
 from deploy.town.calendar import REFERENCE_DAY, REFERENCE_YEAR, Day, age_on, year_of, years_later
 from deploy.town.model import Household, Marriage, Person
-from deploy.town.numbers import NumberRange, citizen_number, mobile_number
+from deploy.town.numbers import NumberRange, mobile_number
 from deploy.town.places import Village, office, rural_address, urban_address
 from deploy.town.plan import Quota, TownPlan
 
@@ -100,7 +100,8 @@ class Families:
                     self._move([person])
         if self._draw() < 0.0006:
             person = home.members[0]
-            person.former_number = citizen_number(person.born, 490 + self.below(9), person.male)
+            # Her birth date had been taken down wrongly, and with it her number.
+            person.former_number, _ = self._numbers.take(year_of(person.born), person.male)
 
     def _move(self, people: Sequence[Person]) -> None:
         place = self._elsewhere()
