@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, FilePath
+from limits import parse
+from pydantic import Field, FilePath, field_validator
 
 from core.config import PeerConfig
 
@@ -55,4 +56,14 @@ class GatewayConfig(PeerConfig):
     partner_limit: str = "200 per second"
     citizen_limit: str = "300 per minute"
     address_limit: str = "1200 per minute"
-    """For everybody at one address who has not proved who they are."""
+    """For everybody at one address, whoever they are. Behind a load balancer, which passes TLS through and
+    hides addresses, this is the limit of all people together: set it accordingly."""
+
+    @field_validator("token_limit", "approval_limit", "partner_limit", "citizen_limit", "address_limit")
+    @classmethod
+    def _is_a_limit(cls, text: str) -> str:
+        try:
+            parse(text)
+        except ValueError:
+            raise ValueError("write a limit as `<number> per <unit>`, such as `60 per minute`") from None
+        return text

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from core import log, trace
+from core.errors import ServiceError
 from gateway.metrics import Metrics
 from gateway.problems import QUIET, problem_of, problem_response
 
@@ -56,7 +57,10 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except Exception as error:
         problem = problem_of(error)
-        if problem.status == 500:
+        if problem.status == 500 and isinstance(error, ServiceError):
+            # The part has logged what happened there.
+            _logger.error("part_failed", route=route_of(request), failed=error.part)
+        elif problem.status == 500:
             _logger.exception("request_failed", route=route_of(request))
         return problem_response(problem, trace.current_trace_id())
 

@@ -159,6 +159,7 @@ _PUBLIC_NAMES = (
     ("context.request_id", "Idempotency-Key"),
     ("context", "case"),
     ("credential", "Authorization"),
+    ("office", "case.office"),  # core/context.py checks it after it has left the contract's message
 )
 
 

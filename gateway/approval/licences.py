@@ -95,6 +95,7 @@ ROUTES = (
             "context.basis.case_number": "Case-Number",
             "context.basis": "Case-Number",
             "context.office": "Office",
+            "office": "Office",
             "context.operator": "Operator",
         },
         tag="approval",

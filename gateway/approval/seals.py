@@ -90,7 +90,7 @@ ROUTES = (
             Parameter("office", "query", "USCC of the office (GB 32100), 18 characters.", required=True),
             *PAGING,
         ),
-        renames={"context.office": "office"},
+        renames={"context.office": "office", "office": "office"},
         tag="approval",
     ),
     Route(

@@ -142,6 +142,7 @@ def test_challenge_has_an_error_code_only_when_a_token_came() -> None:
         ("context.office", "case.office"),
         ("context.request_id", "Idempotency-Key"),
         ("holder.code", "holder.code"),
+        ("office", "case.office"),
         ("queryable", "queryable"),
     ],
 )
