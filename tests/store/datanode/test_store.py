@@ -29,7 +29,7 @@ from tests.database import CityDatabase
 FARMER = Subject("111", NUMBERS["farmer"])
 APPLICANT = Subject("111", NUMBERS["applicant"])
 COMPANY = Subject("001", cast().companies[0].uscc)
-NOBODY = Subject("111", "44010119900101001" + "1")
+NOBODY = Subject("111", "440101199001010011")
 
 
 class WatchedVault:
