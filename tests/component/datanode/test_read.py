@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -209,3 +210,19 @@ async def test_listing_needs_a_scope(node: Node) -> None:
         await node.autofill.ListResources(request)
 
     assert refusal.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_register_that_hangs_holds_up_its_own_items_alone(node: Node, hamlet: CityDatabase) -> None:
+    hanging = item("land.parcel", FARMER, "parcel_code", asking=BANK)
+    hanging.context.deadline.CopyFrom(Timestamp(seconds=int(time.time()) + 2))
+    others = [item("subsidy.arable", FARMER, "year", asking=BANK) for _ in range(5)]
+    async with await psycopg.AsyncConnection.connect(hamlet.admin_dsn) as locker:
+        await locker.execute("LOCK TABLE datanode.land_parcel IN ACCESS EXCLUSIVE MODE")
+
+        results = await node.read_batch([hanging, *others], BANK)
+        beside = await node.read("population.person", APPLICANT, "name")
+
+    assert reason(results[0].error) == "DEADLINE_PASSED"
+    assert all(fields(result) for result in results[1:])
+    assert fields(beside) == [{"name": "林晓棠"}]
+    assert len(fields(await node.read("land.parcel", FARMER, "parcel_code", asking=BANK))) == 5
