@@ -181,9 +181,12 @@ def _covers_exactly(signature: EmbeddedPdfSignature, document: bytes) -> bool:
     if gap[:1] != b"<" or gap[-1:] != b">":
         return False
     try:
-        return bytes.fromhex(gap[1:-1].decode("ascii")) == signature.pkcs7_content
+        contents = bytes.fromhex(gap[1:-1].decode("ascii"))
     except ValueError:
         return False
+    # Only noughts pad it: whatever else stood there would be signed by nobody.
+    padding = contents[len(_without_padding(contents)) :]
+    return contents == signature.pkcs7_content and not any(padding)
 
 
 def _without_padding(contents: bytes) -> bytes:

@@ -127,7 +127,6 @@ async def test_every_flipped_byte_shows_one_way_or_another(kit: SealKit) -> None
     """Somewhere in the signed bytes: the seal is not intact, or the file cannot be read any more."""
     sealed = await kit.seal(plain())
     signed = [*range(0, len(plain()), 37), *range(len(plain()), len(sealed), 401)]
-    (good,) = await found(kit, sealed)
     for position in signed:
         changed = bytearray(sealed)
         changed[position] ^= 0x01
@@ -135,10 +134,7 @@ async def test_every_flipped_byte_shows_one_way_or_another(kit: SealKit) -> None
             findings = await found(kit, bytes(changed))
         except DocumentMalformedError:
             continue
-        assert all(not (it.intact and it.valid) for it in findings) or findings == [good], position
-        if findings == [good]:
-            # Only the case of a hexadecimal digit, or padding after the CMS, may differ unseen.
-            assert sealed.index(b"/Contents <") < position < sealed.index(b">", position)
+        assert not any(it.intact and it.valid for it in findings), position
 
 
 async def test_bytes_added_after_it_show(kit: SealKit) -> None:
