@@ -71,6 +71,8 @@ class Behind:
     answers: dict[str, Message] = field(default_factory=dict)
     asked: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     metadata: list[dict[str, str]] = field(default_factory=list)
+    refused_cases: dict[str, ServiceError] = field(default_factory=dict)
+    """By case number: what a search for that case alone is refused with."""
     without_receipt: bool = False
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256"))
     citizens: dict[str, str] = field(default_factory=dict)
@@ -151,6 +153,8 @@ class _Licence(licence_pb2_grpc.LicenceServiceServicer):
                 )
                 usual = licence_pb2.SearchLicencesAnswer(licences=[summary], use_code="u" * 32)
                 answer = await self._behind.answer("search", item, context, usual)
+                if refused := self._behind.refused_cases.get(item.context.basis.case_number):
+                    raise refused
                 result.answer.CopyFrom(answer)
                 if made := self._behind.receipt():
                     result.receipt.CopyFrom(made)

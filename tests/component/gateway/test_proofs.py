@@ -1,0 +1,118 @@
+"""Who may speak at the machines' listener: certificates, tokens, scopes."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import httpx2
+import pytest
+from joserfc.jwk import ECKey
+
+from tests.component.gateway.asserting import SEARCH, assert_problem
+from tests.component.gateway.conftest import Gateway
+from tests.component.gateway.pki import Authority
+
+
+async def test_without_certificate_there_is_no_connection(gateway: Gateway) -> None:
+    async with httpx2.AsyncClient(
+        base_url=gateway.machines_url, verify=gateway.authority.trusting_context()
+    ) as nobody:
+        with pytest.raises((httpx2.ConnectError, httpx2.ReadError, httpx2.RemoteProtocolError)):
+            await nobody.post("/approval/v1/licences:search", json=SEARCH)
+
+    assert not gateway.behind.asked
+
+
+async def test_certificate_of_another_authority_is_refused(gateway: Gateway, tmp_path: Path) -> None:
+    foreign = Authority(tmp_path / "foreign").issue("approval-platform")
+    context = foreign.client_context(gateway.authority.root)
+
+    async with httpx2.AsyncClient(base_url=gateway.machines_url, verify=context) as stranger:
+        with pytest.raises((httpx2.ConnectError, httpx2.ReadError, httpx2.RemoteProtocolError, ssl.SSLError)):
+            await stranger.post("/oauth2/token", data={"grant_type": "client_credentials"})
+
+
+async def test_expired_certificate_is_refused(gateway: Gateway) -> None:
+    pair = gateway.authority.issue("approval-platform", expired=True, file="expired")
+    context = pair.client_context(gateway.authority.root)
+
+    async with httpx2.AsyncClient(base_url=gateway.machines_url, verify=context) as late:
+        with pytest.raises((httpx2.ConnectError, httpx2.ReadError, httpx2.RemoteProtocolError, ssl.SSLError)):
+            await late.post("/oauth2/token", data={"grant_type": "client_credentials"})
+
+
+async def test_old_tls_is_refused(gateway: Gateway) -> None:
+    context = gateway.authority.issue("approval-platform").client_context(gateway.authority.root)
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+    async with httpx2.AsyncClient(base_url=gateway.machines_url, verify=context) as old:
+        with pytest.raises(httpx2.ConnectError):
+            await old.get("/openapi.json")
+
+
+async def test_call_without_token_is_told_how_to_get_one(gateway: Gateway) -> None:
+    client = await gateway.certified(gateway.authority.issue("approval-platform"))
+
+    answer = await client.post("/approval/v1/licences:search", json=SEARCH)
+
+    assert_problem(answer, 401, "TOKEN_MISSING")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert not gateway.behind.asked["search"]
+
+
+async def test_stolen_token_with_the_thief_s_own_certificate_is_refused(gateway: Gateway) -> None:
+    victim = await gateway.machine("approval-platform")
+    thief = await gateway.certified(gateway.authority.issue("rural-bank"))
+
+    answer = await thief.post(
+        "/approval/v1/licences:search",
+        json=SEARCH,
+        headers={"Authorization": victim.headers["Authorization"]},
+    )
+
+    assert_problem(answer, 401, "TOKEN_INVALID")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert not gateway.behind.asked["search"]
+
+
+async def test_expired_token_is_refused(gateway: Gateway) -> None:
+    platform = await gateway.machine(age=301)
+
+    answer = await platform.post("/approval/v1/licences:search", json=SEARCH)
+
+    assert "expired" in assert_problem(answer, 401, "TOKEN_INVALID")["detail"]
+
+
+async def test_token_of_another_signer_is_refused(gateway: Gateway) -> None:
+    stranger = ECKey.generate_key("P-256")
+    stranger.ensure_kid()
+    platform = await gateway.machine(key=stranger)
+
+    answer = await platform.post("/approval/v1/licences:search", json=SEARCH)
+
+    assert_problem(answer, 401, "TOKEN_INVALID")
+
+
+async def test_citizen_s_token_does_not_open_the_machines_listener(gateway: Gateway) -> None:
+    client = await gateway.certified(gateway.authority.issue("approval-platform"))
+
+    answer = await client.post(
+        "/approval/v1/licences:search",
+        json=SEARCH,
+        headers={"Authorization": f"Bearer {gateway.behind.citizen_token('440299198001010012')}"},
+    )
+
+    assert_problem(answer, 401, "TOKEN_INVALID")
+
+
+async def test_missing_scope_is_named(gateway: Gateway) -> None:
+    bank = await gateway.machine("rural-bank", scope="consent.request credit.fetch")
+
+    answer = await bank.post("/approval/v1/licences:search", json=SEARCH)
+
+    assert "licence.read" in assert_problem(answer, 403, "SCOPE_MISSING")["detail"]
+    assert not gateway.behind.asked["search"]
