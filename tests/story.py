@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import date
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import httpx2
+import psycopg
+from joserfc import jwe, jws
+from joserfc.jwk import ECKey, KeySet
 
 from cli.demo.citizen import Citizen
 from cli.demo.client import Caller
 from cli.letter import make_letter
 from core.note import VerifierKey
 from core.receipt import Proved, answer_bytes, verify_receipt
+from deploy.local.pki import Leaf, open_authority, write_leaf
 from tests.city import City
 
 Json = dict[str, Any]
+Watch = Callable[[httpx2.Response], None]
+"""Looks at every answer that a caller gets."""
 
 MATTER = "sole-trader-registration"
 ID_CARD = "11100000000013127D001"
@@ -30,19 +39,100 @@ def cast_of(city: City) -> Json:
     return dict(json.loads((city.home / "demo" / "cast.json").read_text(encoding="utf-8")))
 
 
-def platform_of(city: City) -> Caller:
+class Machine(Caller):
+    """A caller with a certificate that also shows refusals as they come."""
+
+    def __init__(self, city: City, name: str, watch: Watch | None = None) -> None:
+        super().__init__(city.machines, city.settings.pki, name)
+        if watch is not None:
+            self._http.event_hooks = {"response": [watch]}
+
+    @property
+    def token(self) -> str:
+        """Its access token."""
+        return self._token
+
+    def ask(self, method: str, path: str, headers: Json | None = None, **content: Any) -> httpx2.Response:
+        """Any request, with its token unless `headers` has another `Authorization` (or an empty one)."""
+        return self._http.request(method, path, headers=_sent(self._headers(headers)), **content)
+
+
+class Person(Citizen):
+    """A citizen who also shows refusals as they come."""
+
+    def __init__(self, city: City, watch: Watch | None = None) -> None:
+        super().__init__(city.people, city.identity_provider, city.settings.pki / "ca.crt")
+        if watch is not None:
+            self._http.event_hooks = {"response": [watch]}
+
+    @property
+    def token(self) -> str:
+        """The identity provider's token; empty until she has signed in."""
+        return self._token
+
+    def ask(self, method: str, path: str, headers: Json | None = None, **content: Any) -> httpx2.Response:
+        """Any request, with her token unless `headers` has another `Authorization` (or an empty one)."""
+        return self._http.request(
+            method, path, headers=_sent({**self._headers(), **(headers or {})}), **content
+        )
+
+
+def platform_of(city: City, watch: Watch | None = None) -> Machine:
     """The approval platform; use as a context manager."""
-    return Caller(city.machines, city.settings.pki, "approval-platform")
+    return Machine(city, "approval-platform", watch)
 
 
-def bank_of(city: City) -> Caller:
+def bank_of(city: City, watch: Watch | None = None) -> Machine:
     """The lending partner."""
-    return Caller(city.machines, city.settings.pki, "rural-bank")
+    return Machine(city, "rural-bank", watch)
 
 
-def citizen_of(city: City) -> Citizen:
+def citizen_of(city: City, watch: Watch | None = None) -> Person:
     """Somebody who has yet to sign in."""
-    return Citizen(city.people, city.identity_provider, city.settings.pki / "ca.crt")
+    return Person(city, watch)
+
+
+def certify(city: City, name: str) -> str:
+    """Gives a caller of this name a certificate of the city's authority; the name again."""
+    pki = city.settings.pki
+    moment = datetime.now(UTC)
+    authority = open_authority(pki / "ca", "Onestop development CA", moment)
+    write_leaf(pki, Leaf(name, server=False), authority, now=moment)
+    return name
+
+
+def enrol_bank(city: City, name: str) -> str:
+    """Registers one more lending partner, with the first one's agreements and its own key; its name."""
+    key = ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"}, private=True, auto_kid=True)
+    path = city.settings.pki / f"{certify(city, name)}-encryption.jwk"
+    path.write_text(json.dumps(key.as_dict(private=True)), encoding="utf-8")
+    with psycopg.connect(city.admin_dsn) as connection:
+        connection.execute(
+            "INSERT INTO issuer.client (client_id, certificate_name, scopes)"
+            " SELECT %(name)s, %(name)s, scopes FROM issuer.client WHERE client_id = 'rural-bank'",
+            {"name": name},
+        )
+        connection.execute(
+            "INSERT INTO agricredit.partner"
+            " (partner_id, name, contact, encryption_jwk, daily_fetches, open_requests)"
+            " SELECT %s, name, contact, %s, daily_fetches, open_requests"
+            " FROM agricredit.partner WHERE partner_id = 'rural-bank'",
+            (name, json.dumps(key.as_dict(private=False))),
+        )
+        connection.execute(
+            "INSERT INTO agricredit.agreement SELECT %s, purpose_code, purpose_text, items,"
+            " max_validity_days, max_uses, keeping FROM agricredit.agreement WHERE partner_id = 'rural-bank'",
+            (name,),
+        )
+    return name
+
+
+def opened(city: City, bank: Caller, sealed: Json, name: str = "rural-bank") -> Json:
+    """What a sealed answer holds, decrypted with the bank's key and proved to be the city's."""
+    signers = KeySet.import_key_set(bank.get("/.well-known/onestop-answer-keys.json"))  # type: ignore[arg-type]
+    own = json.loads((city.settings.pki / f"{name}-encryption.jwk").read_text(encoding="utf-8"))
+    plain = jwe.decrypt_compact(sealed["jwe"], ECKey.import_key(own), ["ECDH-ES+A256KW", "A256GCM"]).plaintext
+    return dict(json.loads(jws.deserialize_compact(plain or b"", signers, algorithms=["ES256"]).payload))
 
 
 def case_of(city: City, **other: str) -> Json:
@@ -101,6 +191,10 @@ def grant(farmer: Citizen, asked: Json, items: list[str] | None = None) -> str:
         "items": items or asked["items"],
     }
     return str(farmer.post("/citizen/v1/consents", body)["consent"]["id"])
+
+
+def _sent(headers: Json) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if value}
 
 
 def _key(keys: Path) -> VerifierKey:

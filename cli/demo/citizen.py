@@ -9,6 +9,7 @@ import re
 import secrets
 import ssl
 from pathlib import Path
+from typing import Self
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx2
@@ -32,7 +33,7 @@ class Citizen:
         self._provider = provider
         self._token = ""
 
-    def __enter__(self) -> Citizen:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

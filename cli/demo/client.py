@@ -7,7 +7,7 @@ import json
 import ssl
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
@@ -34,7 +34,7 @@ class Caller:
         self._http = httpx2.Client(base_url=address, verify=trust, timeout=TIMEOUT_SECONDS)
         self._token = ""
 
-    def __enter__(self) -> Caller:
+    def __enter__(self) -> Self:
         form = {"grant_type": "client_credentials", "client_id": self._name}
         self._token = answered(self._http.post("/oauth2/token", data=form)).json()["access_token"]
         return self
