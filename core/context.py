@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol, cast
 
+from google.protobuf.message import Message
 from onestop.common.v1 import context_pb2
 
 from core.clock import Clock
@@ -17,6 +20,36 @@ from core.tokens import TokenVerifier
 
 LONGEST_CALL = timedelta(seconds=60)
 """The deadline of a call that names none, or one further off."""
+
+
+class _CarriesContext(Protocol):
+    context: context_pb2.RequestContext
+
+
+_EACH_TRY: tuple[Literal["credential_index", "received_at", "deadline", "trace_parent"], ...] = (
+    "credential_index",
+    "received_at",
+    "deadline",
+    "trace_parent",
+)
+"""What travels anew with every try of the same request."""
+
+
+def request_body(request: Message) -> bytes:
+    """What a request or a batch's item says, for comparing a repeated one with the first.
+
+    Left out is what differs from try to try: credential, times and trace. Empty where there is no
+    request_id, and so nothing can be repeated.
+    """
+    carrier = cast(_CarriesContext, request)
+    if not carrier.context.request_id:
+        return b""
+    said = copy.deepcopy(request)
+    if "credential" in said.DESCRIPTOR.fields_by_name:
+        said.ClearField("credential")
+    for name in _EACH_TRY:
+        cast(_CarriesContext, said).context.ClearField(name)
+    return said.SerializeToString(deterministic=True)
 
 
 class ContextReader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar, cast
@@ -15,7 +14,7 @@ from onestop.agricredit.v1 import agricredit_pb2_grpc as pb_grpc
 from onestop.common.v1 import context_pb2
 
 from core.batch import answer_batch, with_deadline
-from core.context import ContextReader
+from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released, RequestContext
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
@@ -82,7 +81,7 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
         )
 
         async def work(asked: RequestContext) -> Released:
-            return await self._consents.ask(asked, farmer, wish, body=_body(request))
+            return await self._consents.ask(asked, farmer, wish, body=request_body(request))
 
         released = await self._one(request, Scope.CONSENT_REQUEST, BY_AGREEMENT, work)
         return pb.CreateConsentRequestResponse(
@@ -95,7 +94,7 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
         """The state of a partner's own request."""
 
         async def work(asked: RequestContext) -> Released:
-            return await self._consents.look(asked, UUID(request.id), body=_body(request))
+            return await self._consents.look(asked, UUID(request.id), body=request_body(request))
 
         released = await self._one(request, Scope.CONSENT_REQUEST, BY_AGREEMENT, work)
         return pb.GetConsentRequestResponse(
@@ -109,7 +108,7 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
 
         async def work(asked: RequestContext) -> Released:
             return await self._consents.list(
-                asked, request.page_size, request.page_token, body=_body(request)
+                asked, request.page_size, request.page_token, body=request_body(request)
             )
 
         released = await self._one(request, Scope.CITIZEN, BY_HOLDER, work)
@@ -124,7 +123,7 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
 
         async def work(asked: RequestContext) -> Released:
             return await self._consents.grant(
-                asked, UUID(query.consent_request_id), items, query.text_sha256, body=_body(request)
+                asked, UUID(query.consent_request_id), items, query.text_sha256, body=request_body(request)
             )
 
         released = await self._one(request, Scope.CITIZEN, BY_HOLDER, work)
@@ -138,7 +137,7 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
         """The signed-in person revokes; effective at once."""
 
         async def work(asked: RequestContext) -> Released:
-            return await self._consents.revoke(asked, UUID(request.consent_id), body=_body(request))
+            return await self._consents.revoke(asked, UUID(request.consent_id), body=request_body(request))
 
         released = await self._one(request, Scope.CITIZEN, BY_HOLDER, work)
         return pb.RevokeConsentResponse(
@@ -152,7 +151,9 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
 
         async def one(item: pb.FetchLandRightsItem) -> pb.FetchLandRightsResult:
             asked, relay = await self._fetch_context(request.credentials, item)
-            fetched = await self._fetches.land_rights(asked, item.query.purpose_code, relay, body=_body(item))
+            fetched = await self._fetches.land_rights(
+                asked, item.query.purpose_code, relay, body=request_body(item)
+            )
             return pb.FetchLandRightsResult(answer=self._sealed(fetched))
 
         results = await answer_batch(request.items, pb.FetchLandRightsResult, one)
@@ -167,7 +168,7 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
             asked, relay = await self._fetch_context(request.credentials, item)
             query = item.query
             fetched = await self._fetches.subsidies(
-                asked, query.purpose_code, query.years, relay, body=_body(item)
+                asked, query.purpose_code, query.years, relay, body=request_body(item)
             )
             return pb.FetchSubsidiesResult(answer=self._sealed(fetched))
 
@@ -210,17 +211,3 @@ def register(servicer: AgriCreditServicer, server: grpc.aio.Server) -> Sequence[
     """Adds the servicer; answers the full name of its service."""
     pb_grpc.add_AgriCreditServiceServicer_to_server(servicer, server)
     return [pb.DESCRIPTOR.services_by_name["AgriCreditService"].full_name]
-
-
-def _body(request: Message) -> bytes:
-    """What a request says, for comparing a repeated one with the first.
-
-    Left out is what travels anew with every try: credential, times and trace.
-    """
-    said = copy.deepcopy(request)
-    if "credential" in said.DESCRIPTOR.fields_by_name:
-        said.ClearField("credential")
-    context = cast(context_pb2.RequestContext, said.context)  # type: ignore[attr-defined]  # every request has one
-    for name in ("credential_index", "received_at", "deadline", "trace_parent"):
-        context.ClearField(name)
-    return said.SerializeToString(deterministic=True)

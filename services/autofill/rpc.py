@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, cast
 
@@ -13,7 +12,7 @@ from onestop.autofill.v1 import autofill_pb2_grpc as pb_grpc
 from onestop.common.v1 import context_pb2, provenance_pb2, receipt_pb2, subject_pb2
 
 from core.batch import answer_batch
-from core.context import ContextReader
+from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
@@ -69,7 +68,7 @@ class AutofillServicer(pb_grpc.AutofillServiceServicer):
                 _subjects(item.query.subjects),
                 list(item.query.field_names),
                 relay=_relay(request.credentials, item.context),
-                body=_body(item),
+                body=request_body(item),
             )
             answer = cast(pb.AutofillAnswer, released.wire)
             return pb.AutofillResult(answer=answer, receipt=_receipt(released))
@@ -91,7 +90,7 @@ class AutofillServicer(pb_grpc.AutofillServiceServicer):
                 _subjects(item.query.subjects),
                 {name: json_of(value) for name, value in item.query.values.items()},
                 relay=_relay(request.credentials, item.context),
-                body=_body(item),
+                body=request_body(item),
             )
             answer = cast(pb.VerifyFieldsAnswer, released.wire)
             return pb.VerifyFieldsResult(answer=answer, receipt=_receipt(released))
@@ -199,13 +198,3 @@ def _receipt(released: Released) -> receipt_pb2.Receipt:
 
 def _relay(credentials: Sequence[context_pb2.Credential], context: context_pb2.RequestContext) -> Relay:
     return Relay(credentials[context.credential_index], context)
-
-
-def _body(item: pb.AutofillItem | pb.VerifyFieldsItem) -> bytes:
-    """What the request says, to compare a repeated one with the first; empty where none can be repeated."""
-    if not item.context.request_id:
-        return b""
-    said = copy.deepcopy(item)
-    for name in _EACH_TRY:
-        said.context.ClearField(name)
-    return said.SerializeToString(deterministic=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -14,7 +13,7 @@ from onestop.licence.v1 import licence_pb2 as pb
 from onestop.licence.v1 import licence_pb2_grpc as pb_grpc
 
 from core.batch import answer_batch
-from core.context import ContextReader
+from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
@@ -49,7 +48,7 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
                 request.credentials, item.context, scope=Scope.LICENCE_READ, basis=FOR_A_CASE
             )
             released = await self._desk.search(
-                asked, _subject(item.query.holder), list(item.query.type_codes), body=_body(item)
+                asked, _subject(item.query.holder), list(item.query.type_codes), body=request_body(item)
             )
             answer = cast(pb.SearchLicencesAnswer, released.wire)
             return pb.SearchLicencesResult(answer=answer, receipt=_receipt(released))
@@ -64,7 +63,9 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
             asked = await self._contexts.read(
                 request.credentials, item.context, scope=Scope.LICENCE_READ, basis=CARRIED_BY_THE_USE_CODE
             )
-            released = await self._desk.get(asked, item.query.id, item.query.use_code, body=_body(item))
+            released = await self._desk.get(
+                asked, item.query.id, item.query.use_code, body=request_body(item)
+            )
             answer = cast(pb.GetLicenceAnswer, released.wire)
             return pb.GetLicenceResult(answer=answer, receipt=_receipt(released))
 
@@ -78,7 +79,7 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
             asked = await self._contexts.read(
                 request.credentials, item.context, scope=Scope.LICENCE_VERIFY, basis=FOR_A_CASE
             )
-            released = await self._desk.verify(asked, item.query.identifier, body=_body(item))
+            released = await self._desk.verify(asked, item.query.identifier, body=request_body(item))
             answer = cast(pb.VerifyLicenceAnswer, released.wire)
             return pb.VerifyLicenceResult(answer=answer, receipt=_receipt(released))
 
@@ -231,16 +232,3 @@ def _subject(subject: subject_pb2.Subject) -> Subject:
 
 def _receipt(released: Released) -> receipt_pb2.Receipt:
     return receipt_to_pb(released.receipt)
-
-
-def _body(item: _Item) -> bytes:
-    """What the request says, for comparing a repeated one with the first; empty where none can be repeated.
-
-    Left out is what travels anew with every try: credential, times and trace.
-    """
-    if not item.context.request_id:
-        return b""
-    said = copy.deepcopy(item)
-    for name in ("credential_index", "received_at", "deadline", "trace_parent"):
-        said.context.ClearField(name)
-    return said.SerializeToString(deterministic=True)
