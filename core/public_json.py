@@ -98,12 +98,24 @@ def _render_one(field: FieldDescriptor, value: Any) -> Any:
         if kind.full_name == _TIMESTAMP:
             return _instant(value)
         if kind.full_name in _FREE_JSON:
-            return MessageToDict(value)
+            return _whole(MessageToDict(value))
         return render(value)
     if field.enum_type is not None:
         return enum_word(field.enum_type, value)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return base64.b64encode(value).decode("ascii")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Free JSON with whole numbers as integers. A message keeps doubles only, and programs that want an
+    integer stumble over 3.0; in the RFC 8785 form the two are the same."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _whole(one) for name, one in value.items()}
     return value
 
 

@@ -45,6 +45,15 @@ def test_free_values_come_back_as_they_went(values: dict[str, object]) -> None:
     assert rendered["values"] == values
 
 
+def test_whole_numbers_inside_free_values_are_written_as_integers() -> None:
+    said = parse({"values": {"size": [3, 2.5, {"months": 148}, True]}}, autofill_pb2.VerifyFieldsQuery)
+
+    document = render(said)
+
+    assert json.dumps(document["values"]) == '{"size": [3, 2.5, {"months": 148}, true]}'
+    assert canonical(document["values"]) == canonical({"size": [3.0, 2.5, {"months": 148.0}, True]})
+
+
 @given(st.integers(0, 2**53 - 1), st.integers(0, 3000))
 def test_whole_numbers_are_numbers(cents: int, year: int) -> None:
     subsidy = agricredit_pb2.Subsidy(year=year, amount_cents=cents)
