@@ -84,7 +84,7 @@ def build(document: Document, lists: Mapping[str, Document]) -> Matter:
         catalogue_code=str(document["catalogue_code"]),
         office_name=str(document["office_name"]),
         version=int(cast(int, document["version"])),
-        form=form,
+        form=_object(_in_order(form)),
         fields=fields,
         materials=tuple(
             Material(str(m["name"]), str(m.get("licence_type_code", "")), bool(m["required"]))
@@ -97,6 +97,18 @@ def build(document: Document, lists: Mapping[str, Document]) -> Matter:
             for r in _objects(document["subject_roles"])
         ),
     )
+
+
+def _in_order(schema: Json) -> Json:
+    """The schema with `x-order` in each object: the contract's Struct keeps no order, and a form has one."""
+    if isinstance(schema, Mapping):
+        made = {name: _in_order(inner) for name, inner in schema.items()}
+        if schema.get("type") == "object":
+            made["x-order"] = list(_object(schema["properties"]))
+        return made
+    if isinstance(schema, Sequence) and not isinstance(schema, str):
+        return [_in_order(element) for element in schema]
+    return schema
 
 
 def rule_of(described: Document, lists: Mapping[str, Document]) -> ValueRule:

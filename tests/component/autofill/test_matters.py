@@ -68,6 +68,9 @@ async def test_a_matter_comes_with_its_form_materials_and_roles(counter: Counter
     assert got.matter.name == "个体工商户设立登记"
     assert form["properties"]["name"]["x-sources"][0]["resource"].startswith("licence.")
     assert form["$defs"]["sex"]["oneOf"][1]["title"] == "男"
+    assert form["x-order"][:4] == ["name", "sex", "ethnicity", "birth_date"]
+    assert set(form["x-order"]) == set(form["properties"])
+    assert form["properties"]["family_members"]["items"]["x-order"][0] == "name"
     assert {role.role: role.required for role in got.subject_roles} == {"applicant": True, "agent": False}
     assert any(material.licence_type_code for material in got.materials)
     assert counter.ledger.entries == []

@@ -40,6 +40,17 @@ def test_a_form_is_json_schema_and_stands_alone(matter: Matter) -> None:
 
 
 @each_matter
+def test_a_form_says_the_order_of_its_properties(matter: Matter) -> None:
+    properties = matter.form["properties"]
+    assert isinstance(properties, dict)
+
+    assert matter.form["x-order"] == list(properties)
+    for described in properties.values():
+        if "items" in described and "properties" in described["items"]:
+            assert described["items"]["x-order"] == list(described["items"]["properties"])
+
+
+@each_matter
 def test_statement_signature_and_date_are_on_the_form_and_never_filled(matter: Matter) -> None:
     properties = matter.form["properties"]
 

@@ -260,7 +260,9 @@ class GetMatterResponse(message.Message):
     def matter(self) -> MatterSummary: ...
     @builtins.property
     def form(self) -> struct_pb2.Struct:
-        """JSON Schema 2020-12; each property that can be filled has the annotation `x-sources`."""
+        """JSON Schema 2020-12; each property that can be filled has the annotation `x-sources`. The annotation
+        `x-order` lists an object's properties in the order of the form.
+        """
 
     @builtins.property
     def materials(self) -> containers.RepeatedCompositeFieldContainer[Material]: ...
