@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, cast
+from typing import cast
 
 import grpc
 from google.protobuf.message import Message
@@ -24,10 +24,6 @@ from services.autofill.wire import Relay, json_of, put, struct_of
 FOR_A_CASE = frozenset({BasisKind.MATTER})
 NO_BASIS: frozenset[BasisKind] = frozenset()
 """Matters and their forms hold no personal data."""
-
-_EachTry = Literal["credential_index", "received_at", "deadline", "trace_parent"]
-_EACH_TRY: Final[tuple[_EachTry, ...]] = ("credential_index", "received_at", "deadline", "trace_parent")
-"""What travels anew with every try of the same request."""
 
 
 class AutofillServicer(pb_grpc.AutofillServiceServicer):
