@@ -17,6 +17,7 @@ _OUTAGES = (
     asyncpg.OperatorInterventionError,  # starting, shutting down, crashed
     asyncpg.InsufficientResourcesError,  # out of connections, memory or disk
     asyncpg.InterfaceError,  # the connection was closed under a statement
+    asyncpg.InternalClientError,  # the server died while the connection was between two states
 )
 
 
