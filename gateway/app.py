@@ -19,7 +19,8 @@ from gateway.parts import PARTS, Parts
 from gateway.public import keys, ledger, token
 from gateway.public.docs import Documentation
 from gateway.public.operations import Operations
-from gateway.routes import Listener, Route
+from gateway.routes import Route
+from gateway.shapes import Listener
 
 ROUTES: tuple[Route, ...] = tuple(
     chain(

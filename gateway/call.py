@@ -24,7 +24,7 @@ from gateway.bodies import Upload
 from gateway.cases import Case, parse_case
 from gateway.parts import Parts
 from gateway.receipts import render_receipt
-from gateway.routes import CaseIn, JsonBody, Key, Route
+from gateway.shapes import CaseIn, JsonBody, Key, Shape
 
 KEY_HEADER = "Idempotency-Key"
 DEADLINE_HEADER = "Deadline-Ms"
@@ -47,7 +47,7 @@ class Call:
 
     request: web.Request
     parts: Parts
-    route: Route
+    route: Shape
     received_at: datetime
     deadline: datetime
     key: str = ""
@@ -223,7 +223,7 @@ def read_patience(request: web.Request, longest: float) -> float:
     return min(longest, int(value) / 1000)
 
 
-def refuse_unknown_arguments(request: web.Request, route: Route) -> None:
+def refuse_unknown_arguments(request: web.Request, route: Shape) -> None:
     """Raises 400 for a query parameter that the route does not take: nothing personal goes into URLs."""
     unknown = [name for name in request.query if name not in route.query_names]
     if unknown and not route.any_query:

@@ -15,7 +15,8 @@ from gateway.limits import Limit
 from gateway.observe import CALLER
 from gateway.parts import PARTS
 from gateway.problems import ProblemError, rename_faults
-from gateway.routes import FormBody, JsonBody, Listener, Route, UploadBody, Who
+from gateway.routes import Route
+from gateway.shapes import FormBody, JsonBody, Listener, UploadBody, Who
 
 
 class Endpoint:

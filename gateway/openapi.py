@@ -12,8 +12,9 @@ from gateway.call import DEADLINE_HEADER, KEY_HEADER
 from gateway.comments import method_text
 from gateway.problems import CONTENT_TYPE, TYPE_BASE
 from gateway.request_schemas import add_receipt, case_schema, request_body
-from gateway.routes import Key, Listener, Parameter, Route, Who
+from gateway.routes import Route
 from gateway.schemas import Schema, Schemas, descriptor_of
+from gateway.shapes import Key, Listener, Parameter, Who
 
 VERSION = "1.0.0"
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from onestop.common.v1 import context_pb2, receipt_pb2
 
-from gateway.routes import CaseIn, FormBody, JsonBody, Route, UploadBody
+from gateway.routes import Route
 from gateway.schemas import Schema, Schemas, descriptor_of
+from gateway.shapes import CaseIn, FormBody, JsonBody, UploadBody
 
 
 def request_body(route: Route, schemas: Schemas) -> dict[str, Any]:

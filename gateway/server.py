@@ -18,7 +18,7 @@ from gateway.config import GatewayConfig
 from gateway.parts import Parts
 from gateway.problems import HTTP_REASONS, Problem, problem_response
 from gateway.public.operations import Operations
-from gateway.routes import Listener
+from gateway.shapes import Listener
 
 HANDSHAKE_SECONDS = 10.0
 BACKLOG = 512

@@ -9,18 +9,8 @@ from onestop.licence.v1 import licence_pb2 as pb
 from core.identity import Scope
 from gateway.call import Call
 from gateway.limits import Limit
-from gateway.routes import (
-    CASE_HEADERS,
-    Answer,
-    CaseIn,
-    JsonBody,
-    Key,
-    Listener,
-    Parameter,
-    Route,
-    Who,
-    path_id,
-)
+from gateway.routes import Route
+from gateway.shapes import CASE_HEADERS, Answer, CaseIn, JsonBody, Key, Listener, Parameter, Who, path_id
 
 SERVICE = "onestop.licence.v1.LicenceService"
 
@@ -56,14 +46,14 @@ async def verify(call: Call) -> web.StreamResponse:
 
 ROUTES = (
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/approval/v1/licences:search",
-        "searchLicences",
-        "Find a holder's licences of given types, for a case",
-        search,
-        Who.MACHINE,
-        Answer(pb.SearchLicencesAnswer, receipt=True, description="What was found, and a use code."),
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/approval/v1/licences:search",
+        name="searchLicences",
+        summary="Find a holder's licences of given types, for a case",
+        handler=search,
+        who=Who.MACHINE,
+        answer=Answer(pb.SearchLicencesAnswer, receipt=True, description="What was found, and a use code."),
         rpc=f"{SERVICE}.BatchSearchLicences",
         scope=Scope.LICENCE_READ,
         limit=Limit.APPROVAL,
@@ -72,14 +62,14 @@ ROUTES = (
         tag="approval",
     ),
     Route(
-        Listener.MACHINES,
-        "GET",
-        "/approval/v1/licences/{id}",
-        "getLicence",
-        "Read one licence under a use code",
-        get,
-        Who.MACHINE,
-        Answer(pb.GetLicenceAnswer, receipt=True, description="The fields that the matter is entitled to."),
+        listener=Listener.MACHINES,
+        method="GET",
+        path="/approval/v1/licences/{id}",
+        name="getLicence",
+        summary="Read one licence under a use code",
+        handler=get,
+        who=Who.MACHINE,
+        answer=Answer(pb.GetLicenceAnswer, receipt=True, description="The entitled fields."),
         rpc=f"{SERVICE}.BatchGetLicences",
         scope=Scope.LICENCE_READ,
         limit=Limit.APPROVAL,
@@ -101,14 +91,14 @@ ROUTES = (
         tag="approval",
     ),
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/approval/v1/licences:verify",
-        "verifyLicence",
-        "Say whether a licence identifier is genuine and in force",
-        verify,
-        Who.MACHINE,
-        Answer(pb.VerifyLicenceAnswer, receipt=True, description="The verdict, without contents."),
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/approval/v1/licences:verify",
+        name="verifyLicence",
+        summary="Say whether a licence identifier is genuine and in force",
+        handler=verify,
+        who=Who.MACHINE,
+        answer=Answer(pb.VerifyLicenceAnswer, receipt=True, description="The verdict, without contents."),
         rpc=f"{SERVICE}.BatchVerifyLicences",
         scope=Scope.LICENCE_VERIFY,
         limit=Limit.APPROVAL,

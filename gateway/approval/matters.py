@@ -8,7 +8,8 @@ from onestop.autofill.v1 import autofill_pb2 as pb
 from core.identity import Scope
 from gateway.call import Call
 from gateway.limits import Limit
-from gateway.routes import PAGING, Answer, CaseIn, JsonBody, Key, Listener, Route, Who, path_id
+from gateway.routes import Route
+from gateway.shapes import PAGING, Answer, CaseIn, JsonBody, Key, Listener, Who, path_id
 
 SERVICE = "onestop.autofill.v1.AutofillService"
 PART = "autofill"
@@ -52,14 +53,14 @@ async def verify(call: Call) -> web.StreamResponse:
 
 ROUTES = (
     Route(
-        Listener.MACHINES,
-        "GET",
-        "/approval/v1/matters",
-        "listMatters",
-        "List the matters",
-        list_matters,
-        Who.MACHINE,
-        Answer(pb.ListMattersResponse, description="A page of matters."),
+        listener=Listener.MACHINES,
+        method="GET",
+        path="/approval/v1/matters",
+        name="listMatters",
+        summary="List the matters",
+        handler=list_matters,
+        who=Who.MACHINE,
+        answer=Answer(pb.ListMattersResponse, description="A page of matters."),
         rpc=f"{SERVICE}.ListMatters",
         scope=Scope.MATTER_READ,
         limit=Limit.APPROVAL,
@@ -67,14 +68,14 @@ ROUTES = (
         tag="approval",
     ),
     Route(
-        Listener.MACHINES,
-        "GET",
-        "/approval/v1/matters/{code}",
-        "getMatter",
-        "Read one matter's form",
-        get_matter,
-        Who.MACHINE,
-        Answer(pb.GetMatterResponse, description="The form (JSON Schema 2020-12), materials and subjects."),
+        listener=Listener.MACHINES,
+        method="GET",
+        path="/approval/v1/matters/{code}",
+        name="getMatter",
+        summary="Read one matter's form",
+        handler=get_matter,
+        who=Who.MACHINE,
+        answer=Answer(pb.GetMatterResponse, description="Form (JSON Schema 2020-12), materials, subjects."),
         rpc=f"{SERVICE}.GetMatter",
         scope=Scope.MATTER_READ,
         limit=Limit.APPROVAL,
@@ -82,14 +83,14 @@ ROUTES = (
         tag="approval",
     ),
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/approval/v1/matters/{code}:autofill",
-        "autofill",
-        "Fill a form from the data that the government holds",
-        autofill,
-        Who.MACHINE,
-        Answer(pb.AutofillAnswer, receipt=True, description="Each field with its status and its source."),
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/approval/v1/matters/{code}:autofill",
+        name="autofill",
+        summary="Fill a form from the data that the government holds",
+        handler=autofill,
+        who=Who.MACHINE,
+        answer=Answer(pb.AutofillAnswer, receipt=True, description="Each field with status and source."),
         rpc=f"{SERVICE}.BatchAutofill",
         scope=Scope.AUTOFILL_FILL,
         limit=Limit.APPROVAL,
@@ -99,14 +100,14 @@ ROUTES = (
         tag="approval",
     ),
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/approval/v1/matters/{code}:verify",
-        "verifyFields",
-        "Check typed values without reading the sources",
-        verify,
-        Who.MACHINE,
-        Answer(pb.VerifyFieldsAnswer, receipt=True, description="Match, mismatch or unknown, by field."),
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/approval/v1/matters/{code}:verify",
+        name="verifyFields",
+        summary="Check typed values without reading the sources",
+        handler=verify,
+        who=Who.MACHINE,
+        answer=Answer(pb.VerifyFieldsAnswer, receipt=True, description="Match, mismatch or unknown, each."),
         rpc=f"{SERVICE}.BatchVerifyFields",
         scope=Scope.AUTOFILL_VERIFY,
         limit=Limit.APPROVAL,

@@ -10,7 +10,8 @@ from core.public_json import render
 from gateway.call import Call, MissingReceiptError, json_response, wanted_type
 from gateway.limits import Limit
 from gateway.receipts import receipt_header, render_receipt
-from gateway.routes import PAGING, Answer, Key, Listener, Parameter, Route, UploadBody, Who, path_id
+from gateway.routes import Route
+from gateway.shapes import PAGING, Answer, Key, Listener, Parameter, UploadBody, Who, path_id
 
 SERVICE = "onestop.eseal.v1.EsealService"
 PART = "eseal"
@@ -75,14 +76,14 @@ async def verify(call: Call) -> web.StreamResponse:
 
 ROUTES = (
     Route(
-        Listener.MACHINES,
-        "GET",
-        "/approval/v1/seals",
-        "listSeals",
-        "List the seals that an office may use",
-        list_seals,
-        Who.MACHINE,
-        Answer(pb.ListSealsResponse, description="A page of seals."),
+        listener=Listener.MACHINES,
+        method="GET",
+        path="/approval/v1/seals",
+        name="listSeals",
+        summary="List the seals that an office may use",
+        handler=list_seals,
+        who=Who.MACHINE,
+        answer=Answer(pb.ListSealsResponse, description="A page of seals."),
         rpc=f"{SERVICE}.ListSeals",
         scope=Scope.SEAL_USE,
         limit=Limit.APPROVAL,
@@ -94,14 +95,14 @@ ROUTES = (
         tag="approval",
     ),
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/approval/v1/seals/{id}:sign",
-        "signDocument",
-        "Seal a document",
-        sign,
-        Who.MACHINE,
-        Answer(
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/approval/v1/seals/{id}:sign",
+        name="signDocument",
+        summary="Seal a document",
+        handler=sign,
+        who=Who.MACHINE,
+        answer=Answer(
             pb.SignDocumentResponse,
             receipt=True,
             types=(PDF, JSON),
@@ -118,14 +119,16 @@ ROUTES = (
         tag="approval",
     ),
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/approval/v1/documents:verify",
-        "verifyDocument",
-        "Check a sealed document",
-        verify,
-        Who.MACHINE,
-        Answer(pb.VerifyDocumentAnswer, receipt=True, description="The verdict, and a report on each seal."),
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/approval/v1/documents:verify",
+        name="verifyDocument",
+        summary="Check a sealed document",
+        handler=verify,
+        who=Who.MACHINE,
+        answer=Answer(
+            pb.VerifyDocumentAnswer, receipt=True, description="Verdict, and a report on each seal."
+        ),
         rpc=f"{SERVICE}.VerifyDocument",
         scope=Scope.DOCUMENT_VERIFY,
         limit=Limit.APPROVAL,

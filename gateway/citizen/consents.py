@@ -9,7 +9,8 @@ from onestop.common.v1 import context_pb2
 from core.errors import FieldFault, InvalidError
 from gateway.call import Call
 from gateway.limits import Limit
-from gateway.routes import PAGING, Answer, JsonBody, Key, Listener, Route, Who, path_id
+from gateway.routes import Route
+from gateway.shapes import PAGING, Answer, JsonBody, Key, Listener, Who, path_id
 
 SERVICE = "onestop.agricredit.v1.AgriCreditService"
 PART = "agricredit"
@@ -57,14 +58,14 @@ async def revoke(call: Call) -> web.StreamResponse:
 
 ROUTES = (
     Route(
-        Listener.PEOPLE,
-        "GET",
-        "/citizen/v1/consent_requests",
-        "listConsentRequests",
-        "See what partners ask me to consent to, and what I granted",
-        list_requests,
-        Who.CITIZEN,
-        Answer(pb.ListConsentRequestsAnswer, receipt=True, description="A page of consent requests."),
+        listener=Listener.PEOPLE,
+        method="GET",
+        path="/citizen/v1/consent_requests",
+        name="listConsentRequests",
+        summary="See what partners ask me to consent to, and what I granted",
+        handler=list_requests,
+        who=Who.CITIZEN,
+        answer=Answer(pb.ListConsentRequestsAnswer, receipt=True, description="A page of consent requests."),
         rpc=f"{SERVICE}.ListConsentRequests",
         limit=Limit.CITIZEN,
         key=Key.OPTIONAL,
@@ -72,14 +73,14 @@ ROUTES = (
         tag="citizen",
     ),
     Route(
-        Listener.PEOPLE,
-        "POST",
-        "/citizen/v1/consents",
-        "grantConsent",
-        "Grant a consent",
-        grant,
-        Who.CITIZEN,
-        Answer(pb.ConsentAnswer, receipt=True, status=201, description="The consent."),
+        listener=Listener.PEOPLE,
+        method="POST",
+        path="/citizen/v1/consents",
+        name="grantConsent",
+        summary="Grant a consent",
+        handler=grant,
+        who=Who.CITIZEN,
+        answer=Answer(pb.ConsentAnswer, receipt=True, status=201, description="The consent."),
         rpc=f"{SERVICE}.GrantConsent",
         limit=Limit.CITIZEN,
         key=Key.REQUIRED,
@@ -87,14 +88,14 @@ ROUTES = (
         tag="citizen",
     ),
     Route(
-        Listener.PEOPLE,
-        "POST",
-        "/citizen/v1/consents/{id}:revoke",
-        "revokeConsent",
-        "Revoke a consent",
-        revoke,
-        Who.CITIZEN,
-        Answer(pb.ConsentAnswer, receipt=True, description="The consent, revoked."),
+        listener=Listener.PEOPLE,
+        method="POST",
+        path="/citizen/v1/consents/{id}:revoke",
+        name="revokeConsent",
+        summary="Revoke a consent",
+        handler=revoke,
+        who=Who.CITIZEN,
+        answer=Answer(pb.ConsentAnswer, receipt=True, description="The consent, revoked."),
         rpc=f"{SERVICE}.RevokeConsent",
         limit=Limit.CITIZEN,
         key=Key.REQUIRED,

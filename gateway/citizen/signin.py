@@ -8,7 +8,8 @@ from gateway.auth import SESSION_COOKIE
 from gateway.call import Call
 from gateway.limits import Limit
 from gateway.oidc import SignInFailedError
-from gateway.routes import Answer, Listener, Parameter, Route, Who
+from gateway.routes import Route
+from gateway.shapes import Answer, Listener, Parameter, Who
 
 SIGN_IN_COOKIE = "__Host-onestop-sign-in"
 HOME = "/"
@@ -74,27 +75,27 @@ def _drop_cookie(response: web.Response, name: str) -> None:
 
 ROUTES = (
     Route(
-        Listener.PEOPLE,
-        "GET",
-        "/citizen/login",
-        "login",
-        "Sign in with a browser",
-        login,
-        Who.ANYBODY,
-        _REDIRECT,
+        listener=Listener.PEOPLE,
+        method="GET",
+        path="/citizen/login",
+        name="login",
+        summary="Sign in with a browser",
+        handler=login,
+        who=Who.ANYBODY,
+        answer=_REDIRECT,
         limit=Limit.ADDRESS,
         parameters=(Parameter("return_to", "query", "Path of this site to come back to."),),
         tag="sign-in",
     ),
     Route(
-        Listener.PEOPLE,
-        "GET",
-        "/citizen/callback",
-        "loginCallback",
-        "Come back from the identity provider",
-        callback,
-        Who.ANYBODY,
-        _REDIRECT,
+        listener=Listener.PEOPLE,
+        method="GET",
+        path="/citizen/callback",
+        name="loginCallback",
+        summary="Come back from the identity provider",
+        handler=callback,
+        who=Who.ANYBODY,
+        answer=_REDIRECT,
         limit=Limit.ADDRESS,
         parameters=(
             Parameter("code", "query", "The authorization code."),
@@ -106,14 +107,14 @@ ROUTES = (
         any_query=True,
     ),
     Route(
-        Listener.PEOPLE,
-        "POST",
-        "/citizen/logout",
-        "logout",
-        "Sign out",
-        logout,
-        Who.ANYBODY,
-        _REDIRECT,
+        listener=Listener.PEOPLE,
+        method="POST",
+        path="/citizen/logout",
+        name="logout",
+        summary="Sign out",
+        handler=logout,
+        who=Who.ANYBODY,
+        answer=_REDIRECT,
         limit=Limit.ADDRESS,
         tag="sign-in",
     ),

@@ -9,7 +9,8 @@ from onestop.common.v1 import context_pb2
 from core.identity import Scope
 from gateway.call import Call
 from gateway.limits import Limit
-from gateway.routes import Answer, JsonBody, Key, Listener, Route, Who, path_id
+from gateway.routes import Route
+from gateway.shapes import Answer, JsonBody, Key, Listener, Who, path_id
 
 SERVICE = "onestop.agricredit.v1.AgriCreditService"
 PART = "agricredit"
@@ -42,14 +43,14 @@ async def get(call: Call) -> web.StreamResponse:
 
 ROUTES = (
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/partner/v1/consent_requests",
-        "createConsentRequest",
-        "Ask a farmer for a consent",
-        create,
-        Who.MACHINE,
-        Answer(pb.ConsentRequestAnswer, receipt=True, status=201, description="The consent request."),
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/partner/v1/consent_requests",
+        name="createConsentRequest",
+        summary="Ask a farmer for a consent",
+        handler=create,
+        who=Who.MACHINE,
+        answer=Answer(pb.ConsentRequestAnswer, receipt=True, status=201, description="The consent request."),
         rpc=f"{SERVICE}.CreateConsentRequest",
         scope=Scope.CONSENT_REQUEST,
         limit=Limit.PARTNER,
@@ -58,14 +59,14 @@ ROUTES = (
         tag="partner",
     ),
     Route(
-        Listener.MACHINES,
-        "GET",
-        "/partner/v1/consent_requests/{id}",
-        "getConsentRequest",
-        "Read the state of a consent request",
-        get,
-        Who.MACHINE,
-        Answer(pb.ConsentRequestAnswer, receipt=True, description="The consent request."),
+        listener=Listener.MACHINES,
+        method="GET",
+        path="/partner/v1/consent_requests/{id}",
+        name="getConsentRequest",
+        summary="Read the state of a consent request",
+        handler=get,
+        who=Who.MACHINE,
+        answer=Answer(pb.ConsentRequestAnswer, receipt=True, description="The consent request."),
         rpc=f"{SERVICE}.GetConsentRequest",
         scope=Scope.CONSENT_REQUEST,
         limit=Limit.PARTNER,

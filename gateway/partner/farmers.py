@@ -9,7 +9,8 @@ from onestop.common.v1 import context_pb2
 from core.identity import Scope
 from gateway.call import Call
 from gateway.limits import Limit
-from gateway.routes import Answer, JsonBody, Key, Listener, Route, Who
+from gateway.routes import Route
+from gateway.shapes import Answer, JsonBody, Key, Listener, Who
 
 SERVICE = "onestop.agricredit.v1.AgriCreditService"
 
@@ -39,14 +40,14 @@ async def subsidies(call: Call) -> web.StreamResponse:
 
 ROUTES = (
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/partner/v1/farmers:land_rights",
-        "fetchLandRights",
-        "Fetch a farmer's land rights, under her consent",
-        land_rights,
-        Who.MACHINE,
-        Answer(
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/partner/v1/farmers:land_rights",
+        name="fetchLandRights",
+        summary="Fetch a farmer's land rights, under her consent",
+        handler=land_rights,
+        who=Who.MACHINE,
+        answer=Answer(
             pb.SealedAnswer,
             description="The answer, encrypted to the partner's key; inside, signed by the city, a"
             " `LandRightsAnswerWithReceipt`.",
@@ -60,14 +61,14 @@ ROUTES = (
         tag="partner",
     ),
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/partner/v1/farmers:subsidies",
-        "fetchSubsidies",
-        "Fetch a farmer's subsidies, under her consent",
-        subsidies,
-        Who.MACHINE,
-        Answer(
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/partner/v1/farmers:subsidies",
+        name="fetchSubsidies",
+        summary="Fetch a farmer's subsidies, under her consent",
+        handler=subsidies,
+        who=Who.MACHINE,
+        answer=Answer(
             pb.SealedAnswer,
             description="The answer, encrypted to the partner's key; inside, signed by the city, a"
             " `SubsidiesAnswerWithReceipt`.",

@@ -9,7 +9,8 @@ from onestop.agricredit.v1 import agricredit_pb2 as pb
 
 from gateway.call import Call
 from gateway.limits import Limit
-from gateway.routes import Answer, Listener, Route, Who
+from gateway.routes import Route
+from gateway.shapes import Answer, Listener, Who
 
 
 async def answer_keys(call: Call) -> web.StreamResponse:
@@ -24,14 +25,14 @@ async def answer_keys(call: Call) -> web.StreamResponse:
 
 def _on(listener: Listener) -> Route:
     return Route(
-        listener,
-        "GET",
-        "/.well-known/onestop-answer-keys.json",
-        "getAnswerKeys",
-        "The public keys that sign answers to partners",
-        answer_keys,
-        Who.ANYBODY,
-        Answer(
+        listener=listener,
+        method="GET",
+        path="/.well-known/onestop-answer-keys.json",
+        name="getAnswerKeys",
+        summary="The public keys that sign answers to partners",
+        handler=answer_keys,
+        who=Who.ANYBODY,
+        answer=Answer(
             description="A JWK set (RFC 7517).",
             schema={
                 "type": "object",

@@ -10,7 +10,8 @@ from core.identity import Scope
 from gateway.call import Call, MissingReceiptError, json_response
 from gateway.limits import Limit
 from gateway.receipts import render_receipt
-from gateway.routes import Answer, Listener, Route, Who, path_id
+from gateway.routes import Route
+from gateway.shapes import Answer, Listener, Who, path_id
 
 SERVICE = "onestop.ledger.v1.LedgerService"
 PART = "ledger"
@@ -49,14 +50,14 @@ async def receipt(call: Call) -> web.StreamResponse:
 
 def _checkpoint_on(listener: Listener) -> Route:
     return Route(
-        listener,
-        "GET",
-        "/ledger/v1/checkpoint",
-        "getCheckpoint",
-        "The ledger's newest signed checkpoint",
-        checkpoint,
-        Who.ANYBODY,
-        Answer(
+        listener=listener,
+        method="GET",
+        path="/ledger/v1/checkpoint",
+        name="getCheckpoint",
+        summary="The ledger's newest signed checkpoint",
+        handler=checkpoint,
+        who=Who.ANYBODY,
+        answer=Answer(
             types=("text/plain",),
             description="A C2SP signed note. The header `Verifier-Key` names the key that it verifies with.",
             schema={"type": "string"},
@@ -69,14 +70,14 @@ def _checkpoint_on(listener: Listener) -> Route:
 
 def _receipt_on(listener: Listener, who: Who, scope: Scope) -> Route:
     return Route(
-        listener,
-        "GET",
-        "/ledger/v1/receipts/{id}",
-        "getReceipt",
-        "A receipt, to its caller or holder",
-        receipt,
-        who,
-        Answer(description="The receipt.", schema=RECEIPT_SCHEMA),
+        listener=listener,
+        method="GET",
+        path="/ledger/v1/receipts/{id}",
+        name="getReceipt",
+        summary="A receipt, to its caller or holder",
+        handler=receipt,
+        who=who,
+        answer=Answer(description="The receipt.", schema=RECEIPT_SCHEMA),
         rpc=f"{SERVICE}.GetReceipt",
         scope=scope,
         limit=Limit.APPROVAL,

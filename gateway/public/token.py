@@ -11,7 +11,8 @@ from core.errors import Kind, ServiceError
 from gateway.call import Call, json_response
 from gateway.limits import Limit
 from gateway.problems import ProblemError
-from gateway.routes import Answer, FormBody, Listener, Route, Who
+from gateway.routes import Route
+from gateway.shapes import Answer, FormBody, Listener, Who
 
 PART = "issuer"
 NO_STORE = {"Pragma": "no-cache"}
@@ -117,14 +118,14 @@ def _refusal(status: int, code: str, description: str, *, retry_after: float | N
 
 ROUTES = (
     Route(
-        Listener.MACHINES,
-        "POST",
-        "/oauth2/token",
-        "token",
-        "Get an access token",
-        token,
-        Who.CERTIFIED,
-        Answer(
+        listener=Listener.MACHINES,
+        method="POST",
+        path="/oauth2/token",
+        name="token",
+        summary="Get an access token",
+        handler=token,
+        who=Who.CERTIFIED,
+        answer=Answer(
             schema={
                 "type": "object",
                 "required": ["access_token", "token_type", "expires_in", "scope"],

@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.app import ROUTES, build
-from gateway.routes import Key, Listener, Who
+from gateway.shapes import Key, Listener, Who
 from tests.component.gateway.conftest import CASE, HOLDER, TYPE_CODE, Gateway
 
 UNDOCUMENTED = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/assets/{name}"), ("GET", "/")}
