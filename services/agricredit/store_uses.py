@@ -16,7 +16,7 @@ from services.agricredit.fetching import Attempt, Reservation
 from services.agricredit.refusals import FairUseExceededError
 from services.agricredit.store import PgConsents, Q, consent_of_row, locked_consent
 
-DATABASE_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+DATABASE_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 log = get_logger()
 
