@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import asyncpg
 
 from core.config import read_secret
 from core.vault import SealBrokenError
-from deploy.town.load import TownError, load
+from deploy.town.load import Loaded, TownError, load
 from deploy.town.others import City
 from deploy.town.plan import LARGEST, SEED, SMALLEST, SizeError, TownPlan
 from deploy.town.progress import progress
@@ -33,6 +34,9 @@ def main() -> int:
     except (TownError, SizeError, SealBrokenError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("stopped; the next start begins anew", file=sys.stderr)
+        return 1
     except asyncpg.PostgresError as error:
         print(
             f"The database refused: {error.args[0] if error.args else type(error).__name__}", file=sys.stderr
@@ -47,6 +51,14 @@ def main() -> int:
             f"{done.workers} at work)"
         )
     return 0
+
+
+async def _run(city: City, plan: TownPlan, arguments: argparse.Namespace) -> Loaded | None:
+    """Loads, and stops in order when told to: the processes at work end first."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await load(city, plan, progress(), workers=arguments.workers, replace=arguments.replace)
 
 
 def _arguments() -> argparse.Namespace:

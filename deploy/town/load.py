@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
 import queue
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ from deploy.town.cast import Player, demo_office, players
 from deploy.town.others import OTHERS, City, Seed
 from deploy.town.plan import Quota, TownPlan
 from deploy.town.town import cast
-from deploy.town.worker import SCHEMAS, TABLES, Ground, load_cast, load_quotas
+from deploy.town.worker import SCHEMAS, TABLES, WORKERS_LOCK, Ground, load_cast, load_quotas
 
 Q = queries.load(__package__)
 LOCK = 440200_2
@@ -122,6 +123,7 @@ async def _load_people(
     began = time.monotonic()
     await admin.executemany(Q.begin_load, [(schema, plan.size, plan.seed) for schema in SCHEMAS])
     names = [await admin.fetchval(Q.quoted_name, table.schema, table.name) for table in TABLES]
+    await admin.execute(Q.wait_for_workers, WORKERS_LOCK)
     await admin.execute(f"TRUNCATE {', '.join(names)}")
     await load_cast(ground)
     workers = workers or max(1, min(multiprocessing.cpu_count(), plan.size // PEOPLE_A_WORKER))
@@ -172,7 +174,14 @@ def _running(processes: Sequence[multiprocessing.process.BaseProcess]) -> Iterat
 
 
 def _work(ground: Ground, plan: TownPlan, quotas: Sequence[Quota], told: multiprocessing.Queue[int]) -> None:
-    asyncio.run(load_quotas(ground, plan, quotas, told.put))
+    parent = os.getppid()
+
+    def tell(people: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit("the loader is gone, so its work ends")
+        told.put(people)
+
+    asyncio.run(load_quotas(ground, plan, quotas, tell))
 
 
 def _pass_on(told: multiprocessing.Queue[int], progress: Progress) -> None:

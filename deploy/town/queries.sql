@@ -35,3 +35,7 @@ SELECT format('%I.%I', schemaname, tablename)
 -- name: touch_resources
 UPDATE datanode.resource
    SET updated_at = now();
+
+-- name: wait_for_workers
+-- $1 the workers' lock; those of a loader that was killed end at their next village
+SELECT pg_advisory_lock($1), pg_advisory_unlock($1);

@@ -32,6 +32,9 @@ TABLES = (
     *licence_rows.TABLES.values(),
     *account_rows.TABLES.values(),
 )
+WORKERS_LOCK = 440200_3
+"""An advisory lock's number: whoever copies shares it, so that nobody empties the tables meanwhile."""
+
 _ROWS_A_BATCH = 60_000
 
 Told = Callable[[int], None]
@@ -108,6 +111,7 @@ async def load_quotas(ground: Ground, plan: TownPlan, quotas: Sequence[Quota], t
     collecting = gc.isenabled()
     gc.disable()  # Millions of small objects come and go; the one kind of cycle is cut below.
     try:
+        await connection.execute("SELECT pg_advisory_lock_shared($1)", WORKERS_LOCK)
         loader = await Loader.open(connection, ground)
         for town in generate(plan, quotas):
             await loader.add(plan, town)
