@@ -18,6 +18,11 @@ SELECT subject_id
  WHERE blind_index = ANY ($1)
  LIMIT 1;
 
+-- name: take_turn
+-- Waits until nobody else enrols the same farmer; ends with the transaction.
+-- $1 a number made of hers
+SELECT pg_advisory_xact_lock($1);
+
 -- name: index_farmer
 -- $1 blind index, $2 version of its key, $3 subject id
 INSERT INTO farmer_index (blind_index, index_version, subject_id)

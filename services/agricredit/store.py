@@ -76,6 +76,9 @@ class PgConsents:
     async def enrol(self, tx: Transaction, farmer: Subject) -> UUID:
         """The farmer's subject id, made where there is none; locked until the transaction ends."""
         connection = _connection(tx)
+        # Two processes may index under two keys while the key is being changed, and would not meet there.
+        turn = self._vault.keyed_hash(b"enrol", farmer.code.encode())
+        await connection.execute(Q.take_turn, int.from_bytes(turn[:8], "big", signed=True))
         subject_id = await self._subject(connection, farmer)
         made = subject_id or uuid4()
         # Under the current key too, so that a retired one can be dropped once everybody came by.
