@@ -108,15 +108,17 @@ class Keyring:
     def with_new_kek(self) -> Keyring:
         """A further key-encryption key, made current."""
         version = max(self.kek) + 1
-        return replace(self, kek={**self.kek, version: _new_key()}, current_kek=version)
+        return replace(self, path=None, kek={**self.kek, version: _new_key()}, current_kek=version)
 
     def with_announced_index(self) -> Keyring:
         """A further blind-index key: rows are looked for under it too, and not yet written under it."""
-        return replace(self, index={**self.index, max(self.index) + 1: _new_key()}, hash_key=self.hashing_key)
+        return replace(
+            self, path=None, index={**self.index, max(self.index) + 1: _new_key()}, hash_key=self.hashing_key
+        )
 
     def with_newest_index(self) -> Keyring:
         """The newest blind-index key made current; the old ones still find what they indexed."""
-        return replace(self, current_index=max(self.index))
+        return replace(self, path=None, current_index=max(self.index))
 
     def with_new_index(self) -> Keyring:
         """A further blind-index key, made current at once."""
@@ -124,12 +126,12 @@ class Keyring:
 
     def without_old_keks(self) -> Keyring:
         """With the current key-encryption key alone."""
-        return replace(self, kek={self.current_kek: self.kek[self.current_kek]})
+        return replace(self, path=None, kek={self.current_kek: self.kek[self.current_kek]})
 
     def without_old_indexes(self) -> Keyring:
         """With the current blind-index key alone; the key of hashes stays what it is."""
         index = {self.current_index: self.index[self.current_index]}
-        return replace(self, index=index, hash_key=self.hashing_key)
+        return replace(self, path=None, index=index, hash_key=self.hashing_key)
 
 
 def _new_key() -> bytes:

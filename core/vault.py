@@ -84,9 +84,12 @@ class Vault:
             wrapped = wrap(keyring, 1, secrets.token_bytes(32))
             await pool.execute(Q.insert_data_key, 1, wrapped, keyring.current_kek)
             rows = await pool.fetch(Q.data_keys)
-        vault = cls(keyring, {row["version"]: unwrap(keyring, row) for row in rows}, current=_newest(rows))
+        keys = {row["version"]: _unwrapped(keyring, row) for row in rows}
+        vault = cls(keyring, keys, current=_newest(rows))
         vault._pool = pool
         vault._wrapped = {row["version"]: row["wrapped"] for row in rows}
+        if isinstance(pool, asyncpg.Pool):
+            await vault.refresh()  # A process counts from when it has keys on, not from its first look-up.
         return vault
 
     @property
@@ -214,7 +217,7 @@ class Vault:
             version = row["version"]
             if self._wrapped.get(version) != row["wrapped"]:
                 try:
-                    ciphers[version] = AESGCM(unwrap(self._keyring, row))
+                    ciphers[version] = AESGCM(_unwrapped(self._keyring, row))
                     wrapped[version] = row["wrapped"]
                     continue
                 except SealBrokenError as failure:
@@ -262,12 +265,11 @@ def wrap(keyring: Keyring, version: int, key: bytes) -> bytes:
     return nonce + AESGCM(keyring.kek[keyring.current_kek]).encrypt(nonce, key, bound)
 
 
-def unwrap(keyring: Keyring, row: asyncpg.Record) -> bytes:
+def unwrap(keyring: Keyring, version: int, wrapped: bytes, kek_version: int) -> bytes:
     """A data key. Raises SealBrokenError where the keyring is not the one it was wrapped with."""
-    version, wrapped = row["version"], row["wrapped"]
-    kek = keyring.kek.get(row["kek_version"])
+    kek = keyring.kek.get(kek_version)
     if kek is None:
-        raise SealBrokenError(f"the keyring lacks key-encryption key {row['kek_version']}")
+        raise SealBrokenError(f"the keyring lacks key-encryption key {kek_version}")
     bound = f"data-key-{version}".encode()
     try:
         return AESGCM(kek).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], bound)
@@ -278,6 +280,10 @@ def unwrap(keyring: Keyring, row: asyncpg.Record) -> bytes:
 def blind_index(key: bytes, subject: Subject) -> bytes:
     """A subject's index under a key."""
     return hmac.new(key, f"{subject.code_type}:{subject.code}".encode(), hashlib.sha256).digest()
+
+
+def _unwrapped(keyring: Keyring, row: asyncpg.Record) -> bytes:
+    return unwrap(keyring, row["version"], row["wrapped"], row["kek_version"])
 
 
 def _newest(rows: Iterable[asyncpg.Record]) -> int:
