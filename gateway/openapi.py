@@ -14,7 +14,7 @@ from gateway.problems import CONTENT_TYPE, TYPE_BASE
 from gateway.request_schemas import add_receipt, case_schema, request_body
 from gateway.routes import Route
 from gateway.schemas import Schema, Schemas, descriptor_of
-from gateway.shapes import Key, Listener, Parameter, Who
+from gateway.shapes import JsonBody, Key, Listener, Parameter, Who
 
 VERSION = "1.0.0"
 
@@ -217,7 +217,7 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
     codes = ["400", "429", "500", "503", "504"]
     if route.who is not Who.ANYBODY:
         codes += ["401", "403"]
-    if any(one.place == "path" for one in route.parameters):
+    if _names_a_thing(route):
         codes.append("404")
     if route.key is not Key.NONE:
         codes += ["409", "422"]
@@ -229,6 +229,18 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
         return {str(answer.status): success, "default": {"description": "An error of RFC 6749 section 5.2."}}
     problem = {"$ref": "#/components/responses/Problem"}
     return {str(answer.status): success, **dict.fromkeys(sorted(codes), problem)}
+
+
+def _names_a_thing(route: Route) -> bool:
+    """Whether the request names, in its path or body, what may not be there."""
+    if any(one.place == "path" for one in route.parameters):
+        return True
+    if not isinstance(route.body, JsonBody):
+        return False
+    named = route.body.query is not None and [
+        name for name in descriptor_of(route.body.query).fields_by_name if name.endswith("_id")
+    ]
+    return route.body.consent or bool(named)
 
 
 def _answer_schema(route: Route, schemas: Schemas) -> Schema:
