@@ -19,6 +19,7 @@ from joserfc.jwk import ECKey, KeySet
 from cli.demo.citizen import Citizen
 from cli.demo.client import Caller
 from cli.letter import make_letter
+from core.identifiers import citizen_check_digit
 from core.note import VerifierKey
 from core.receipt import Proved, answer_bytes, verify_receipt
 from deploy.local.pki import Leaf, open_authority, write_leaf
@@ -92,26 +93,32 @@ def citizen_of(city: City, watch: Watch | None = None) -> Person:
     return Person(city, watch)
 
 
-def certify(city: City, name: str) -> str:
-    """Gives a caller of this name a certificate of the city's authority; the name again."""
+def certify(city: City, name: str) -> None:
+    """Gives a caller of this name a certificate of the city's authority."""
     pki = city.settings.pki
     moment = datetime.now(UTC)
     authority = open_authority(pki / "ca", "Onestop development CA", moment)
     write_leaf(pki, Leaf(name, server=False), authority, now=moment)
-    return name
 
 
-def enrol_bank(city: City, name: str) -> str:
-    """Registers one more lending partner, with the first one's agreements and its own key; its name."""
-    key = ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"}, private=True, auto_kid=True)
-    path = city.settings.pki / f"{certify(city, name)}-encryption.jwk"
-    path.write_text(json.dumps(key.as_dict(private=True)), encoding="utf-8")
+def enrol(city: City, name: str, like: str) -> None:
+    """Registers one more caller, with its own certificate and the scopes of another."""
+    certify(city, name)
     with psycopg.connect(city.admin_dsn) as connection:
         connection.execute(
             "INSERT INTO issuer.client (client_id, certificate_name, scopes)"
-            " SELECT %(name)s, %(name)s, scopes FROM issuer.client WHERE client_id = 'rural-bank'",
-            {"name": name},
+            " SELECT %(name)s, %(name)s, scopes FROM issuer.client WHERE client_id = %(like)s",
+            {"name": name, "like": like},
         )
+
+
+def enrol_bank(city: City, name: str) -> None:
+    """Registers one more lending partner, with the first one's agreements and its own key."""
+    enrol(city, name, "rural-bank")
+    key = ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"}, private=True, auto_kid=True)
+    path = city.settings.pki / f"{name}-encryption.jwk"
+    path.write_text(json.dumps(key.as_dict(private=True)), encoding="utf-8")
+    with psycopg.connect(city.admin_dsn) as connection:
         connection.execute(
             "INSERT INTO agricredit.partner"
             " (partner_id, name, contact, encryption_jwk, daily_fetches, open_requests)"
@@ -124,7 +131,6 @@ def enrol_bank(city: City, name: str) -> str:
             " max_validity_days, max_uses, keeping FROM agricredit.agreement WHERE partner_id = 'rural-bank'",
             (name,),
         )
-    return name
 
 
 def opened(city: City, bank: Caller, sealed: Json, name: str = "rural-bank") -> Json:
@@ -151,9 +157,22 @@ def person(code: str) -> Json:
     return {"code_type": "111", "code": code}
 
 
+def nobody(serial: int = 1) -> str:
+    """A right ID number that no register of the town knows; `serial` is 0 to 999."""
+    body = f"44029918991231{serial:03}"
+    return body + citizen_check_digit(body)
+
+
 def proved(city: City, answer: Json) -> Proved:
     """What an answer's receipt proves, with the ledger's public key alone."""
     return verify_receipt(answer["receipt"], _key(city.settings.keys), answered=answer_bytes(answer))
+
+
+def entry_of(city: City, answer: Json) -> Json:
+    """The ledger entry behind an answer, once it is proved that it was written for exactly this answer."""
+    proof = proved(city, answer)
+    assert proof.answer_proved
+    return dict(proof.entry)
 
 
 def proved_file(city: City, content: bytes, receipt: Json) -> Proved:
