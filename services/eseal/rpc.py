@@ -15,7 +15,7 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 
 from core.clock import Clock
-from core.context import ContextReader
+from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Presented
 from core.errors import fault_error
 from core.identity import Scope
@@ -64,6 +64,13 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
             seal_id=UUID(request.seal_id),
             document=request.document,
             place=Place(request.place.page, request.place.x_mm, request.place.y_mm),
+            body=request_body(
+                pb.SignDocumentRequest(
+                    context=request.context,
+                    seal_id=request.seal_id,
+                    place=request.place if request.HasField("place") else None,
+                )
+            ),
         )
         response = cast(pb.SignDocumentResponse, released.wire)
         response.receipt.CopyFrom(receipt_to_pb(released.receipt))
@@ -76,7 +83,11 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
         caller = await self._contexts.read(
             request.credential, request.context, scope=Scope.DOCUMENT_VERIFY, basis=_MATTER
         )
-        released = await self._desk.verify(caller, document=request.document)
+        released = await self._desk.verify(
+            caller,
+            document=request.document,
+            body=request_body(pb.VerifyDocumentRequest(context=request.context)),
+        )
         answer = cast(pb.VerifyDocumentAnswer, released.wire)
         return pb.VerifyDocumentResponse(answer=answer, receipt=receipt_to_pb(released.receipt))
 

@@ -154,12 +154,13 @@ class SealDesk:
         return page, page[-1].id if len(seals) > size else None
 
     async def sign(
-        self, context: RequestContext, *, seal_id: UUID, document: bytes, place: Place
+        self, context: RequestContext, *, seal_id: UUID, document: bytes, place: Place, body: bytes
     ) -> Released:
         """Seals a PDF once per request_id; the answer is a SealedDocument.
 
-        The file is read and laid out before the intent is recorded: what cannot be sealed leaves no trace
-        of a seal. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, DOCUMENT_*, PAGE_NOT_FOUND.
+        `body` is what the request says besides the file. The file is read and laid out before the intent is
+        recorded: what cannot be sealed leaves no trace of a seal. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED,
+        SEAL_NOT_IN_FORCE, DOCUMENT_*, PAGE_NOT_FOUND.
         """
         require_size(document)
         seal = await self._authorised(context, seal_id)
@@ -206,13 +207,16 @@ class SealDesk:
         return await self._disclosure.act(
             context,
             method=SIGN,
-            body=b"".join((seal_id.bytes, document_sha256, repr(place).encode())),
+            body=document_sha256 + body,
             do=do,
             records=[_seal_ref(seal)],
         )
 
-    async def verify(self, context: RequestContext, *, document: bytes) -> Released:
-        """Checks every seal in a PDF; the answer is a DocumentReport. Errors: DOCUMENT_*."""
+    async def verify(self, context: RequestContext, *, document: bytes, body: bytes) -> Released:
+        """Checks every seal in a PDF; the answer is a DocumentReport. Errors: DOCUMENT_*.
+
+        `body` is what the request says besides the file.
+        """
         require_size(document)
         digest = await _sha256(document)
 
@@ -225,7 +229,7 @@ class SealDesk:
             ]
             return Produced(report, field_names=["verdict", "seals"], records=known)
 
-        return await self._disclosure.read(context, method=VERIFY, body=digest, produce=produce)
+        return await self._disclosure.read(context, method=VERIFY, body=digest + body, produce=produce)
 
     async def _check(self, context: RequestContext, document: bytes, digest: str) -> DocumentReport:
         async with asyncio.timeout(self._seconds_left(context)):

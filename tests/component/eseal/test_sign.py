@@ -106,6 +106,21 @@ async def test_the_same_key_for_something_else_is_refused(desk: Desk) -> None:
     assert reason(failure.value) == "IDEMPOTENCY_KEY_REUSED"
 
 
+@pytest.mark.parametrize("change", [{"case_number": "2026-0002"}, {"matter_code": "company-change"}])
+async def test_the_same_key_for_another_case_is_refused(desk: Desk, change: dict[str, str]) -> None:
+    """Else the answer's receipt would say that the seal was put for a case which it was not put for."""
+    seal_id = await desk.make_seal()
+    asking = replace(desk.asking, request_id="key-1")
+    other = replace(asking, **change)  # type: ignore[arg-type]  # the two fields are texts
+    sealed = await desk.sign(seal_id, plain(), asking)
+    await desk.verify(sealed.document, asking)
+
+    assert await refused(desk, seal_id, plain(), other) == "IDEMPOTENCY_KEY_REUSED"
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await desk.verify(sealed.document, other)
+    assert reason(failure.value) == "IDEMPOTENCY_KEY_REUSED"
+
+
 async def test_many_at_once_under_one_key_put_one_seal(desk: Desk) -> None:
     seal_id = await desk.make_seal()
     asking = replace(desk.asking, request_id="key-1")
