@@ -2,7 +2,7 @@
 
 ONESTOP_HOME is the city's folder, with its keyrings; the file named by --admin-dsn-file (or by
 ONESTOP_ADMIN_DSN_FILE) holds the address of the database as its owner. A town that is there already is left
-as it is. Exit codes: 0 done, 1 cannot be done, 2 wrong arguments.
+as it is; without --size, whatever its size. Exit codes: 0 done, 1 cannot be done, 2 wrong arguments.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ import asyncpg
 
 from core.config import read_secret
 from core.vault import SealBrokenError
-from deploy.town.load import Loaded, TownError, load
+from deploy.town.load import Loaded, TownError, load, present_plan
 from deploy.town.others import City
 from deploy.town.plan import LARGEST, SEED, SMALLEST, SizeError, TownPlan
 from deploy.town.progress import progress
+
+USUAL_SIZE = 2_000
 
 
 def main() -> int:
     """Loads what the arguments ask for."""
     arguments = _arguments()
     try:
-        plan = TownPlan(arguments.size, arguments.seed)
         city = City(read_secret(arguments.admin_dsn_file), arguments.home)
-        done = asyncio.run(load(city, plan, progress(), workers=arguments.workers, replace=arguments.replace))
+        plan, done = asyncio.run(_run(city, arguments))
     except (TownError, SizeError, SealBrokenError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -53,17 +54,21 @@ def main() -> int:
     return 0
 
 
-async def _run(city: City, plan: TownPlan, arguments: argparse.Namespace) -> Loaded | None:
+async def _run(city: City, arguments: argparse.Namespace) -> tuple[TownPlan, Loaded | None]:
     """Loads, and stops in order when told to: the processes at work end first."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await load(city, plan, progress(), workers=arguments.workers, replace=arguments.replace)
+    if arguments.size is None:
+        plan = await present_plan(city.dsn) or TownPlan(USUAL_SIZE, arguments.seed)
+    else:
+        plan = TownPlan(arguments.size, arguments.seed)
+    return plan, await load(city, plan, progress(), workers=arguments.workers, replace=arguments.replace)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deploy.town", description="Loads the synthetic town.")
-    parser.add_argument("--size", type=int, required=True, help=f"people, {SMALLEST:,} to {LARGEST:,}")
+    parser.add_argument("--size", type=int, help=f"people, {SMALLEST:,} to {LARGEST:,}; {USUAL_SIZE:,}")
     parser.add_argument("--seed", type=int, default=SEED, help=f"another seed makes another town; {SEED}")
     parser.add_argument("--workers", type=int, default=0, help="processes; as many as there are cores")
     parser.add_argument("--replace", action="store_true", help="remove the town that is there first")

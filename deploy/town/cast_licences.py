@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from deploy.town import faces
 from deploy.town.calendar import Day, day, year_of
 from deploy.town.cast import NUMBERS
-from deploy.town.faces import LicenceDraft
+from deploy.town.licence_draft import LicenceDraft
 from deploy.town.model import Person, VillageTown
 
 

@@ -6,17 +6,13 @@ town's facts, such as an archive number, follows from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from core.identity import CITIZEN_NUMBER, USCC
 from deploy.town import model
 from deploy.town.calendar import REFERENCE_DAY, Day, age_on, iso, years_later
+from deploy.town.licence_draft import Face, LicenceDraft
 from deploy.town.model import Company, CompanyState, Person
 from deploy.town.names import ETHNICITY_NAMES
 from deploy.town.places import Office, office
-
-Face = Mapping[str, "str | float | bool"]
 
 SEX = {model.MALE: "男", model.FEMALE: "女"}
 _MARITAL = {model.UNMARRIED: "未婚", model.MARRIED: "已婚", model.WIDOWED: "丧偶", model.DIVORCED: "离婚"}
@@ -27,31 +23,6 @@ _RELATIONS = {
 _EDUCATION = {"10": "研究生", "20": "大学本科", "30": "大学专科", "60": "高中", "70": "初中", "80": "小学"}
 _CATEGORIES = dict(zip("1234567", ("视力", "听力", "言语", "肢体", "智力", "精神", "多重"), strict=True))
 _GRADES = dict(zip("1234", ("一级", "二级", "三级", "四级"), strict=True))
-
-
-@dataclass(slots=True)
-class LicenceDraft:
-    """One version of a licence before it gets its identifier. `key` as in the licence service's types."""
-
-    key: str
-    holder_type: str
-    holder: str
-    holder_name: str
-    number: str
-    serial: str
-    issuer: Office
-    issued_on: Day
-    valid_until: Day | None
-    face: Face
-    version: int = 1
-    superseded_on: Day | None = None
-    suspended_from: Day | None = None
-    suspended_until: Day | None = None
-    suspension_reason: str | None = None
-    revoked_on: Day | None = None
-    revocation_kind: str | None = None
-    revocation_reason: str | None = None
-    recorded_on: Day = field(default=REFERENCE_DAY)
 
 
 def id_card(person: Person, serial: str, issued_on: Day, address: str = "") -> LicenceDraft:

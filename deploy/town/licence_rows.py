@@ -13,7 +13,7 @@ from core.identity import Subject
 from core.vault import Vault
 from deploy.town.calendar import AS_OF
 from deploy.town.copying import Batch, Table, as_date, as_date_or_none
-from deploy.town.faces import LicenceDraft
+from deploy.town.licence_draft import LicenceDraft
 from services.licence import rows
 from services.licence.catalogue import load_types
 

@@ -11,7 +11,7 @@ from random import Random
 
 from deploy.town import faces
 from deploy.town.calendar import REFERENCE_DAY, Day, age_on, year_of, years_later
-from deploy.town.faces import LicenceDraft
+from deploy.town.licence_draft import LicenceDraft
 from deploy.town.model import Company, CompanyState, Person
 from deploy.town.places import urban_address
 

@@ -88,6 +88,17 @@ async def load(
         await admin.close()
 
 
+async def present_plan(dsn: str) -> TownPlan | None:
+    """The plan of the town that is there whole, or was cut off while it was loaded; None without any."""
+    admin = await asyncpg.connect(dsn, timeout=15)
+    try:
+        await admin.execute(Q.make_books)
+        row = next(iter(await admin.fetch(Q.read_books)), None)
+        return TownPlan(row["size"], row["seed"]) if row is not None else None
+    finally:
+        await admin.close()
+
+
 async def _is_loaded(admin: asyncpg.Connection, plan: TownPlan, *, replace: bool) -> bool:
     books = {row["schema_name"]: row for row in await admin.fetch(Q.read_books)}
     whole = [row for row in books.values() if row["state"] == "loaded"]

@@ -17,7 +17,7 @@ from deploy.town.cast import players
 from deploy.town.cast_licences import cast_licences
 from deploy.town.chance import chance
 from deploy.town.copying import Batch
-from deploy.town.faces import LicenceDraft
+from deploy.town.licence_draft import LicenceDraft
 from deploy.town.licences import LicenceWriter
 from deploy.town.model import VillageTown
 from deploy.town.plan import Quota, TownPlan

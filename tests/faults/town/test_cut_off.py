@@ -22,11 +22,12 @@ ROOT = Path(__file__).resolve().parents[3]
 SIZE = 3_000
 
 
-def start(database: CityDatabase, *arguments: str) -> subprocess.Popen[bytes]:
+def start(database: CityDatabase, *arguments: str, size: int | None = SIZE) -> subprocess.Popen[bytes]:
     home = database.keys.parent
     dsn_file = home / "admin.dsn"
     files.write_private(dsn_file, database.admin_dsn)
-    command = [sys.executable, "-m", "deploy.town", "--size", str(SIZE), "--workers", "2", *arguments]
+    asked = ["--size", str(size)] if size is not None else []
+    command = [sys.executable, "-m", "deploy.town", *asked, "--workers", "2", *arguments]
     environment = {
         **os.environ,
         "ONESTOP_HOME": str(home),
@@ -91,3 +92,13 @@ def test_a_town_of_another_size_is_refused_in_one_line(fresh_database: CityDatab
     output = said(fresh_database)
     assert "holds a town of 3,000 people (seed 440200)" in output
     assert "Traceback" not in output
+    assert start(fresh_database, "--size", "99").wait(60) == 1
+    assert "100 to" in said(fresh_database)
+
+
+def test_without_a_size_the_town_that_is_there_stays(fresh_database: CityDatabase) -> None:
+    make_pki(fresh_database.keys.parent / "pki", PARTS)
+    assert start(fresh_database).wait(120) == 0
+
+    assert start(fresh_database, size=None).wait(60) == 0, said(fresh_database)
+    assert "the town of 3,000 people is there" in said(fresh_database)

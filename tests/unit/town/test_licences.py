@@ -11,7 +11,7 @@ from deploy.town.calendar import REFERENCE_DAY
 from deploy.town.cast import NUMBERS
 from deploy.town.cast_licences import cast_licences
 from deploy.town.chance import chance
-from deploy.town.faces import LicenceDraft
+from deploy.town.licence_draft import LicenceDraft
 from deploy.town.licences import LicenceWriter
 from deploy.town.model import VillageTown
 from deploy.town.plan import TownPlan
