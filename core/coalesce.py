@@ -65,6 +65,9 @@ class Coalescer(Generic[Item, Result]):
             return
         try:
             results = await self._send([item for item, _ in taken])
+            if len(results) != len(taken):
+                # Else some would wait for ever, and none could be sure that its result is its own.
+                raise RuntimeError(f"{len(taken)} items were sent and {len(results)} results came back")
         except Exception as failure:
             for _, future in taken:
                 if not future.done():

@@ -191,9 +191,18 @@ class Disclosure:
         return Released(presented.wire, await self._ledger.append(outcome))
 
     async def recover(self) -> None:
-        """Closes this service's open intents from its own records: completed where stored, else aborted."""
+        """Closes this service's open intents from its own records: completed where stored, else aborted.
+
+        One that cannot be closed holds up no other; the first failure is raised at the end.
+        """
+        failures: list[Exception] = []
         for intent in await self._ledger.open_intents(self._clock() - OPEN_INTENT_GRACE):
-            await self._close(intent)
+            try:
+                await self._close(intent)
+            except Exception as failure:
+                failures.append(failure)
+        if failures:
+            raise failures[0]
 
     async def drain(self) -> None:
         """Waits for intents that are being closed."""

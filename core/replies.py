@@ -112,7 +112,7 @@ class PgReplies:
             try:
                 while await self._pool.execute(Q.delete_expired_replies) == "DELETE 1000":
                     pass
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 pass  # The database is away; the next round finds the same rows.
             await asyncio.sleep(SWEEP_SECONDS)
 

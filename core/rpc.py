@@ -16,6 +16,7 @@ from core import log, trace
 from core.clock import Clock
 from core.config import PeerConfig, ServiceConfig
 from core.context import ContextReader
+from core.db import is_outage
 from core.disclosure import Disclosure
 from core.errors import ServiceError
 from core.guard import Guard, peer_name
@@ -100,6 +101,12 @@ def protocol_tasks(disclosure: Disclosure, replies: PgReplies) -> list[Task]:
                 await disclosure.recover()
             except ServiceError as error:
                 _logger.warning("recovery_waits", reason=error.reason, waits_for=error.part)
+            except Exception as error:
+                # The service answers on: what stays open is tried again, and nothing of it was released.
+                if is_outage(error):
+                    _logger.warning("recovery_waits", reason="DATABASE_AWAY", waits_for="database")
+                else:
+                    _logger.exception("recovery_failed")
             await asyncio.sleep(RECOVER_SECONDS)
 
     return [recover_forever, replies.sweep_forever, replies.keep_keys_fresh]

@@ -63,7 +63,9 @@ class PgGuessBook:
         """Deletes what has left the window, a thousand at a time."""
         while True:
             # While the database is away nothing is lost: the next round finds the same rows.
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(
+                OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+            ):
                 await self.sweep()
             await asyncio.sleep(SWEEP_SECONDS)
 

@@ -106,3 +106,15 @@ async def test_a_failed_call_fails_its_items_and_not_the_next() -> None:
     with pytest.raises(ConnectionError):
         await coalescer.submit(1)
     assert await coalescer.submit(2) == 2
+
+
+async def test_a_call_that_answers_too_few_results_leaves_nobody_waiting() -> None:
+    async def send(items: Sequence[int]) -> Sequence[int | BaseException]:
+        return list(items)[:-1]
+
+    coalescer = Coalescer(send, slots=1)
+
+    async with asyncio.timeout(1):
+        results = await asyncio.gather(*(coalescer.submit(n) for n in (1, 2)), return_exceptions=True)
+
+    assert [type(result) for result in results] == [RuntimeError, RuntimeError]
