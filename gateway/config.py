@@ -38,6 +38,9 @@ class GatewayConfig(PeerConfig):
     oidc_client_secret_file: Path | None = None
     """For a confidential client; a public one proves itself by PKCE alone."""
     oidc_scope: str = "openid profile"
+    oidc_address: str = Field(default="", pattern=r"^(https://[^/?#]+)?$")
+    """Where we ourselves reach the provider (scheme, host and port), where that is not its issuer's address,
+    as between containers; browsers are sent to the issuer's all the same."""
     oidc_ca: Path | None = None
     """Authorities that the provider's certificate is checked against; unset means the city's own."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 from authlib.common.security import generate_token
@@ -93,7 +94,7 @@ class RelyingParty:
         try:
             async with self._client() as client:
                 tokens = await client.fetch_token(
-                    provider.endpoint("token_endpoint"),
+                    self._reached(provider.endpoint("token_endpoint")),
                     grant_type="authorization_code",
                     code=answer.get("code", ""),
                     code_verifier=sign_in.verifier,
@@ -162,15 +163,23 @@ class RelyingParty:
             try:
                 async with httpx2.AsyncClient(verify=self._tls, timeout=CALL_SECONDS) as client:
                     url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-                    metadata = OpenIDProviderMetadata(await _get_json(client, url))
+                    metadata = OpenIDProviderMetadata(await _get_json(client, self._reached(url)))
                     metadata.validate_issuer()
                     if metadata.get("issuer") != issuer:
                         raise ValueError("the discovery document is another issuer's")
-                    keys = _usable(await _get_json(client, str(metadata["jwks_uri"])))
+                    keys = _usable(await _get_json(client, self._reached(str(metadata["jwks_uri"]))))
             except (httpx2.HTTPError, ValueError, KeyError, JoseError) as failure:
                 raise _down(failure) from failure
             self._provider = Provider(metadata, keys, self._clock())
             return self._provider
+
+    def _reached(self, url: str) -> str:
+        """An address of the provider's, by the way that leads there from here."""
+        asked, issuer = urlsplit(url), urlsplit(self._config.oidc_issuer)
+        way = urlsplit(self._config.oidc_address)
+        if not way.netloc or (asked.scheme, asked.netloc) != (issuer.scheme, issuer.netloc):
+            return url
+        return urlunsplit(asked._replace(netloc=way.netloc))
 
     def _client(self) -> AsyncOAuth2Client:
         secret_file = self._config.oidc_client_secret_file

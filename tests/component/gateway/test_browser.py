@@ -87,6 +87,31 @@ async def test_browser_signs_in_and_is_let_in_by_its_cookie(browsing: Browsing) 
     assert FARMER.id_number not in back.headers["Location"] + sent.headers["Location"]
 
 
+async def test_gateway_reaches_the_provider_by_a_way_of_its_own(
+    make_gateway: GatewayMaker, tmp_path: Path
+) -> None:
+    issuer, port = "https://provider.invalid", free_port()
+    url = f"https://localhost:{port}"
+    async with running_idp(tmp_path / "idp", callback=f"{url}/citizen/callback", issuer=issuer) as idp:
+        gateway = await make_gateway(
+            people_listen=f"127.0.0.1:{port}",
+            people_url=url,
+            oidc_issuer=issuer,
+            oidc_address=idp.url,
+            oidc_ca=tmp_path / "idp" / "ca.crt",
+        )
+        browser = await gateway.person()
+
+        sent = await browser.get("/citizen/login", params={"return_to": "/citizen/v1/consent_requests"})
+        async with idp.browser() as window:
+            page = await window.get(sent.headers["Location"].removeprefix(issuer))
+            back = await sign_in(window, page)
+        answer = await browser.get(back.headers["Location"])
+
+    assert sent.headers["Location"].startswith(f"{issuer}/authorize?")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/citizen/v1/consent_requests")
+
+
 async def test_session_at_rest_shows_neither_cookie_nor_token(browsing: Browsing) -> None:
     await browsing.sign_in()
     secret = next(one.value for one in browsing.browser.cookies.jar if "session" in one.name)

@@ -65,9 +65,12 @@ class RunningIdp:
 
 @asynccontextmanager
 async def running_idp(
-    folder: Path, *, callback: str = CALLBACK, failed_logins: str = "5 per 5 minutes"
+    folder: Path, *, callback: str = CALLBACK, failed_logins: str = "5 per 5 minutes", issuer: str = ""
 ) -> AsyncIterator[RunningIdp]:
-    """A provider with the town's two clients and one with a secret, on a port of its own."""
+    """A provider with the town's two clients and one with a secret, on a port of its own.
+
+    Its name is where it listens, unless an `issuer` is given.
+    """
     authority = Authority(folder)
     server = authority.issue("localhost", file="idp")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -95,8 +98,9 @@ async def running_idp(
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
         port = runner.addresses[0][1]
-        provider.issuer_url = f"https://localhost:{port}"
-        yield RunningIdp(provider.issuer_url, authority.trusting_context())
+        url = f"https://localhost:{port}"
+        provider.issuer_url = issuer or url
+        yield RunningIdp(url, authority.trusting_context())
     finally:
         await runner.cleanup()
 
