@@ -96,6 +96,8 @@ def ensure_password(path: Path) -> str:
 
 def make_once(path: Path, content: str) -> None:
     """Writes a private file (0600) whole, unless it exists; of two who try at once, one wins."""
+    if path.exists():
+        return  # The folder may be one that we may only read.
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -11,7 +11,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -209,11 +209,24 @@ def _exists(connection: psycopg.Connection[tuple[object, ...]], query: str, name
 
 
 def _with_login(dsn: str, role: str, password: str) -> str:
-    """The same address with another login."""
+    """The same address with another login; a client certificate is each role's own.
+
+    Where the address names the files `<its role>.crt` and `<its role>.key`, the part's role gets `<role>.crt`
+    and `<role>.key` of the same folder.
+    """
     address = urlsplit(dsn)
+    query = "&".join(_of_role(pair, address.username, role) for pair in address.query.split("&"))
     host = address.netloc.rpartition("@")[2]
     login = f"{quote(role, safe='')}:{quote(password, safe='')}"
-    return urlunsplit(address._replace(netloc=f"{login}@{host}"))
+    return urlunsplit(address._replace(netloc=f"{login}@{host}", query=query))
+
+
+def _of_role(parameter: str, owner: str | None, role: str) -> str:
+    name, _, value = parameter.partition("=")
+    path = Path(unquote(value))
+    if name not in {"sslcert", "sslkey"} or path.stem != owner:
+        return parameter
+    return f"{name}={quote(str(path.with_stem(role)))}"
 
 
 def main() -> int:

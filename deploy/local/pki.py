@@ -77,9 +77,12 @@ class Authority:
         )
 
 
-def make_pki(folder: Path, parts: Sequence[str], *, now: datetime | None = None) -> list[str]:
+def make_pki(
+    folder: Path, parts: Sequence[str], *, clients: Sequence[str] = (), now: datetime | None = None
+) -> list[str]:
     """Makes what is missing in `folder` (0700) and renews what is about to expire; returns the names made.
 
+    `parts` are servers; `clients` are further names that only call, such as the roles of a database.
     Raises GroundError when half of a CA is lost, or a CA has expired.
     """
     at = now or datetime.now(UTC)
@@ -87,8 +90,8 @@ def make_pki(folder: Path, parts: Sequence[str], *, now: datetime | None = None)
     authority = open_authority(folder / "ca", "Onestop development CA", at)
     open_authority(folder / "seal-ca", "Onestop development seal CA", at)
     _make_encryption_key(folder / f"{BANK}-encryption.jwk")
-    leaves = [*(Leaf(part, server=True) for part in parts), *(Leaf(name, server=False) for name in CLIENTS)]
-    leaves.append(Leaf(PROBER, server=False))
+    leaves = [Leaf(part, server=True) for part in parts]
+    leaves += [Leaf(name, server=False) for name in (*CLIENTS, PROBER, *clients)]
     made = [leaf for leaf in leaves if not _is_good(folder / leaf.name, authority, at)]
     for leaf in made:
         write_leaf(folder, leaf, authority, now=at)
