@@ -170,6 +170,9 @@ class Sequencer:
         """
         if self.state in {State.STANDBY, State.READ_ONLY}:
             raise self._refusal()
+        # Nothing is taken while the database is away: what was given up meanwhile must not heap up.
+        while self._waiting and self._waiting[0].future.done():
+            self._waiting.popleft()
         loop = asyncio.get_running_loop()
         waiting = [_Waiting(item, loop.create_future()) for item in items]
         self._waiting.extend(waiting)

@@ -178,6 +178,19 @@ async def test_entry_waits_no_longer_than_its_patience(
     assert answers[0].retry_after == 1.0
 
 
+async def test_entries_that_were_given_up_do_not_heap_up_while_the_database_is_away(
+    start: StartLedger, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.02)
+    ledger = await start(dsn=await way.open())
+    await way.close()
+
+    for _ in range(20):
+        await ledger.desk.append("licence", [disclosure() for _ in range(5)])
+
+    assert len(ledger.sequencer._waiting) <= 10
+
+
 async def test_entry_whose_caller_has_gone_is_not_written(start: StartLedger, admin: Admin) -> None:
     ledger = await start()
     admin.execute("BEGIN")
