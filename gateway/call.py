@@ -16,6 +16,7 @@ from onestop.common.v1 import context_pb2, receipt_pb2
 
 from core import public_json
 from core.errors import FieldFault, InvalidError, fault_error
+from core.receipt_json import render_receipt
 from core.trace import current_trace_parent
 from core.validation import validate
 from gateway.accepts import best_type
@@ -23,7 +24,6 @@ from gateway.auth import Certificate, Identity
 from gateway.bodies import Upload
 from gateway.cases import Case, parse_case
 from gateway.parts import Parts
-from gateway.receipts import render_receipt
 from gateway.shapes import CaseIn, JsonBody, Key, Shape
 
 KEY_HEADER = "Idempotency-Key"

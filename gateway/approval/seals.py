@@ -7,9 +7,10 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 
 from core.identity import Scope
 from core.public_json import render
+from core.receipt_json import render_receipt
 from gateway.call import Call, MissingReceiptError, json_response, wanted_type
 from gateway.limits import Limit
-from gateway.receipts import receipt_header, render_receipt
+from gateway.receipts import receipt_header
 from gateway.routes import Route
 from gateway.shapes import PAGING, Answer, Key, Listener, Parameter, UploadBody, Who, path_id
 

@@ -7,9 +7,9 @@ from onestop.common.v1 import context_pb2
 from onestop.ledger.v1 import ledger_pb2 as pb
 
 from core.identity import Scope
+from core.receipt_json import render_receipt
 from gateway.call import Call, MissingReceiptError, json_response
 from gateway.limits import Limit
-from gateway.receipts import render_receipt
 from gateway.routes import Route
 from gateway.shapes import Answer, Listener, Who, path_id
 

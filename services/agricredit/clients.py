@@ -20,9 +20,9 @@ from core.identity import Subject
 from core.log import get_logger
 from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
+from core.wire import Relay, json_of
 from services.agricredit.refusals import SourceDownError, SourceLateError
 from services.agricredit.registers import SOURCE_FIELDS, SourceRecord
-from services.agricredit.wire import Relay, json_of
 
 PART = "datanode"
 RETRY_SECONDS = 2.0

@@ -52,7 +52,7 @@ RESOURCES: Mapping[Item, tuple[str, ...]] = {
 
 DEFAULT_YEARS = 3
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 T = TypeVar("T")
 
 

@@ -20,11 +20,11 @@ from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
 from core.public_json import render
 from core.receipt_json import render_receipt
+from core.wire import Relay
 from services.agricredit.answers import ITEM_OF
 from services.agricredit.domain import Wish
 from services.agricredit.fetching import FetchDesk, Fetched
 from services.agricredit.service import ConsentDesk
-from services.agricredit.wire import Relay
 
 BY_AGREEMENT = frozenset({BasisKind.AGREEMENT})
 BY_HOLDER = frozenset({BasisKind.HOLDER})

@@ -19,10 +19,10 @@ from core.errors import Kind, LateError, ServiceError
 from core.log import get_logger
 from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
+from core.wire import Relay, json_of
 from services.autofill.comparison import Json
 from services.autofill.matter import Provenance, SourceAnswer, SourceOutcome, SourceRecord
 from services.autofill.service import SourceRequest
-from services.autofill.wire import Relay, json_of
 
 LICENCE_PREFIX = "licence."
 """Resources of this prefix are licence types, kept by the licence service; all others are the data node's."""

@@ -16,10 +16,10 @@ from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
+from core.wire import Relay, json_of, put, struct_of
 from services.autofill.domain import Candidate, CheckedField, FilledField, SourceReport
 from services.autofill.matter import Matter, Provenance
 from services.autofill.service import FillAnswer, FormDesk, VerifyAnswer
-from services.autofill.wire import Relay, json_of, put, struct_of
 
 FOR_A_CASE = frozenset({BasisKind.MATTER})
 NO_BASIS: frozenset[BasisKind] = frozenset()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import grpc
-from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from onestop.common.v1 import provenance_pb2
 from onestop.datanode.v1 import datanode_pb2 as pb
@@ -16,7 +15,8 @@ from core.batch import answer_batch
 from core.context import ContextReader
 from core.disclosure import BasisKind
 from core.identity import Scope, Subject
-from services.datanode.domain import Json, ReadQuery, Record, Resource, SharingClass
+from core.wire import put
+from services.datanode.domain import ReadQuery, Record, Resource, SharingClass
 from services.datanode.service import DataNode
 
 SERVICE = pb.DESCRIPTOR.services_by_name["DataNodeService"].full_name
@@ -78,33 +78,13 @@ def _answer(resource: str, records: Sequence[Record]) -> pb.ReadRecordsAnswer:
     for record in records:
         made = answer.records.add()
         for name, value in record.values.items():
-            _put(made.fields[name], value)
+            put(made.fields[name], value)
         made.provenance.CopyFrom(
             provenance_pb2.Provenance(
                 resource=resource, record_version=record.version, as_of=_instant(record.as_of)
             )
         )
     return answer
-
-
-def _put(target: Value, value: Json) -> None:
-    """Writes a JSON value in place; the contract's numbers are doubles."""
-    if value is None:
-        target.null_value = 0  # type: ignore[assignment]  # NullValue.NULL_VALUE
-    elif isinstance(value, bool):
-        target.bool_value = value
-    elif isinstance(value, int | float):
-        target.number_value = value
-    elif isinstance(value, str):
-        target.string_value = value
-    elif isinstance(value, list):
-        target.list_value.SetInParent()
-        for part in value:
-            _put(target.list_value.values.add(), part)
-    else:
-        target.struct_value.SetInParent()
-        for name, part in value.items():
-            _put(target.struct_value.fields[name], part)
 
 
 def _resource(resource: Resource) -> pb.Resource:

@@ -7,7 +7,7 @@ from typing import cast
 
 import grpc
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import NULL_VALUE, Value
+from google.protobuf.struct_pb2 import Value
 from onestop.common.v1 import provenance_pb2, receipt_pb2, subject_pb2
 from onestop.licence.v1 import licence_pb2 as pb
 from onestop.licence.v1 import licence_pb2_grpc as pb_grpc
@@ -17,6 +17,7 @@ from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
+from core.wire import put
 from services.licence.domain import HOLDER_NAME, NUMBER, FieldValue, Licence, LicenceState, Verdict
 from services.licence.service import (
     FieldsAnswer,
@@ -195,27 +196,7 @@ def _provenance(licence: Licence) -> provenance_pb2.Provenance:
 def _set_fields(target: object, fields: Mapping[str, FieldValue]) -> None:
     values = cast("dict[str, Value]", target)  # a protobuf map makes a missing value when it is looked up
     for name, value in fields.items():
-        _set_value(values[name], value)
-
-
-def _set_value(target: Value, value: FieldValue) -> None:
-    match value:
-        case None:
-            target.null_value = NULL_VALUE
-        case bool():
-            target.bool_value = value
-        case int() | float():
-            target.number_value = value
-        case str():
-            target.string_value = value
-        case list():
-            target.list_value.SetInParent()
-            for element in value:
-                _set_value(target.list_value.values.add(), element)
-        case dict():
-            target.struct_value.SetInParent()
-            for name, element in value.items():
-                _set_value(target.struct_value.fields[name], element)
+        put(values[name], value)
 
 
 def _state(state: LicenceState) -> pb.LicenceState.ValueType:

@@ -29,6 +29,7 @@ from core.present import AnswerPresenter
 from core.replies import PgReplies
 from core.rpc import Register, build_server, channel
 from core.vault import Vault
+from core.wire import put
 from services.autofill.budget import GuessLimits
 from services.autofill.clients import Upstreams
 from services.autofill.comparison import Json
@@ -36,7 +37,6 @@ from services.autofill.rpc import answer_to_pb, register
 from services.autofill.service import FormDesk, Waiting
 from services.autofill.store import PgGuessBook
 from services.autofill.templates import load_matters
-from services.autofill.wire import put
 from tests.component.autofill.upstreams import FakeDataNode, FakeLicences, Upstream
 from tests.database import CityDatabase
 from tests.fakes import FakeIssuer, FakeLedger

@@ -20,8 +20,8 @@ from onestop.licence.v1 import licence_pb2_grpc as licence_grpc
 
 from core.errors import FieldFault, Kind, RelayedError
 from core.status import to_status
+from core.wire import put
 from services.autofill.comparison import Json
-from services.autofill.wire import put
 
 RECORDED_AT = datetime(2026, 2, 1, tzinfo=UTC)
 

@@ -9,7 +9,8 @@ from typing import Any
 import rfc8785
 from onestop.common.v1 import receipt_pb2
 
-from gateway.receipts import receipt_header, render_receipt
+from core.receipt_json import render_receipt
+from gateway.receipts import receipt_header
 
 ENTRY: dict[str, Any] = {"id": "e-1", "version": 1, "field_names": ["姓名"]}
 RECEIPT = receipt_pb2.Receipt(

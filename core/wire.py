@@ -1,15 +1,17 @@
-"""What rpc and clients share: the contract's JSON values, and what is relayed to the upstreams."""
+"""JSON values as the contracts carry them, and the caller's proof as services relay it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 from onestop.common.v1 import context_pb2
 
-from services.autofill.comparison import Json
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A JSON value."""
 
 _LARGEST_WHOLE = 2**53
 """Beyond it a double does not hold every whole number (RFC 7493 section 2.2)."""
@@ -17,7 +19,7 @@ _LARGEST_WHOLE = 2**53
 
 @dataclass(frozen=True)
 class Relay:
-    """The caller's credential and context as they came; each upstream verifies them itself."""
+    """The caller's credential and context as they came; whoever gets them verifies them itself."""
 
     credential: context_pb2.Credential = field(repr=False)
     context: context_pb2.RequestContext = field(repr=False)

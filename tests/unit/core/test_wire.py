@@ -7,8 +7,8 @@ from google.protobuf.struct_pb2 import Value
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.wire import json_of, put, struct_of
 from services.autofill.comparison import Json
-from services.autofill.wire import json_of, put, struct_of
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
 PLAIN = (
