@@ -43,11 +43,11 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """One city on one machine. `home` holds everything it makes; sizes are in people."""
+    """One city on one machine. `home` holds everything it makes; `town_size` is in people, 0 as it is or usual."""
 
     home: Path
     ports: Mapping[str, int]
-    town_size: int = 2000
+    town_size: int = 0
     database_url: str = ""
     parts: tuple[str, ...] = PARTS
     with_town: bool = True
@@ -181,7 +181,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         home=Path(environment.get("ONESTOP_HOME", ROOT / ".onestop")).absolute(),
         ports=ports,
-        town_size=_number(environment, "TOWN_SIZE", 2000),
+        town_size=_number(environment, "TOWN_SIZE", 0),
         database_url=environment.get("DATABASE_URL", ""),
         environment=dict(environment),
     )

@@ -154,8 +154,10 @@ class Supervisor:
     async def _load_town(self) -> None:
         settings = self._settings
         log = LogFile(settings.logs / "town.log")
+        # Without a wish, the town that is there stays, whatever its size.
+        size = ["--size", str(settings.town_size)] if settings.town_size else []
         self._town = process = await asyncio.create_subprocess_exec(
-            *confined([sys.executable, "-m", "deploy.town", "--size", str(settings.town_size)]),
+            *confined([sys.executable, "-m", "deploy.town", *size]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
