@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -31,6 +32,7 @@ _INTEGERS = {
     FieldDescriptor.CPPTYPE_INT64: (-(2**53 - 1), 2**53 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**53 - 1),
 }
+_LARGEST_DOUBLE = sys.float_info.max
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -177,6 +179,9 @@ def _parse_map(
     target = getattr(message, field.name)
     for key, element in value.items():
         here = f"{path}.{key}"
+        if not isinstance(key, str) or not _encodable(key):
+            faults.append(FieldFault(path, "type", "must have names that are strings of Unicode characters"))
+            continue
         if value_field.message_type is not None:
             _parse_message(target[key], element, here, faults)
         else:
@@ -197,7 +202,7 @@ def _parse_message(target: Message, value: object, path: str, faults: list[Field
     elif name in _FREE_JSON:
         try:
             ParseDict(cast(Any, value), target)
-        except (ParseError, RecursionError):
+        except (ParseError, RecursionError, OverflowError, ValueError):
             faults.append(FieldFault(path, "type", "must be a plain JSON value"))
     else:
         _parse_into(target, value, path, faults)
@@ -217,7 +222,7 @@ def _scalar(field: FieldDescriptor, value: object, path: str, faults: list[Field
             return value
         expected = f"must be a whole number from {low} to {high}"
     elif field.cpp_type in {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_DOUBLE:
             return float(value)
         expected = "must be a number"
     elif field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
@@ -230,11 +235,16 @@ def _scalar(field: FieldDescriptor, value: object, path: str, faults: list[Field
             return decoded
         expected = "must be base64 (RFC 4648 section 4)"
     else:
-        if isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value):
+        if isinstance(value, str) and _encodable(value):
             return value
         expected = "must be a string"
     faults.append(FieldFault(path, "type", expected))
     return None
+
+
+def _encodable(text: str) -> bool:
+    """Whether a text can be UTF-8: it holds no half of a surrogate pair."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _base64(value: object) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -19,6 +20,9 @@ MULTIPART = "multipart/form-data"
 
 LARGEST_FORM = 16 * 1024
 _HEADERS_OF_PARTS = 8 * 1024
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+"""What can be one: an escape from the surrogates' range."""
+_MOST_DIGITS = 30
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,20 @@ def parse_json(text: bytes, where: str) -> dict[str, object]:
     """A JSON object. Raises InvalidError that says where and what, never showing the text."""
     try:
         document = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite
+            text.decode("utf-8"),
+            object_pairs_hook=_once,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_bounded,
         )
+        if _HALF_A_PAIR.search(text):
+            json.dumps(document, ensure_ascii=False).encode()
     except _DoubledNameError as doubled:
         raise fault_error(f"{where}", "json", f"names the member {doubled.name!r} twice") from None
     except UnicodeDecodeError:
         raise fault_error(where, "json", "must be UTF-8") from None
+    except UnicodeEncodeError:
+        raise fault_error(where, "json", "holds half a surrogate pair (RFC 7493 section 2.1)") from None
     except RecursionError:
         raise fault_error(where, "json", "is nested too deeply") from None
     except ValueError as error:
@@ -124,6 +136,12 @@ def _finite(text: str) -> float:
     if number in {float("inf"), float("-inf")}:
         raise ValueError("a number is too large")
     return number
+
+
+def _bounded(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError("a number is too large")
+    return int(text)
 
 
 async def _read(request: web.Request, largest: int, seconds: float) -> bytes:

@@ -21,6 +21,9 @@ from tests.component.gateway.conftest import CASE, HOLDER, Gateway, GatewayMaker
         (b'{"a": NaN}', "body", "json"),
         (b"\xff\xfe", "body", "json"),
         (b"[" * 100_000, "body", "json"),
+        (b'{"a": ' + b"9" * 400 + b"}", "body", "json"),
+        (b'{"case": {"purpose": "\\ud800"}}', "body", "json"),
+        (b'{"\\uDFFF": 1}', "body", "json"),
     ],
 )
 async def test_malformed_json_is_told(gateway: Gateway, body: bytes, field: str, rule: str) -> None:

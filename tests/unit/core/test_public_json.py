@@ -81,6 +81,23 @@ def test_faults_name_the_field_and_the_rule(document: object, field: str, rule: 
     assert (refusal.value.faults[0].field, refusal.value.faults[0].rule) == (field, rule)
 
 
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({"values": {"name": 10**400}}, "values.name"),
+        ({"values": {"name": "\ud800"}}, "values.name"),
+        ({"values": {"name": {"\ud800": 1}}}, "values.name"),
+        ({"values": {"\ud800": 1}}, "values"),
+    ],
+    ids=["number", "text", "inner-name", "name"],
+)
+def test_what_no_message_can_hold_is_a_fault_too(document: object, field: str) -> None:
+    with pytest.raises(InvalidError) as refusal:
+        parse(document, autofill_pb2.VerifyFieldsQuery)
+
+    assert (refusal.value.faults[0].field, refusal.value.faults[0].rule) == (field, "type")
+
+
 def test_an_unknown_word_is_answered_with_the_known_ones() -> None:
     with pytest.raises(InvalidError) as refusal:
         parse({"items": ["everything"]}, agricredit_pb2.CreateConsentRequestQuery)
