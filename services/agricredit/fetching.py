@@ -54,6 +54,8 @@ class Reservation:
     partner_id: str
     day: date
     uses_left: int
+    held_until: datetime
+    """Names the attempt that holds the use: a later one of the same request holds it longer."""
     first: bool
     """False where the same request reserved it before: what became of that attempt is not known."""
 
@@ -107,11 +109,14 @@ class Uses(Protocol):
         ...
 
     async def confirm(self, reservation: Reservation) -> None:
-        """The ledger holds the entry of this use."""
+        """The ledger holds the entry of this use. Raises UnavailableError where the use was given back."""
         ...
 
     async def release(self, reservation: Reservation) -> None:
-        """Gives the use back: nothing was appended. Never raises; what fails stays counted as used."""
+        """Gives the use back: nothing was appended. Never raises; what fails stays counted as used.
+
+        So does a use that the same request, come again, holds by now.
+        """
         ...
 
     async def leave(self, reservation: Reservation) -> None:

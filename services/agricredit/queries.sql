@@ -180,7 +180,8 @@ UPDATE consent_use
    SET state = 'confirmed'
  WHERE subject_id = $1
    AND use_id = $2
-   AND state = 'reserved';
+   AND state <> 'released'
+RETURNING use_id;
 
 -- name: leave_use
 -- $1 subject id, $2 use id, $3 now
@@ -191,12 +192,13 @@ UPDATE consent_use
    AND state = 'reserved';
 
 -- name: release_use
--- $1 subject id, $2 use id
+-- $1 subject id, $2 use id, $3 until when the attempt that gives it back held it
 UPDATE consent_use
    SET state = 'released'
  WHERE subject_id = $1
    AND use_id = $2
    AND state = 'reserved'
+   AND held_until = $3
 RETURNING use_id;
 
 -- name: count_fetch

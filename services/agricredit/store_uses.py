@@ -9,6 +9,7 @@ import asyncpg
 from core.clock import Clock
 from core.db import Connection, Pool
 from core.disclosure import RequestInProgressError
+from core.errors import UnavailableError
 from core.log import get_logger
 from core.vault import Vault
 from services.agricredit.domain import Consent, Repeat, Use
@@ -61,7 +62,9 @@ class PgUses(PgConsents):
 
     async def confirm(self, reservation: Reservation) -> None:
         """The ledger holds the entry of this use."""
-        await self._pool.execute(Q.confirm_use, reservation.subject_id, reservation.use_id)
+        confirmed = await self._pool.fetchval(Q.confirm_use, reservation.subject_id, reservation.use_id)
+        if confirmed is None:
+            raise UnavailableError("the use was given back meanwhile; ask again", retry_after=1.0)
 
     async def release(self, reservation: Reservation) -> None:
         """Gives the use back. Never raises; what fails stays counted as used."""
@@ -69,7 +72,7 @@ class PgUses(PgConsents):
             async with self._pool.acquire() as connection, connection.transaction():
                 await locked_consent(connection, reservation.subject_id, reservation.consent_id)
                 released = await connection.fetchval(
-                    Q.release_use, reservation.subject_id, reservation.use_id
+                    Q.release_use, reservation.subject_id, reservation.use_id, reservation.held_until
                 )
                 if released is not None:
                     await connection.fetchval(Q.count_use, reservation.subject_id, reservation.consent_id, -1)
@@ -132,5 +135,6 @@ def _reservation(consent: Consent, attempt: Attempt, use_id: UUID, uses: int, *,
         partner_id=consent.partner_id,
         day=attempt.day,
         uses_left=consent.max_uses - uses,
+        held_until=attempt.held_until,
         first=first,
     )

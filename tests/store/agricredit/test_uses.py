@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from core.disclosure import RequestInProgressError
-from core.errors import ServiceError
+from core.errors import ServiceError, UnavailableError
 from services.agricredit.domain import Claim, Consent, Item
 from services.agricredit.fetching import Attempt, Reservation
 from services.agricredit.refusals import (
@@ -211,6 +211,34 @@ async def test_a_released_request_may_come_again_and_is_counted_again(
 
     assert again.first
     assert await _uses(store, consent) == 1
+
+
+async def test_a_use_that_the_same_request_holds_again_is_not_given_back_by_the_late_attempt(
+    store: PgUses, granted: Granter, clock: FakeClock
+) -> None:
+    """Else the second attempt's answer would leave without a use."""
+    consent = await granted(max_uses=1)
+    late = await store.reserve(consent, attempt(clock, "key-1"))
+    clock.advance(timedelta(minutes=1))
+    again = await store.reserve(consent, attempt(clock, "key-1"))
+
+    await store.release(late)
+    await store.confirm(again)
+
+    assert not again.first
+    assert await _uses(store, consent) == 1
+    with pytest.raises(ConsentUsedUpError):
+        await store.reserve(consent, attempt(clock, "key-2"))
+
+
+async def test_a_use_that_was_given_back_cannot_be_confirmed(
+    store: PgUses, granted: Granter, clock: FakeClock
+) -> None:
+    reservation = await store.reserve(await granted(), attempt(clock))
+    await store.release(reservation)
+
+    with pytest.raises(UnavailableError):
+        await store.confirm(reservation)
 
 
 async def test_the_partner_s_day_has_a_ceiling_which_takes_no_use(
