@@ -43,7 +43,10 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """One city on one machine. `home` holds everything it makes; `town_size` is in people, 0 as it is or usual."""
+    """One city on one machine. `home` holds everything it makes.
+
+    `town_size` is in people; 0 is the town that is there, or the usual one.
+    """
 
     home: Path
     ports: Mapping[str, int]
