@@ -10,6 +10,9 @@ Pool = asyncpg.Pool
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
 STATEMENT_TIMEOUT_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 20
+"""A process that stands still inside a transaction loses it after this: what it had locked, such as a consent
+that its owner wants to revoke, is free again."""
 
 _OUTAGES = (
     OSError,  # nothing listens, or the connection broke
@@ -40,4 +43,5 @@ async def make_pool(dsn: str, size: int) -> asyncpg.Pool:
         max_size=size,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
         timeout=STATEMENT_TIMEOUT_SECONDS,
+        server_settings={"idle_in_transaction_session_timeout": f"{LONGEST_PAUSE_SECONDS}s"},
     )
