@@ -52,6 +52,8 @@ class GatewayConfig(PeerConfig):
     """How long a connection may wait for a request's headers."""
     largest_json: int = Field(default=256 * 1024, gt=0)
     largest_document: int = Field(default=16 * 1024 * 1024, gt=0)
+    most_uploads: int = Field(default=32, gt=1)
+    """Documents that this process holds in memory at a time; one caller may fill half of the room."""
     drain_seconds: float = Field(default=8.0, ge=0)
 
     token_limit: str = "60 per minute"  # noqa: S105 - a rate, no secret

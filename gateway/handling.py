@@ -50,6 +50,12 @@ class Endpoint:
         refuse_unknown_arguments(request, self.route)
         if self.route.answer.message is not None or self.route.answer.schema is not None:
             wanted_type(request, self.route.answer.types)
+        if not isinstance(self.route.body, UploadBody):
+            return await self._read_and_handle(call)
+        with parts.uploads.room(request.get(CALLER, "")):
+            return await self._read_and_handle(call)
+
+    async def _read_and_handle(self, call: Call) -> web.StreamResponse:
         await self._read_body(call)
         return await self.route.handler(call)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from limits import RateLimitItem, parse
@@ -29,6 +32,35 @@ class RateLimitedError(ServiceError):
 
     kind = Kind.EXHAUSTED
     reason = "RATE_LIMITED"
+
+
+class UploadsFullError(ServiceError):
+    """As many documents as there is room for are being handled."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "UPLOADS_FULL"
+
+
+class Uploads:
+    """Room for documents in memory: without a bound, a crowd of slow uploads would take all there is."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def room(self, caller: str) -> Iterator[None]:
+        """Room for one document of the caller while the context lasts. Raises UploadsFullError."""
+        if self._held.total() >= self._most or self._held[caller] >= self._most // 2:
+            raise UploadsFullError(
+                "too many documents are being handled; try again shortly", part="gateway", retry_after=1.0
+            )
+        self._held[caller] += 1
+        try:
+            yield
+        finally:
+            self._held[caller] -= 1
+            self._held += Counter()  # drops callers that hold nothing
 
 
 class Limits:

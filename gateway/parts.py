@@ -19,7 +19,7 @@ from core.vault import Vault
 from gateway.auth import Citizens, Machines
 from gateway.clients import Clients, needed_parts
 from gateway.config import GatewayConfig
-from gateway.limits import Limits
+from gateway.limits import Limits, Uploads
 from gateway.metrics import Metrics
 from gateway.oidc import RelyingParty
 from gateway.sessions import Sessions
@@ -37,6 +37,7 @@ class Parts:
     clock: Clock
     metrics: Metrics
     limits: Limits
+    uploads: Uploads
     clients: Clients
     sessions: Sessions
     machines: Machines
@@ -64,6 +65,7 @@ async def open_parts(config: GatewayConfig, clock: Clock = now) -> AsyncIterator
                 clock=clock,
                 metrics=metrics,
                 limits=Limits(config, metrics),
+                uploads=Uploads(config.most_uploads),
                 clients=clients,
                 sessions=sessions,
                 machines=Machines(verifier),

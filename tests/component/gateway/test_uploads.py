@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
 
+from tests.component.gateway.asserting import assert_problem
 from tests.component.gateway.conftest import CASE, Gateway, GatewayMaker
 
 SEAL = "/approval/v1/seals/0b4c2a8e-5a1f-4a53-9d0e-0d3f7e1a2b3c:sign"
 PDF = b"%PDF-1.7 a letter"
 KEY = {"Idempotency-Key": "seal-1"}
+BOUNDED = "multipart/form-data; boundary=here"
 
 
 def parts(document: bytes | None = PDF, request: Any = None, **more: Any) -> dict[str, Any]:
@@ -44,6 +48,39 @@ async def test_sealed_file_comes_with_its_receipt_in_the_header(gateway: Gateway
     assert (request.place.page, request.place.x_mm) == (1, 150.5)
     assert request.context.request_id == "seal-1"
     assert request.context.basis.matter_code == CASE["matter_code"]
+
+
+async def test_uploads_have_bounded_room_of_which_nobody_takes_all(make_gateway: GatewayMaker) -> None:
+    gateway = await make_gateway(most_uploads=4)
+    platform, other = await gateway.machine(), await gateway.machine("other-platform")
+    begun = [asyncio.Event() for _ in range(2)]
+    go_on = asyncio.Event()
+
+    async def slow(started: asyncio.Event) -> httpx2.Response:
+        async def drips() -> AsyncIterator[bytes]:
+            whole = httpx2.Request("POST", "https://x", files=parts(), headers={"Content-Type": BOUNDED})
+            text = whole.read()
+            yield text[:40]
+            started.set()
+            await go_on.wait()
+            yield text[40:]
+
+        return await platform.post(SEAL, content=drips(), headers={**KEY, "Content-Type": BOUNDED})
+
+    under_way = [asyncio.create_task(slow(started)) for started in begun]
+    for started in begun:
+        await started.wait()
+    await asyncio.sleep(0.1)
+
+    refused = await platform.post(SEAL, files=parts(), headers=KEY)
+    others = await other.post(SEAL, files=parts(), headers=KEY)
+    go_on.set()
+    finished = await asyncio.gather(*under_way)
+    afterwards = await platform.post(SEAL, files=parts(), headers=KEY)
+
+    assert_problem(refused, 503, "UPLOADS_FULL")
+    assert refused.headers["Retry-After"] == "1"
+    assert [one.status_code for one in (others, *finished, afterwards)] == [200] * 4
 
 
 async def test_sealed_document_as_json_where_the_caller_asks_for_it(gateway: Gateway) -> None:
