@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -33,6 +35,9 @@ MATTER = "sole-trader-registration"
 ID_CARD = "11100000000013127D001"
 HOUSEHOLD_REGISTER = "11100000000013127D902"
 PURPOSE = "loan_application"
+
+MENDED_SECONDS = 20.0
+"""A part that is well again is found within 2 s; this leaves room for a machine that is busy."""
 
 
 def cast_of(city: City) -> Json:
@@ -72,10 +77,17 @@ class Person(Citizen):
         return self._token
 
     def ask(self, method: str, path: str, headers: Json | None = None, **content: Any) -> httpx2.Response:
-        """Any request, with her token unless `headers` has another `Authorization` (or an empty one)."""
-        return self._http.request(
-            method, path, headers=_sent({**self._headers(), **(headers or {})}), **content
-        )
+        """Any request; with her token, if she has one and `headers` no `Authorization` of its own."""
+        own = self._headers() if self._token else {}
+        return self._http.request(method, path, headers=_sent({**own, **(headers or {})}), **content)
+
+    def browse_in(self, login: str, password: str) -> httpx2.Response:
+        """Signs in as a browser does, and is known by its session's cookie; the page at the end of it."""
+        page = self._http.get("/citizen/login", params={"return_to": "/docs"}, follow_redirects=True)
+        request = re.search(r'name="request" value="([^"]+)"', page.text)
+        assert request, page.text
+        form = {"request": request[1], "login": login, "password": password}
+        return self._http.post(page.url.join("/login"), data=form, follow_redirects=True)
 
 
 def platform_of(city: City, watch: Watch | None = None) -> Machine:
@@ -187,6 +199,14 @@ def letter() -> bytes:
         path = Path(folder) / "letter.pdf"
         make_letter(path, "武江区市场监督管理局", "某某", "测试商行", "TEST-1", date(2026, 3, 2))
         return path.read_bytes()
+
+
+def patiently(ask: Callable[[], httpx2.Response]) -> httpx2.Response:
+    """The answer, asked for again for as long as a part is told to be away."""
+    deadline = time.monotonic() + MENDED_SECONDS
+    while (answer := ask()).status_code == 503 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return answer
 
 
 def ask_consent(bank: Caller, farmer_code: str, **other: object) -> Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterator
 
 import httpx2
@@ -9,7 +11,21 @@ import pytest
 
 from tests.city import City
 from tests.e2e.contract import Contract
-from tests.story import Json, Machine, Person, bank_of, cast_of, citizen_of, platform_of
+from tests.story import (
+    ID_CARD,
+    MATTER,
+    MENDED_SECONDS,
+    Json,
+    Machine,
+    Person,
+    bank_of,
+    case_of,
+    cast_of,
+    citizen_of,
+    letter,
+    person,
+    platform_of,
+)
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +95,31 @@ def applicant(city: City, contract: Contract, cast: Json) -> Iterator[Person]:
     with citizen_of(city, contract.check) as person:
         person.sign_in(cast["applicant"]["login"], cast["password"])
         yield person
+
+
+@pytest.fixture
+def mended(city: City, platform: Machine, farmer: Person, cast: Json) -> Iterator[None]:
+    """For tests that stop parts: waits afterwards until every part is found again by those who call it."""
+    yield
+    applicant = person(cast["applicant"]["code"])
+
+    def everything_answers() -> bool:
+        case = case_of(city)
+        search = {"case": case, "holder": applicant, "type_codes": [ID_CARD]}
+        filled = platform.ask(
+            "POST",
+            f"/approval/v1/matters/{MATTER}:autofill",
+            json={"case": case, "subjects": {"applicant": applicant}},
+        )
+        files = {"document": letter(), "request": json.dumps({"case": case}).encode()}
+        others = [
+            platform.ask("POST", "/approval/v1/licences:search", json=search),
+            platform.ask("POST", "/approval/v1/documents:verify", files=files),
+            farmer.ask("GET", "/citizen/v1/consent_requests"),
+        ]
+        return all(one.is_success for one in (filled, *others)) and "source_down" not in filled.text
+
+    deadline = time.monotonic() + MENDED_SECONDS
+    while not everything_answers():
+        assert time.monotonic() < deadline, f"the city does not answer again:\n{city.output[-3000:]}"
+        time.sleep(0.2)

@@ -25,9 +25,9 @@ class Contract:
         self.seen: Counter[tuple[str, int]] = Counter()
         self.problems: list[str] = []
         """Every problem document that was answered, as text."""
-        self._places = {httpx2.URL(server["url"]).netloc for server in document["servers"]}
+        self._places = _places(document)
         self._operations = [
-            (method.upper(), _pattern(path), operation)
+            (method.upper(), _places(operation), _pattern(path), operation)
             for path, operations in sorted(document["paths"].items(), key=lambda one: -len(one[0]))
             for method, operation in operations.items()
         ]
@@ -40,7 +40,7 @@ class Contract:
             return
         if is_problem(response):
             self.problems.append(response.text)
-        operation = self.operation(request.method, request.url.path)
+        operation = self.operation(request.method, request.url)
         if operation is None:
             assert response.status_code in {404, 405} or response.is_success, response.text
             return
@@ -52,10 +52,10 @@ class Contract:
         self._check_body(name, self._resolved(described), response)
         self.seen[name, response.status_code] += 1
 
-    def operation(self, method: str, path: str) -> Json | None:
+    def operation(self, method: str, url: httpx2.URL) -> Json | None:
         """The operation behind a request."""
-        for known, pattern, operation in self._operations:
-            if known == method and pattern.fullmatch(path):
+        for known, places, pattern, operation in self._operations:
+            if known == method and url.netloc in places and pattern.fullmatch(url.path):
                 return dict(operation)
         return None
 
@@ -115,6 +115,10 @@ def faults(problem: Json) -> dict[str, str]:
 def is_problem(response: httpx2.Response) -> bool:
     """Whether the answer is a problem document."""
     return str(response.headers.get("Content-Type", "")).startswith(PROBLEM)
+
+
+def _places(described: Json) -> set[bytes]:
+    return {httpx2.URL(server["url"]).netloc for server in described["servers"]}
 
 
 def _pattern(path: str) -> re.Pattern[str]:
