@@ -19,10 +19,12 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
+PR_GET_SECUREBITS = 27
+PR_SET_SECUREBITS = 28
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_READ_SEARCH = 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAPABILITY_VERSION_3 = 0x20080522
 REFUSED = 126
 
@@ -54,6 +56,14 @@ def _prctl(option: int, *arguments: int) -> None:
     _require(_libc().prctl(option, *words), f"prctl({option})")
 
 
+def _keep_across_users() -> None:
+    """Keeps capabilities when the user changes, and lets access(2) count them: `initdb` asks by it."""
+    libc = _libc()
+    bits = libc.prctl(PR_GET_SECUREBITS, *(ctypes.c_ulong(0),) * 4)
+    _require(min(bits, 0), "prctl(PR_GET_SECUREBITS)")
+    _prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP)
+
+
 def _keep_search_only() -> None:
     """Leaves exactly CAP_DAC_READ_SEARCH, and lets it survive the exec of an ordinary file."""
     bit = 1 << CAP_DAC_READ_SEARCH
@@ -67,7 +77,7 @@ def _keep_search_only() -> None:
 def become(uid: int, gid: int, *, search: bool) -> None:
     """Turns this process into `uid`:`gid`; raises OSError when the system refuses."""
     if search:
-        _prctl(PR_SET_KEEPCAPS, 1)
+        _keep_across_users()
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

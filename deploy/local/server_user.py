@@ -12,7 +12,8 @@ from pathlib import Path
 
 from deploy.local.errors import GroundError
 
-CAP_DAC_READ_SEARCH = 1 << 2
+# The one to pass on, and the one that `confine.py` needs to do so.
+CAPABILITIES = 1 << 2 | 1 << 8  # CAP_DAC_READ_SEARCH, CAP_SETPCAP
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ def _first_closed(folders: Sequence[Path], uid: int, gid: int) -> Path | None:
 
 
 def _may_search() -> bool:
-    """Whether we hold the capability that we would pass on."""
+    """Whether we hold the capability that we would pass on, and may pass it on."""
     if not sys.platform.startswith("linux"):
         return False
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapPrm:"):
-            return bool(int(line.split()[1], 16) & CAP_DAC_READ_SEARCH)
+            return int(line.split()[1], 16) & CAPABILITIES == CAPABILITIES
     return False
