@@ -25,6 +25,8 @@ LONGEST_LIFE = timedelta(minutes=5)
 
 _REMEMBERED = 20_000
 _REFETCH_PAUSE = timedelta(seconds=5)
+_CLOCKS_DIFFER = timedelta(minutes=1)
+"""How far the issuer's clock may be ahead of ours."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class TokenVerifier:
         self._keys_until = datetime.min.replace(tzinfo=UTC)
         self._fetched_at = datetime.min.replace(tzinfo=UTC)
         self._renewing = asyncio.Lock()
+        self._failures = 0
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
 
     async def verify(self, token: str, thumbprint: str) -> Verdict:
@@ -93,7 +96,8 @@ class TokenVerifier:
             raise UnauthenticatedError("the access token is for another audience")
         if not isinstance(issued, int) or not isinstance(expires, int):
             raise UnauthenticatedError("the access token lacks its times")
-        if timedelta(seconds=expires - issued) > LONGEST_LIFE:
+        latest = self._clock().timestamp() + (LONGEST_LIFE + _CLOCKS_DIFFER).total_seconds()
+        if expires - issued > LONGEST_LIFE.total_seconds() or expires > latest:
             raise UnauthenticatedError("the access token lives longer than 5 minutes")
         client, scope = claims.get("client_id"), claims.get("scope")
         if not isinstance(client, str) or not isinstance(scope, str):
@@ -102,8 +106,11 @@ class TokenVerifier:
         bound = confirmation.get("x5t#S256") if isinstance(confirmation, dict) else None
         subject = None
         if client == CITIZEN_CLIENT:
-            subject = Subject(str(claims.get("code_type")), str(claims.get("code")))
-        elif not isinstance(bound, str):
+            code_type, code = claims.get("code_type"), claims.get("code")
+            if not (isinstance(code_type, str) and isinstance(code, str) and code_type and code):
+                raise UnauthenticatedError("the access token names no person")
+            subject = Subject(code_type, code)
+        elif not isinstance(bound, str) or not bound:
             raise UnauthenticatedError("the access token is not bound to a certificate")
         caller = Caller(client, frozenset(scope.split()), subject)
         return Verdict(caller, bound if isinstance(bound, str) else "", datetime.fromtimestamp(expires, UTC))
@@ -120,22 +127,26 @@ class TokenVerifier:
 
     async def _renewed_keys(self) -> KeySet:
         """The keys, fetched again unless that was done a moment ago; one fetch at a time."""
+        failures = self._failures
         async with self._renewing:
             now = self._clock()
-            fresh = now - self._fetched_at < _REFETCH_PAUSE
-            if self._keys is not None and fresh and now < self._keys_until:
-                return self._keys
-            try:
-                fetched = await self._fetch()
-            except ServiceError:
-                if self._keys is not None and now < self._keys_until:
+            live = self._keys if self._keys is not None and now < self._keys_until else None
+            if live is not None and now - self._fetched_at < _REFETCH_PAUSE:
+                return live
+            # Whoever waited while another failed has that failure: an issuer that hangs would else be waited
+            # for by one after the other.
+            if self._failures == failures:
+                try:
+                    fetched = await self._fetch()
+                    self._keys = KeySet.import_key_set(json.loads(fetched.jwks))
+                except (ServiceError, JoseError, ValueError, KeyError, TypeError):
+                    self._failures += 1
+                else:
+                    self._keys_until = fetched.expires_at
+                    self._fetched_at = now
                     return self._keys
-                raise UnavailableError(
-                    "the issuer's keys cannot be had; tokens cannot be verified",
-                    part="issuer",
-                    retry_after=1.0,
-                ) from None
-            self._keys = KeySet.import_key_set(json.loads(fetched.jwks))
-            self._keys_until = fetched.expires_at
-            self._fetched_at = now
-            return self._keys
+            if live is not None:
+                return live
+            raise UnavailableError(
+                "the issuer's keys cannot be had; tokens cannot be verified", part="issuer", retry_after=1.0
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 
@@ -154,3 +155,53 @@ async def test_a_token_that_says_something_else_is_refused(
 
     with pytest.raises(UnauthenticatedError):
         await verifier.verify(token, THUMBPRINT)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"cnf": {"x5t#S256": ""}},
+        {"client_id": "citizen", "cnf": None},
+        {"client_id": "citizen", "cnf": None, "code_type": "111", "code": ""},
+        {"client_id": "citizen", "cnf": None, "code_type": 111, "code": 44},
+    ],
+    ids=["bound-to-nothing", "nobody", "no-number", "no-texts"],
+)
+async def test_without_a_certificate_nobody_passes_but_a_person_who_is_named(
+    issuer: Issuer, verifier: TokenVerifier, other: dict[str, object]
+) -> None:
+    with pytest.raises(UnauthenticatedError):
+        await verifier.verify(issuer.token("platform", **other), "")  # type: ignore[arg-type]  # no life among them
+
+
+async def test_a_token_from_tomorrow_is_refused(issuer: Issuer, verifier: TokenVerifier) -> None:
+    tomorrow = int((issuer.clock() + timedelta(days=1)).timestamp())
+
+    with pytest.raises(UnauthenticatedError):
+        await verifier.verify(issuer.token(iat=tomorrow, exp=tomorrow + 300), THUMBPRINT)
+
+
+async def test_keys_that_are_none_count_as_an_outage(issuer: Issuer) -> None:
+    async def nonsense() -> IssuerKeys:
+        return IssuerKeys('{"keys": [{"kty": "?"}]}', issuer.clock() + KEYS_LIFE)
+
+    with pytest.raises(UnavailableError):
+        await TokenVerifier(nonsense, issuer.clock).verify(issuer.token(), THUMBPRINT)
+
+
+async def test_an_issuer_that_hangs_is_waited_for_once_and_not_by_one_after_the_other(issuer: Issuer) -> None:
+    tries = 0
+
+    async def hangs() -> IssuerKeys:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0.05)
+        raise UnavailableError("late", part="issuer")
+
+    verifier = TokenVerifier(hangs, issuer.clock)
+    asked = (verifier.verify(issuer.token(f"client-{n}"), THUMBPRINT) for n in range(20))
+
+    refusals = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {type(refusal) for refusal in refusals} == {UnavailableError}
+    assert tries == 1
