@@ -28,6 +28,10 @@ class GatewayConfig(PeerConfig):
     machines_url: str = ""
     """Where machines reach us, for the published API document; unset means the people's host."""
 
+    machines_ca: FilePath | None = None
+    """Authorities whose certificates callers may bear; unset means the city's own. Set it outside development:
+    who gives certificates to callers should not be able to give one with the name of a part."""
+
     database_dsn_file: FilePath
     keyring: FilePath
     pool_size: int = 4

@@ -30,12 +30,12 @@ _logger = log.get_logger()
 
 
 def machines_tls(config: GatewayConfig) -> ssl.SSLContext:
-    """TLS 1.2 or 1.3 with a client certificate of our authority; without one there is no connection.
+    """TLS 1.2 or 1.3 with a client certificate of the callers' authority; without one there is no connection.
 
     Sessions are not resumed: every connection proves its certificate anew.
     """
     context = people_tls(config)
-    context.load_verify_locations(config.tls_ca)
+    context.load_verify_locations(config.machines_ca or config.tls_ca)
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     context.options |= ssl.OP_NO_TICKET

@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from tests.component.gateway.asserting import SEARCH, assert_problem
-from tests.component.gateway.conftest import Gateway
+from tests.component.gateway.conftest import Gateway, GatewayMaker
 from tests.component.gateway.pki import Authority
 
 
@@ -31,6 +31,25 @@ async def test_certificate_of_another_authority_is_refused(gateway: Gateway, tmp
     async with httpx2.AsyncClient(base_url=gateway.machines_url, verify=context) as stranger:
         with pytest.raises((httpx2.ConnectError, httpx2.ReadError, httpx2.RemoteProtocolError, ssl.SSLError)):
             await stranger.post("/oauth2/token", data={"grant_type": "client_credentials"})
+
+
+async def test_callers_can_have_an_authority_of_their_own_and_then_no_part_s_certificate_counts(
+    make_gateway: GatewayMaker, tmp_path: Path
+) -> None:
+    callers = Authority(tmp_path / "callers")
+    gateway = await make_gateway(machines_ca=callers.root)
+    city = gateway.authority.root
+    form = {"grant_type": "client_credentials"}
+
+    outer = callers.issue("approval-platform").client_context(city)
+    async with httpx2.AsyncClient(base_url=gateway.machines_url, verify=outer) as caller:
+        known = await caller.post("/oauth2/token", data=form)
+    inner = gateway.authority.issue("licence").client_context(city)
+    async with httpx2.AsyncClient(base_url=gateway.machines_url, verify=inner) as part:
+        with pytest.raises((httpx2.ConnectError, httpx2.ReadError, httpx2.RemoteProtocolError, ssl.SSLError)):
+            await part.post("/oauth2/token", data=form)
+
+    assert known.status_code != 401
 
 
 async def test_expired_certificate_is_refused(gateway: Gateway) -> None:
