@@ -1,0 +1,87 @@
+"""The documentation's examples run in front of the city, in their order, and answer what the pages show."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from deploy.local.migrate import ROOT
+from tests.city import City
+from tests.pages import Reader, page, read_examples, rows, section, words
+
+PAGES = ("approval-platform", "lending-partner", "operators")
+READMES = ("README.md", "README.zh-CN.md")
+
+
+@pytest.fixture
+def reader(city: City, mended: None, tmp_path: Path) -> Iterator[Reader]:
+    """Somebody who reads a page in front of the shared city, and leaves it whole."""
+    ports = city.settings.ports
+    places = {
+        ".onestop/": f"{city.home}/",
+        "ONESTOP=.onestop": f"ONESTOP={city.home}",
+        "https://localhost:8443": city.machines,
+        "https://localhost:8444": city.people,
+        "https://localhost:8480": city.identity_provider,
+        "http://127.0.0.1:8445": city.operations,
+        "DATABASE_PORT=5544": f"DATABASE_PORT={ports['postgres']}",
+    }
+    try:
+        with Reader(tmp_path, places, {"ONESTOP_HOME": str(city.home)}) as made:
+            yield made
+    finally:
+        for hold in city.settings.run.glob("*.hold"):
+            hold.unlink()
+        for pid in city.settings.run.glob("*.pid"):
+            with suppress(ProcessLookupError, ValueError):
+                os.kill(int(pid.read_text()), signal.SIGCONT)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_examples_of_a_page_do_what_it_says(name: str, reader: Reader) -> None:
+    assert reader.read(page(name)) >= 9
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_receipt_of_the_readme_verifies(readme: str, city: City, reader: Reader) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "ONESTOP_HOME": str(city.home)}
+    moved = {f"ONESTOP_{name.upper()}_PORT": str(port) for name, port in city.settings.ports.items()}
+    demo = subprocess.run(
+        [sys.executable, "-m", "cli", "demo"],
+        env=environment | moved,
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    commands = [one.code for one in read_examples((ROOT / readme).read_text(encoding="utf-8"))]
+    (verify,) = [code for code in commands if "onestop verify" in code]
+
+    assert reader.read(f"```sh\n{verify}```\n\n```text\nentry …\nPROVED\n```\n") == 1
+
+
+def test_every_file_of_the_city_is_in_its_table_with_its_mode(city: City) -> None:
+    table = {words(row[0])[0]: int(row[1], 8) for row in rows(section(page("operators"), "Files"))}
+    whole = {name for name in table if name.endswith("/")} - {"pki/", "keys/", "ledger/"}
+    unlisted = []
+    for path in city.home.rglob("*"):
+        name = str(path.relative_to(city.home))
+        patterns = [one for one in table if path.relative_to(city.home).match(one.rstrip("/"))]
+        if path.is_dir() == any(one.endswith("/") for one in patterns):
+            for pattern in patterns:
+                assert stat.S_IMODE(path.lstat().st_mode) == table[pattern], name
+        if not patterns and not any(name.startswith(one) for one in whole) and name != "output":
+            unlisted.append(name)
+
+    assert unlisted == []
+    for pattern in table:
+        assert any(city.home.glob(pattern.rstrip("/"))), pattern
