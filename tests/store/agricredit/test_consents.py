@@ -226,3 +226,24 @@ async def test_the_service_s_role_may_not(store: PgUses, vault_pool: asyncpg.Poo
 def test_samples_are_no_real_people() -> None:
     assert isinstance(person(), Subject)
     assert person().code.startswith("440299")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "valid_until = valid_until + interval '1 year'",
+        "items = '{land_rights,subsidies}'",
+        "partner_id = 'other-bank'",
+        "max_uses = 1000",
+        "revoked_at = NULL",
+    ],
+)
+async def test_the_service_s_own_role_cannot_widen_or_revive_a_consent(
+    store: PgUses, vault_pool: asyncpg.Pool, granted: Granter, clock: FakeClock, change: str
+) -> None:
+    consent = await granted(items=(Item.SUBSIDIES,))
+    async with vault_pool.acquire() as connection, connection.transaction():
+        await store.revoke(connection, consent, clock())
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await vault_pool.execute(f"UPDATE consent SET {change}")
