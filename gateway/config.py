@@ -29,7 +29,7 @@ class GatewayConfig(PeerConfig):
     """Where machines reach us, for the published API document; unset means the people's host."""
 
     machines_ca: FilePath | None = None
-    """Authorities whose certificates callers may bear; unset means the city's own. Set it outside development:
+    """Authorities of callers' certificates; unset means the city's own. Set it outside development:
     who gives certificates to callers should not be able to give one with the name of a part."""
 
     database_dsn_file: FilePath
