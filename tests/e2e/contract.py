@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -50,6 +51,8 @@ class Contract:
         )
         assert described is not None, f"{name} does not describe {response.status_code}: {response.text}"
         self._check_body(name, self._resolved(described), response)
+        if response.is_success:
+            self._check_request(operation, request)
         self.seen[name, response.status_code] += 1
 
     def operation(self, method: str, url: httpx2.URL) -> Json | None:
@@ -79,6 +82,12 @@ class Contract:
             self.validate(response.text, schema)
         else:
             assert schema["contentMediaType"] == kind
+
+    def _check_request(self, operation: Json, request: httpx2.Request) -> None:
+        """What was taken is what the document says is taken."""
+        schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+        if schema is not None:
+            self.validate(json.loads(request.content), schema)
 
     def _resolved(self, described: Json) -> Json:
         reference: str = described.get("$ref", "")

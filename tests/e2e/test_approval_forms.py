@@ -9,19 +9,10 @@ import pytest
 
 from tests.city import City
 from tests.e2e.contract import faults, refused
+from tests.e2e.everything import fill_every_form
 from tests.story import MATTER, Json, Machine, case_of, entry_of, person
 
 MATTERS = "/approval/v1/matters"
-
-
-def subjects_for(matter: Json, cast: Json, who: str) -> Json:
-    """Whom the form must be about: the company where it asks for one, else a person of the cast."""
-    company = {"code_type": "001", "code": cast["company"]["code"]}
-    return {
-        role["role"]: company if role["code_types"] == ["001"] else person(cast[who]["code"])
-        for role in matter["subject_roles"]
-        if role["required"]
-    }
 
 
 def fill(city: City, platform: Machine, matter: str, subjects: Json, **more: object) -> Json:
@@ -33,13 +24,7 @@ def fill(city: City, platform: Machine, matter: str, subjects: Json, **more: obj
 @pytest.fixture(scope="module")
 def filled(city: City, platform: Machine, cast: Json) -> dict[str, tuple[Json, Json]]:
     """Every matter's form with the answer that fills it, by matter."""
-    answers = {}
-    for summary in platform.get(MATTERS)["matters"]:
-        code = summary["code"]
-        matter = platform.get(f"{MATTERS}/{code}")
-        who = "farmer" if code == "arable-land-subsidy" else "applicant"
-        answers[code] = matter, fill(city, platform, code, subjects_for(matter, cast, who))
-    return answers
+    return fill_every_form(city, platform, cast)
 
 
 def values_of(answer: Json) -> Iterator[tuple[object, Json]]:

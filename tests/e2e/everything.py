@@ -1,0 +1,100 @@
+"""One round of everything that the contract offers, as the outside callers go about it."""
+
+from __future__ import annotations
+
+import uuid
+
+from tests.city import City
+from tests.story import (
+    HOUSEHOLD_REGISTER,
+    ID_CARD,
+    MATTER,
+    PURPOSE,
+    Json,
+    Machine,
+    Watch,
+    ask_consent,
+    bank_of,
+    case_of,
+    cast_of,
+    citizen_of,
+    grant,
+    letter,
+    opened,
+    person,
+    platform_of,
+)
+
+
+def do_everything(city: City, watch: Watch) -> list[str]:
+    """Calls every operation at least once, with success; the tokens and codes that were given out."""
+    cast = cast_of(city)
+    with platform_of(city, watch) as platform:
+        fill_every_form(city, platform, cast)
+        use_code = _look_up(city, platform, cast)
+        _seal(city, platform)
+        return [platform.token, use_code, *_lend(city, watch, cast)]
+
+
+def subjects_for(matter: Json, cast: Json, who: str) -> Json:
+    """Whom the form must be about: the company where it asks for one, else a person of the cast."""
+    company = {"code_type": "001", "code": cast["company"]["code"]}
+    return {
+        role["role"]: company if role["code_types"] == ["001"] else person(cast[who]["code"])
+        for role in matter["subject_roles"]
+        if role["required"]
+    }
+
+
+def fill_every_form(city: City, platform: Machine, cast: Json) -> dict[str, tuple[Json, Json]]:
+    """Every matter, with the answer that fills its form, by code."""
+    answers = {}
+    for summary in platform.get("/approval/v1/matters")["matters"]:
+        code = summary["code"]
+        matter = platform.get(f"/approval/v1/matters/{code}")
+        who = "farmer" if code == "arable-land-subsidy" else "applicant"
+        case = case_of(city, matter_code=code, purpose=summary["name"])
+        body = {"case": case, "subjects": subjects_for(matter, cast, who)}
+        answers[code] = matter, platform.post(f"/approval/v1/matters/{code}:autofill", body)
+    return answers
+
+
+def _look_up(city: City, platform: Machine, cast: Json) -> str:
+    applicant, case = cast["applicant"], case_of(city)
+    search = {"case": case, "holder": person(applicant["code"]), "type_codes": [ID_CARD, HOUSEHOLD_REGISTER]}
+    found = platform.post("/approval/v1/licences:search", search, uuid.uuid4().hex)
+    headers = {"Use-Code": found["use_code"]}
+    for licence in found["licences"]:
+        card = platform.get(f"/approval/v1/licences/{licence['id']}", headers)
+        platform.post("/approval/v1/licences:verify", {"case": case, "identifier": card["identifier"]})
+    typed = {"name": applicant["name"], "id_number": applicant["code"], "phone": "15400010009"}
+    checked = {"case": case, "subjects": {"applicant": person(applicant["code"])}, "values": typed}
+    platform.post(f"/approval/v1/matters/{MATTER}:verify", checked)
+    platform.get(f"/ledger/v1/receipts/{found['receipt']['id']}")
+    platform.ask("GET", "/ledger/v1/checkpoint")
+    return str(found["use_code"])
+
+
+def _seal(city: City, platform: Machine) -> None:
+    case = case_of(city)
+    seal = platform.get("/approval/v1/seals", office=case["office"])["seals"][0]["id"]
+    sealed = platform.upload(f"/approval/v1/seals/{seal}:sign", letter(), {"case": case})
+    platform.upload("/approval/v1/documents:verify", sealed.content, {"case": case})
+
+
+def _lend(city: City, watch: Watch, cast: Json) -> list[str]:
+    farmer = cast["farmer"]
+    with bank_of(city, watch) as bank, citizen_of(city, watch) as person_, citizen_of(city, watch) as browser:
+        person_.sign_in(farmer["login"], cast["password"])
+        asked = ask_consent(bank, farmer["code"])
+        person_.get("/citizen/v1/consent_requests")
+        consent_id = grant(person_, asked)
+        bank.get(f"/partner/v1/consent_requests/{asked['id']}")
+        wanted = {"consent_id": consent_id, "purpose_code": PURPOSE}
+        for what in ("land_rights", "subsidies"):
+            answer = opened(city, bank, bank.post(f"/partner/v1/farmers:{what}", wanted))
+            person_.get(f"/ledger/v1/receipts/{answer['receipt']['id']}")
+        person_.post(f"/citizen/v1/consents/{consent_id}:revoke", {})
+        browser.browse_in(farmer["login"], cast["password"])
+        browser.ask("POST", "/citizen/logout", {"Origin": city.people})
+        return [bank.token, person_.token]
