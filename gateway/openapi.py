@@ -215,7 +215,7 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
             for kind in answer.types
         }
     codes = ["400", "429", "500", "503", "504"]
-    if route.who is not Who.ANYBODY:
+    if route.who is not Who.ANYBODY or route.tag == "sign-in":
         codes += ["401", "403"]
     if _names_a_thing(route):
         codes.append("404")
