@@ -40,8 +40,8 @@ class SealStore(Protocol):
         """A seal with its current key; through the transaction where one is given."""
         ...
 
-    async def users(self, seal_id: UUID) -> Sequence[SealUser]:
-        """The permissions to use a seal."""
+    async def users(self, seal_id: UUID, tx: Transaction | None = None) -> Sequence[SealUser]:
+        """The permissions to use a seal; through the transaction where one is given."""
         ...
 
     async def picture(self, seal_id: UUID) -> Picture:
@@ -178,11 +178,13 @@ class SealDesk:
             signer = await self._keystore.signer(seal.key_id)
 
         async def do(tx: Transaction, intent_id: UUID) -> Produced:
-            # Anew: the seal may have been suspended or given another key since.
+            # Anew: the seal may have been suspended or given another key since, the permission withdrawn.
             current = await self._store.find(seal.id, tx)
             if current is None or current.key_id != seal.key_id:
                 raise SealNotInForceError("the seal's key was replaced meanwhile; ask again")
             current.require_in_force(self._clock())
+            users = await self._store.users(seal.id, tx)
+            require_allowed(users, office=context.office, matter_code=_matter(context))
             cms = await self._envelope(signer, prepared.digest)
             sealed = prepared.filled(cms)
             record = SignatureRecord(

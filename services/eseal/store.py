@@ -30,9 +30,10 @@ class PgSealStore:
         row = await source.fetchrow(Q.find_seal, seal_id)
         return _seal(row) if row else None
 
-    async def users(self, seal_id: UUID) -> Sequence[SealUser]:
-        """The permissions to use a seal."""
-        rows = await self._pool.fetch(Q.find_users, seal_id)
+    async def users(self, seal_id: UUID, tx: Transaction | None = None) -> Sequence[SealUser]:
+        """The permissions to use a seal; through the transaction where one is given."""
+        source = self._pool if tx is None else cast(Connection, tx)
+        rows = await source.fetch(Q.find_users, seal_id)
         return [SealUser(row["seal_id"], row["office_code"], row["matter_code"]) for row in rows]
 
     async def picture(self, seal_id: UUID) -> Picture:

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import grpc
@@ -15,6 +16,7 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 
 from cli.letter import make_letter
 from core.disclosure import EntryKind, Outcome
+from services.eseal.domain import PreparedDocument
 from tests.component.eseal.harness import OTHER_OFFICE, Asking, Desk, reason
 from tests.unit.eseal.documents import (
     HEAD,
@@ -169,6 +171,29 @@ async def test_rights_are_checked(desk: Desk) -> None:
     assert await refused(desk, seal_id, plain(), verify_only) == "SCOPE_MISSING"
     assert desk.ledger.entries == []
     await desk.sign(seal_id, plain(), allowed)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DELETE FROM seal_user", "SEAL_NOT_ALLOWED"),
+        ("UPDATE seal SET standing = 2", "SEAL_NOT_IN_FORCE"),
+    ],
+)
+async def test_what_is_withdrawn_while_the_file_is_laid_out_counts(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, change: str, told: str
+) -> None:
+    seal_id = await desk.make_seal()
+    prepare = desk.workshop.prepare
+
+    async def meanwhile(*args: Any, **named: Any) -> PreparedDocument:
+        made = await prepare(*args, **named)
+        await desk.execute(change)
+        return made
+
+    monkeypatch.setattr(desk.workshop, "prepare", meanwhile)
+
+    assert await refused(desk, seal_id, plain()) == told
 
 
 @pytest.mark.parametrize("standing", [2, 3])
