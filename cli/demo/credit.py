@@ -71,7 +71,10 @@ def _grant(story: Story, farmer: Citizen, people: Json, request_id: str) -> str:
     with story.step("the farmer read what is asked of her"):
         listed = farmer.get("/citizen/v1/consent_requests")
     asked = next(one for one in listed["consent_requests"] if one["id"] == request_id)
-    story.say(asked["text"].strip().replace("\n", "\n      "))
+    shown = [line for line in asked["text"].splitlines() if line.strip()]
+    for line in shown[:3]:
+        story.say(line)
+    story.say(f"… and {len(shown) - 3} lines more: what for, which data, how often, how to withdraw")
     with story.step("the farmer granted it"):
         granted = farmer.post(
             "/citizen/v1/consents",
