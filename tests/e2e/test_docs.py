@@ -71,17 +71,19 @@ def test_the_receipt_of_the_readme_verifies(readme: str, city: City, reader: Rea
 
 def test_every_file_of_the_city_is_in_its_table_with_its_mode(city: City) -> None:
     table = {words(row[0])[0]: int(row[1], 8) for row in rows(section(page("operators"), "Files"))}
-    whole = {name for name in table if name.endswith("/")} - {"pki/", "keys/", "ledger/"}
-    unlisted = []
-    for path in city.home.rglob("*"):
-        name = str(path.relative_to(city.home))
-        patterns = [one for one in table if path.relative_to(city.home).match(one.rstrip("/"))]
-        if path.is_dir() == any(one.endswith("/") for one in patterns):
-            for pattern in patterns:
-                assert stat.S_IMODE(path.lstat().st_mode) == table[pattern], name
-        if not patterns and not any(name.startswith(one) for one in whole) and name != "output":
-            unlisted.append(name)
+    folders = [name for name in table if name.endswith("/")]
+    up_since = (city.settings.run / "ready").stat().st_mtime
 
-    assert unlisted == []
-    for pattern in table:
-        assert any(city.home.glob(pattern.rstrip("/"))), pattern
+    for pattern, mode in table.items():
+        found = [path for path in city.home.glob(pattern.rstrip("/")) if path.stat().st_mtime <= up_since]
+        if pattern.endswith("/") or pattern.startswith("ledger/"):
+            found = [city.home / pattern]  # These change while the city runs.
+        assert found, pattern
+        for path in found:
+            assert stat.S_IMODE(path.stat().st_mode) == mode, path.name
+
+    assert {f"{path.name}/" for path in city.home.iterdir() if path.is_dir()} == set(folders)
+    for folder in ("pki", "keys", "ledger"):
+        for path in (city.home / folder).iterdir():
+            if path.stat().st_mtime <= up_since:  # What is newer, other tests have made.
+                assert any(path.relative_to(city.home).match(one) for one in table), path.name
