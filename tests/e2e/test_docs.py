@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -50,19 +51,33 @@ def test_the_examples_of_a_page_do_what_it_says(name: str, reader: Reader) -> No
     assert reader.read(page(name)) >= 9
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_the_receipt_of_the_readme_verifies(readme: str, city: City, reader: Reader) -> None:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "ONESTOP_HOME": str(city.home)}
-    moved = {f"ONESTOP_{name.upper()}_PORT": str(port) for name, port in city.settings.ports.items()}
+@pytest.fixture(scope="module")
+def told(city: City) -> str:
+    """What the demo says in front of the shared city; its files are left there."""
+    command = [sys.executable, "-m", "cli", "demo"]
     demo = subprocess.run(
-        [sys.executable, "-m", "cli", "demo"],
-        env=environment | moved,
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
+        command, env=dict(city.settings.environment), cwd=ROOT, check=False, capture_output=True, text=True
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
+    return demo.stdout
+
+
+def steps(transcript: str) -> list[str]:
+    """What was done, without the times that it took."""
+    return re.findall(r"^ *✓ (.*?)(?: \(\d+ ms\))?$", transcript, re.MULTILINE)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_transcript_of_the_readme_is_the_demo(readme: str, told: str) -> None:
+    shown = steps((ROOT / readme).read_text(encoding="utf-8"))
+    happened = iter(steps(told))
+
+    assert shown, f"{readme} shows no step of the demo"
+    assert all(step in happened for step in shown), shown
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_receipt_of_the_readme_verifies(readme: str, told: str, reader: Reader) -> None:
     commands = [one.code for one in read_examples((ROOT / readme).read_text(encoding="utf-8"))]
     (verify,) = [code for code in commands if "onestop verify" in code]
 
