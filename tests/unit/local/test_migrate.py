@@ -159,3 +159,19 @@ def test_a_server_that_is_too_old_is_named(
 
     with pytest.raises(GroundError, match="version 99 or later is needed"):
         migrate(city_database.admin_dsn, PARTS, tmp_path)
+
+
+def test_a_parts_address_names_the_certificate_of_its_own_role() -> None:
+    owner = "postgresql://owner:x@db/city?sslmode=verify-full&sslcert=/pki/owner.crt&sslkey=/pki/owner.key"
+
+    assert subject._with_login(f"{owner}&application_name=a%20b", "onestop_ledger", "p") == (
+        "postgresql://onestop_ledger:p@db/city?sslmode=verify-full"
+        "&sslcert=/pki/onestop_ledger.crt&sslkey=/pki/onestop_ledger.key&application_name=a%20b"
+    )
+
+
+@pytest.mark.parametrize("query", ["", "?sslmode=require", "?sslcert=/pki/shared.crt&sslkey=/pki/shared.key"])
+def test_an_address_without_certificates_of_roles_stays_as_it_is(query: str) -> None:
+    dsn = subject._with_login(f"postgresql://owner:x@db/city{query}", "onestop_ledger", "p")
+
+    assert dsn == f"postgresql://onestop_ledger:p@db/city{query}"

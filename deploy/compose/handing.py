@@ -1,0 +1,164 @@
+"""What each container is given of the city's certificates and keys: its own, and nothing else.
+
+The city's folder, with everything in it, is seen by the one-shot containers alone. Each part has a volume of
+its own, filled from that folder here and mounted read-only in the part's container.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from core.config import Mode
+from deploy.local import files
+from deploy.local.errors import GroundError
+from deploy.local.migrate import PARTS, role_of
+
+CITY = Path("/city")
+"""Where the city's folder is mounted: `pki/`, `keys/`, `demo/` as on one machine."""
+OWN = Path("/own")
+"""Where the parts' own volumes are mounted in the one-shot containers, one below it for each."""
+MOUNTED = Path("/onestop")
+"""Where a part finds its own volume."""
+
+DATABASE = "postgres"
+"""The database server: its container's name, and the name in its certificate."""
+DATABASE_NAME = "onestop"
+OWNER = "onestop_owner"
+"""The role that owns the database; the one-shot containers log in as it."""
+
+PROVIDER = "idp"
+"""The development identity provider; there is none in production."""
+
+ACCESS = """# Over the network: TLS, a password and a client certificate with the role's name, all three.
+local   all all     scram-sha-256
+hostssl all all all scram-sha-256 clientcert=verify-full
+"""
+
+PRIVATE, SHARED = 0o600, 0o640
+
+
+def mode_of(environment: Mapping[str, str]) -> Mode:
+    """ONESTOP_MODE; unset or empty means production, as for every part. Raises GroundError."""
+    text = environment.get("ONESTOP_MODE") or Mode.PRODUCTION.value
+    try:
+        return Mode(text)
+    except ValueError:
+        raise GroundError(
+            f"ONESTOP_MODE is {text!r}.", f"write {' or '.join(mode.value for mode in Mode)}."
+        ) from None
+
+
+def parts_of(mode: Mode) -> tuple[str, ...]:
+    """The parts that a city of this mode has."""
+    return PARTS if mode is Mode.DEVELOPMENT else tuple(part for part in PARTS if part != PROVIDER)
+
+
+def roles_of(parts: Sequence[str]) -> tuple[str, ...]:
+    """The roles of the database that need a client certificate."""
+    return (OWNER, *(role_of(part) for part in parts))
+
+
+def belongings(part: str) -> dict[str, str]:
+    """What a part is given: the name in its volume, and the file below the city's folder."""
+    own = {
+        "ca.crt": "pki/ca.crt",
+        "tls.crt": f"pki/{part}.crt",
+        "tls.key": f"pki/{part}.key",
+    }
+    if part == DATABASE:
+        return own | {"owner.password": "keys/owner.password"}
+    return (
+        own
+        | {
+            "database.crt": f"pki/{role_of(part)}.crt",
+            "database.key": f"pki/{role_of(part)}.key",
+            "keyring.json": f"keys/{part}-keyring.json",
+        }
+        | dict(_SPECIAL.get(part, {}))
+    )
+
+
+_PROVIDER = {"oidc-ca.crt": "pki/oidc-ca.crt"}  # Authorities of the identity provider's certificate.
+
+_SPECIAL: Mapping[str, Mapping[str, str]] = {
+    "ledger": {"signing.key": "keys/ledger-signing.key", "ledger.vkey": "keys/ledger.vkey"},
+    "issuer": {"signing.key": "keys/issuer-signing.key"} | _PROVIDER,
+    "gateway": _PROVIDER,
+    "agricredit": {"answer.key": "keys/answer-signing.key"},
+    "eseal": {"seal-ca.crt": "pki/seal-ca.crt"},
+    "idp": {"idp-password": "keys/idp-password", "idp-signing.key": "keys/idp-signing.key"},
+}
+
+
+def hand_out(city: Path, own: Path, parts: Sequence[str]) -> None:
+    """Fills the volumes of the database and of these parts; what no longer belongs there is removed.
+
+    The database server runs as a user of its own, who reads by the group. Raises GroundError that names a
+    file that is missing.
+    """
+    for part in (DATABASE, *parts):
+        content = {name: _read(city / file) for name, file in belongings(part).items()}
+        if part == DATABASE:
+            content["pg_hba.conf"] = ACCESS.encode()
+        elif (dsn := city / "keys" / f"{part}.dsn").exists():
+            content["database.dsn"] = part_dsn(dsn.read_text(encoding="utf-8").strip()).encode()
+        _fill(own / part, content, SHARED if part == DATABASE else PRIVATE)
+
+
+def owner_dsn(city: Path) -> str:
+    """The database's address as its owner, from a one-shot container."""
+    password = _read(city / "keys" / "owner.password").decode().strip()
+    pki = quote(str(city / "pki"))
+    return (
+        f"postgresql://{OWNER}:{quote(password, safe='')}@{DATABASE}:5432/{DATABASE_NAME}?sslmode=verify-full"
+        f"&sslrootcert={pki}/ca.crt&sslcert={pki}/{OWNER}.crt&sslkey={pki}/{OWNER}.key"
+    )
+
+
+def part_dsn(dsn: str) -> str:
+    """A part's DSN as its own container needs it: the same, with the files that it has there."""
+    there = {"sslrootcert": "ca.crt", "sslcert": "database.crt", "sslkey": "database.key"}
+    address = urlsplit(dsn)
+    pairs = [pair.partition("=") for pair in address.query.split("&")]
+    query = "&".join(
+        f"{name}={MOUNTED / there[name] if name in there else value}" for name, _, value in pairs
+    )
+    given = {name: unquote(value) for name, _, value in pairs}
+    if given.get("sslmode") != "verify-full" or not there.keys() <= given.keys():
+        raise GroundError(
+            "A part's database address does not check the server's name, or brings no certificate.",
+            "remove the city's keys/*.dsn files only together with the database; start again.",
+        )
+    return urlunsplit(address._replace(query=query))
+
+
+def missing(city: Path, wanted: Sequence[str]) -> list[str]:
+    """Those of the files that do not exist."""
+    return [name for name in wanted if not (city / name).is_file()]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise GroundError(f"{path} is missing.", "restore the city's folder, with all its keys.") from None
+
+
+def _fill(folder: Path, content: Mapping[str, bytes], mode: int) -> None:
+    try:
+        folder.chmod(0o750 if mode == SHARED else 0o700)
+        for name, data in content.items():
+            path = folder / name
+            if not path.exists() or path.read_bytes() != data:
+                files.write_private(path, data, mode)
+        for path in folder.iterdir():
+            if path.name not in content:
+                path.unlink()
+    except PermissionError as error:
+        raise GroundError(
+            f"{error.filename} cannot be written: it does not belong to user {os.getuid()}.",
+            f"give it to that user: as root, `chown -R {os.getuid()} <the volume's folder on the host>`.",
+        ) from error
