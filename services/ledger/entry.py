@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,8 +30,6 @@ VERSION = 1
 
 # A purpose is in the caller's own words, and what stands in the log stands there for good. A telephone
 # number has 11 digits, a bank account 16 to 19, an ID number 15 or 18.
-_LONG_NUMBER = re.compile(r"\d{11,}[Xx]?")
-_WITHHELD = "[number]"
 
 Json = Mapping[str, object]
 
@@ -46,11 +43,14 @@ class Opening:
     operator_salt: bytes = field(repr=False)
     subject: Subject | None
     subject_salt: bytes = field(repr=False)
+    purpose: str = field(default="", repr=False)
+    """The caller's own words: no commitment opens to them, but an entry, kept for ever, cannot hold them."""
 
     @classmethod
     def of(cls, entry: Entry, operator_salt: bytes, subject_salt: bytes) -> Self:
         """The opening of an item, with the salts that its entry is made with."""
-        return cls(entry.answer_salt, entry.operator, operator_salt, subject_of(entry), subject_salt)
+        subject = subject_of(entry)
+        return cls(entry.answer_salt, entry.operator, operator_salt, subject, subject_salt, entry.purpose)
 
     def to_bytes(self) -> bytes:
         """The form in which it is sealed."""
@@ -59,6 +59,7 @@ class Opening:
             "operator": self.operator,
             "operator_salt": _base64(self.operator_salt),
             "subject_salt": _base64(self.subject_salt),
+            "purpose": self.purpose,
         }
         if self.subject is not None:
             document["subject"] = [self.subject.code_type, self.subject.code]
@@ -74,6 +75,7 @@ class Opening:
             base64.b64decode(document["operator_salt"]),
             Subject(*document["subject"]) if "subject" in document else None,
             base64.b64decode(document["subject_salt"]),
+            document.get("purpose", ""),
         )
 
 
@@ -96,7 +98,6 @@ def leaf_bytes(entry: Entry, opening: Opening, *, recorder: str, time: datetime)
         "recorder": recorder,
         "office": entry.office,
         "basis": _basis(entry.basis),
-        "purpose": _LONG_NUMBER.sub(_WITHHELD, entry.purpose),
         "field_names": list(entry.field_names),
         "records": [{"resource": ref.resource, "version": ref.version} for ref in entry.records],
         "outcome": "" if entry.outcome is Outcome.NONE else entry.outcome.name.lower(),
@@ -130,7 +131,7 @@ def item_bytes(entry: Entry, recorder: str) -> bytes:
 
 
 def read_item(leaf: bytes, opening: Opening | None) -> Entry:
-    """The item that a leaf and its opening say; without opening it lacks operator, subject and salt."""
+    """The item that a leaf and its opening say; without opening it lacks the words said and the salt."""
     document = json.loads(leaf)
     basis = document.get("basis")
     intent_id = document.get("intent_id")
@@ -142,7 +143,7 @@ def read_item(leaf: bytes, opening: Opening | None) -> Entry:
         caller=document["caller"],
         office=document.get("office", ""),
         basis=Basis(**{**basis, "kind": BasisKind[basis["kind"].upper()]}) if basis else None,
-        purpose=document.get("purpose", ""),
+        purpose=opening.purpose if opening else "",
         operator=opening.operator if opening else "",
         subject=opening.subject if opening else None,
         field_names=tuple(document["field_names"]),

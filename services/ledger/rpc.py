@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from typing import Any
@@ -17,9 +18,10 @@ from core.entries import Entry, Receipt
 from core.errors import InvalidError, ServiceError, fault_error
 from core.identity import Scope
 from core.ledger import entry_of, item_of, receipt_to_pb
-from core.log import get_logger
+from core.log import answered, get_logger
 from core.rpc import peer_name
-from core.status import to_status
+from core.status import reason_in, to_status
+from core.trace import span
 from core.validation import item_faults
 from services.ledger.domain import CustodyError
 from services.ledger.sequencer import State
@@ -47,11 +49,15 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
 
     async def AppendBatch(self, request: pb.AppendBatchRequest, context: Context) -> pb.AppendBatchResponse:
         """Appends the items that are well formed, in one go; every item has its own result."""
+        began = time.monotonic()
         parsed = [_parse(position, item) for position, item in enumerate(request.items)]
         entries = [one for one in parsed if isinstance(one, Entry)]
         answers = iter(await self._desk.append(peer_name(context), entries))
-        results = [next(answers) if isinstance(one, Entry) else one for one in parsed]
-        return pb.AppendBatchResponse(results=[_result(one) for one in results])
+        results = [_result(next(answers) if isinstance(one, Entry) else one) for one in parsed]
+        for item, result in zip(request.items, results, strict=True):
+            with span("item", item.trace_parent):
+                answered(reason_in(result.error) if result.HasField("error") else "ok", began)
+        return pb.AppendBatchResponse(results=results)
 
     async def ListOpenIntents(
         self, request: pb.ListOpenIntentsRequest, context: Context

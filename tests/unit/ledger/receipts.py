@@ -30,7 +30,7 @@ def a_receipt(answered: bytes | None, *, index: int = 5, size: int = 11) -> dict
         "method": "licence.search",
         "caller": "approval-platform",
         "recorder": "licence",
-        "purpose": "个体工商户设立登记",
+        
         "field_names": ["name"],
         "records": [],
         "outcome": "released",
