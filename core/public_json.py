@@ -179,7 +179,7 @@ def _parse_map(
     target = getattr(message, field.name)
     for key, element in value.items():
         here = f"{path}.{key}"
-        if not isinstance(key, str) or not _encodable(key):
+        if not isinstance(key, str) or not encodable(key):
             faults.append(FieldFault(path, "type", "must have names that are strings of Unicode characters"))
             continue
         if value_field.message_type is not None:
@@ -235,14 +235,14 @@ def _scalar(field: FieldDescriptor, value: object, path: str, faults: list[Field
             return decoded
         expected = "must be base64 (RFC 4648 section 4)"
     else:
-        if isinstance(value, str) and _encodable(value):
+        if isinstance(value, str) and encodable(value):
             return value
         expected = "must be a string"
     faults.append(FieldFault(path, "type", expected))
     return None
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
     """Whether a text can be UTF-8: it holds no half of a surrogate pair."""
     return not any("\ud800" <= c <= "\udfff" for c in text)
 

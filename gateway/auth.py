@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from gateway.sessions import Sessions
 
 SESSION_COOKIE = "__Host-onestop-session"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
-LONGEST_TOKEN = 8192
+SHORTEST_TOKEN, LONGEST_TOKEN = 16, 8192
 
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _EXCHANGES = 20_000
 _EXPIRY_MARGIN = timedelta(seconds=5)
 
@@ -111,12 +113,13 @@ def bearer_token(request: web.Request) -> str:
     values = request.headers.getall("Authorization", [])
     if not values:
         return ""
-    kind, _, token = values[0].partition(" ")
-    if len(values) > 1 or kind.lower() != "bearer" or not token.strip():
+    kind, _, rest = values[0].partition(" ")
+    token = rest.strip()
+    if len(values) > 1 or kind.lower() != "bearer" or not token:
         raise UnauthenticatedError("the header Authorization must be one Bearer token")
-    if len(token) > LONGEST_TOKEN:
-        raise UnauthenticatedError("the token is too long to be one of ours")
-    return token.strip()
+    if not SHORTEST_TOKEN <= len(token) <= LONGEST_TOKEN or not _TOKEN.fullmatch(token):
+        raise UnauthenticatedError("the token is not of a form that any of ours has")
+    return token
 
 
 class Machines:

@@ -138,7 +138,10 @@ class Call:
             raise fault_error(name, "once", "must come once")
         if required and not values:
             raise fault_error(name, "required", "this header is required")
-        return values[0] if values else ""
+        value = values[0] if values else ""
+        if not public_json.encodable(value):
+            raise fault_error(name, "utf8", "must be text, in UTF-8")
+        return value
 
     def argument(self, name: str, *, required: bool = False) -> str:
         """A query parameter, once; empty where it is absent."""

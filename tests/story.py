@@ -36,7 +36,7 @@ ID_CARD = "11100000000013127D001"
 HOUSEHOLD_REGISTER = "11100000000013127D902"
 PURPOSE = "loan_application"
 
-MENDED_SECONDS = 20.0
+MENDED_SECONDS = 30.0
 """A part that is well again is found within 2 s; this leaves room for a machine that is busy."""
 
 

@@ -109,9 +109,11 @@ def withdrawn(city: City, field: str) -> Iterator[None]:
 def test_no_data_not_allowed_and_source_down_are_told_apart(
     city: City, platform: Machine, bank: Machine, form: Json, wanted: Json
 ) -> None:
+    trace = uuid.uuid4().hex
     with withdrawn(city, "phone"):
         with city.held_down("datanode"):
-            down = platform.post(FILL, form)
+            traced = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+            down = platform.ask("POST", FILL, traced, json=form).json()
             bank_down = bank.ask("POST", LAND_RIGHTS, json=wanted)
         # It has started anew, and so knows what has been withdrawn.
         without = fill_when_well(platform, form)
@@ -134,6 +136,8 @@ def test_no_data_not_allowed_and_source_down_are_told_apart(
     assert "phone" not in entry_of(city, without)["field_names"]
     assert refused(bank_down, 503, "SOURCE_DOWN")["part"] == "datanode"
     assert opened(city, bank, again.json())["uses_left"] == 1, "the refused fetch took a use"
+    for part in ("gateway", "autofill"):
+        assert trace in (city.settings.logs / f"{part}.log").read_text(), "the caller's trace is lost"
 
 
 def test_a_source_that_hangs_is_told_field_by_field_within_the_deadline(

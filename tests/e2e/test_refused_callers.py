@@ -112,6 +112,16 @@ def test_tokens_that_do_not_hold_are_refused_alike(
         assert problem["detail"], what
 
 
+@pytest.mark.parametrize(
+    "value", [b"Bearer \xff\xff", b"Bearer a.b.c", b"Bearer", b"Basic eDp5", b"Bearer " + b"x" * 9000]
+)
+def test_what_cannot_be_a_token_is_refused_as_one(
+    platform: Machine, farmer: Person, body: Json, value: bytes
+) -> None:
+    refused(platform.ask("POST", SEARCH, {"Authorization": value}, json=body), 401, "TOKEN_INVALID")
+    refused(farmer.ask("GET", "/citizen/v1/consent_requests", {"Authorization": value}), 401, "TOKEN_INVALID")
+
+
 def test_what_we_sign_is_what_is_believed(city: City, platform: Machine, body: Json) -> None:
     """So the tokens above are refused for what is wrong with them, not for how they were made."""
     answer = platform.ask("POST", SEARCH, bearer(signed(city, claims_of(platform.token))), json=body)

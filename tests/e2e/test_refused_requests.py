@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import psycopg
@@ -25,6 +27,20 @@ from tests.story import (
 )
 
 SEARCH = "/approval/v1/licences:search"
+STRANGE: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    2**64,
+    10**400,
+    "\0",
+    "\ud800",
+    "x" * 5000,
+    [],
+    [[]],
+    {},
+    {"": ""},
+)
 FILL = f"/approval/v1/matters/{MATTER}:autofill"
 
 
@@ -61,6 +77,42 @@ def test_what_is_no_json_object_is_refused(platform: Machine, content: bytes, ru
     answer = platform.ask("POST", SEARCH, {"Content-Type": "application/json"}, content=content)
 
     assert faults(refused(answer, 400, "REQUEST_INVALID")) == {"body": rule}
+
+
+def mutations(body: Any) -> Iterator[Any]:
+    """The body with something strange in place of each of its members in turn, at every depth."""
+    yield from STRANGE
+    members = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
+    for place, member in members:
+        for strange in mutations(member):
+            changed = dict(body) if isinstance(body, dict) else list(body)
+            changed[place] = strange
+            yield changed
+
+
+def test_nothing_that_json_can_say_makes_us_stumble(
+    city: City, platform: Machine, bank: Machine, body: Json
+) -> None:
+    """It is refused as the caller's fault, or taken where the contract takes it; in no case it is ours."""
+    typed = {"name": "x", "household_size": 3, "family_members": [{"name": "x"}]}
+    checked = {"case": case_of(city), "subjects": {"applicant": person(nobody())}, "values": typed}
+    asking = {
+        "farmer": person(nobody()),
+        "purpose_code": "strange",
+        "items": ["subsidies"],
+        "validity_days": 3,
+        "max_uses": 2,
+    }
+    rounds = (
+        (platform, SEARCH, body),
+        (platform, f"/approval/v1/matters/{MATTER}:verify", checked),
+        (bank, "/partner/v1/consent_requests", asking),
+    )
+    for caller, path, usual in rounds:
+        for strange in mutations(usual):
+            headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+            answer = caller.ask("POST", path, headers, content=json.dumps(strange))
+            assert answer.status_code in {200, 400, 403}, (strange, answer.text)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +268,16 @@ def test_paths_methods_and_forms_that_there_are_not(platform: Machine, farmer: P
     refused(method, 405, "METHOD_NOT_ALLOWED")
     assert method.headers["Allow"] == "POST"
     refused(form, 406, "NOT_ACCEPTABLE")
+
+
+@pytest.mark.parametrize("name", ["Use-Code", "Office", "Operator", "Case-Number", "Idempotency-Key"])
+@pytest.mark.parametrize("value", [b"\xff" * 20, "张三".encode() * 6], ids=["no-utf-8", "chinese"])
+def test_headers_that_are_no_text_or_not_of_their_form(platform: Machine, name: str, value: bytes) -> None:
+    headers: Json = {"Use-Code": "x" * 40, "Matter-Code": MATTER, "Case-Number": "A-1", name: value}
+
+    answer = platform.ask("GET", f"/approval/v1/licences/{uuid.uuid4()}", headers)
+
+    assert list(faults(refused(answer, 400, "REQUEST_INVALID"))) == [name]
 
 
 def test_bodies_of_another_kind_or_size(platform: Machine, body: Json) -> None:
