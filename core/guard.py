@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 import grpc
+from google.rpc.status_pb2 import Status
 
 from core import access, log, trace
+from core.batch import is_batch
 from core.errors import Kind, ServiceError
-from core.status import to_status
+from core.status import reason_in, to_status
 from core.validation import validate
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -48,14 +51,23 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _guard_unary(self, handler: Handler, method: str, trace_parent: str) -> Handler:
         inner = cast(Callable[[Any, Context], Awaitable[Any]], handler.unary_unary)
+        # Of health checks only the failures are worth a line; of a batch each item writes its own.
+        loud = not method.startswith("/grpc.")
 
         async def guarded(request: Any, context: Context) -> Any:
             await self._admit(method, context)
-            with trace.span(method, trace_parent):
+            began = time.monotonic()
+            with trace.span(method, trace_parent), log.bound(method=method, peer=peer_name(context)):
                 try:
                     validate(request)
-                    return await inner(request, context)
-                except (grpc.aio.AbortError, asyncio.CancelledError):
+                    answer = await inner(request, context)
+                    if loud and not is_batch(request):
+                        log.answered("ok", began)
+                    return answer
+                except grpc.aio.AbortError:
+                    raise
+                except asyncio.CancelledError:
+                    log.answered("CANCELLED", began)
                     raise
                 except (ServiceError, TimeoutError) as error:
                     failure: BaseException = error
@@ -64,7 +76,9 @@ class Guard(grpc.aio.ServerInterceptor):
                 except Exception as error:
                     _logger.exception("call_failed", method=method)
                     failure = error
-                return await _abort(context, failure)
+                status = to_status(failure)
+                log.answered(reason_in(status), began)
+                return await _abort(context, status)
 
         return grpc.unary_unary_rpc_method_handler(
             cast(Any, guarded), handler.request_deserializer, handler.response_serializer
@@ -93,7 +107,9 @@ class Guard(grpc.aio.ServerInterceptor):
         return make(cast(Any, guarded), handler.request_deserializer, handler.response_serializer)
 
     async def _admit(self, method: str, context: Context) -> None:
-        if not self._permitted(method, peer_name(context)):
+        peer = peer_name(context)
+        if not self._permitted(method, peer):
+            _logger.warning("peer_refused", method=method, peer=peer)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this peer may not call this method")
 
 
@@ -107,9 +123,8 @@ async def _each(responses: Any) -> AsyncIterator[Any]:
             yield response
 
 
-async def _abort(context: Context, failure: BaseException) -> None:
+async def _abort(context: Context, status: Status) -> None:
     """Ends the call with the rich status of an error."""
-    status = to_status(failure)
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
     await context.abort(
         code, status.message, trailing_metadata=(("grpc-status-details-bin", status.SerializeToString()),)

@@ -16,6 +16,7 @@ from core.entries import Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, R
 from core.errors import ServiceError
 from core.identity import Subject
 from core.status import from_rpc_error, from_status
+from core.trace import current_trace_parent
 
 APPEND_TIMEOUT_SECONDS = 5.0
 
@@ -29,7 +30,9 @@ class LedgerClient:
 
     async def append(self, entry: Entry) -> Receipt:
         """The receipt, once the entry is durable. Raises the ledger's error; fails closed."""
-        return await self._coalescer.submit(item_of(entry))
+        item = item_of(entry)
+        item.trace_parent = current_trace_parent()
+        return await self._coalescer.submit(item)
 
     async def open_intents(self, older_than: datetime) -> list[Entry]:
         """This part's intents that have no outcome yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -31,7 +32,8 @@ def _redact_event(_logger: object, _method: str, event: Event) -> Event:
     return event
 
 
-def _add_trace(_logger: object, _method: str, event: Event) -> Event:
+def add_trace(_logger: object, _method: str, event: Event) -> Event:
+    """Names the current span's trace in a line."""
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         event["trace_id"] = trace.format_trace_id(span.trace_id)
@@ -44,7 +46,7 @@ def configure(part: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _add_trace,
+        add_trace,
         structlog.processors.format_exc_info,
         _redact_event,
     ]
@@ -71,7 +73,23 @@ def configure(part: str, level: str) -> None:
     structlog.contextvars.bind_contextvars(part=part)
 
 
+def answered(outcome: str, began: float) -> None:
+    """Writes the one line that a call, or an item of a batch, leaves in its part's log.
+
+    `outcome` is `ok` or the error's reason, `began` what `time.monotonic` said. The line has the trace of the
+    current span, and the method and the peer of the call (see `bound`).
+    """
+    _logger.info("call", outcome=outcome, milliseconds=round((time.monotonic() - began) * 1000, 1))
+
+
+bound = structlog.contextvars.bound_contextvars
+"""Facts for every line written meanwhile: `with bound(method=…, peer=…):`."""
+
+
 def get_logger() -> structlog.stdlib.BoundLogger:
     """The logger for a module; events are short and stable, facts are key-values."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger()
     return logger
+
+
+_logger = get_logger()

@@ -96,6 +96,11 @@ def from_status(status: status_pb2.Status, part: str = "") -> RelayedError:
     )
 
 
+def reason_in(status: status_pb2.Status) -> str:
+    """The reason that a status tells, such as `LICENCE_NOT_FOUND`."""
+    return from_status(status).reason
+
+
 def from_rpc_error(error: grpc.aio.AioRpcError, part: str) -> RelayedError:
     """The error that a failed call to `part` tells; a part that cannot be reached is down, not broken."""
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # an aio error has the call's accessors

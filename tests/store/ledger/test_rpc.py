@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from google.rpc import status_pb2
 from onestop.common.v1 import context_pb2
 from onestop.ledger.v1 import ledger_pb2 as pb
 from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
+from structlog.testing import capture_logs
 
 from core.clock import now
 from core.config import Mode, PeerConfig, ServiceConfig
@@ -22,9 +24,11 @@ from core.entries import Entry
 from core.errors import RelayedError
 from core.identity import Subject
 from core.ledger import LedgerClient, item_of, receipt_of
+from core.log import add_trace
 from core.note import VerifierKey, open_checkpoint
 from core.rpc import build_server, channel
 from core.status import from_rpc_error, from_status
+from core.trace import span
 from services.ledger.rpc import SERVICE, LedgerServicer
 from services.ledger.sequencer import State
 from tests.component.gateway.pki import Authority
@@ -110,6 +114,22 @@ async def test_part_appends_through_the_common_client(served: Served) -> None:
     receipt = await client.append(disclosure())
 
     assert proved(receipt).entry["recorder"] == "licence"
+
+
+async def test_each_entry_is_told_in_the_log_under_the_trace_of_its_request(served: Served) -> None:
+    traces = ["4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"]
+    client = LedgerClient(served.channels["licence"])
+
+    async def append(trace_id: str) -> None:
+        with span("request", f"00-{trace_id}-00f067aa0ba902b7-01"):
+            await client.append(disclosure())
+
+    with capture_logs(processors=[add_trace]) as lines:
+        await asyncio.gather(*map(append, traces))
+
+    assert sorted((line["trace_id"], line["outcome"]) for line in lines) == sorted(
+        (one, "ok") for one in traces
+    )
 
 
 async def test_recorder_is_the_name_in_the_certificate(served: Served) -> None:

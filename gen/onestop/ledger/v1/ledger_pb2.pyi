@@ -117,6 +117,7 @@ class AppendItem(message.Message):
     ANSWER_SALT_FIELD_NUMBER: builtins.int
     OPERATOR_FIELD_NUMBER: builtins.int
     SUBJECT_FIELD_NUMBER: builtins.int
+    TRACE_PARENT_FIELD_NUMBER: builtins.int
     item_id: builtins.str
     """Chosen by the appending service; the receipt's id."""
     kind: EntryKind.ValueType
@@ -135,6 +136,8 @@ class AppendItem(message.Message):
     """Stored encrypted, for the receipt; never part of the entry."""
     operator: builtins.str
     """Turned into a commitment; stored encrypted."""
+    trace_parent: builtins.str
+    """W3C traceparent of the request that the entry is about, for the log; neither stored nor part of the entry."""
     @builtins.property
     def basis(self) -> context_pb2.Basis: ...
     @builtins.property
@@ -165,10 +168,11 @@ class AppendItem(message.Message):
         answer_salt: builtins.bytes = ...,
         operator: builtins.str = ...,
         subject: subject_pb2.Subject | None = ...,
+        trace_parent: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["basis", b"basis", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_commitment", b"answer_commitment", "answer_salt", b"answer_salt", "basis", b"basis", "caller", b"caller", "field_names", b"field_names", "intent_id", b"intent_id", "item_id", b"item_id", "kind", b"kind", "method", b"method", "office", b"office", "operator", b"operator", "outcome", b"outcome", "purpose", b"purpose", "records", b"records", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_commitment", b"answer_commitment", "answer_salt", b"answer_salt", "basis", b"basis", "caller", b"caller", "field_names", b"field_names", "intent_id", b"intent_id", "item_id", b"item_id", "kind", b"kind", "method", b"method", "office", b"office", "operator", b"operator", "outcome", b"outcome", "purpose", b"purpose", "records", b"records", "subject", b"subject", "trace_parent", b"trace_parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
