@@ -205,56 +205,6 @@ def test_a_number_may_be_typed_as_people_type(platform: Machine, body: Json, cas
     assert found[0] == found[1] == found[2]
 
 
-def test_a_read_under_a_key_is_answered_once(platform: Machine, body: Json) -> None:
-    key = uuid.uuid4().hex
-
-    first, again = platform.post(SEARCH, body, key), platform.post(SEARCH, body, key)
-    unkeyed = [platform.ask("POST", SEARCH, json=body).json() for _ in range(2)]
-
-    assert first == again
-    assert len({first["receipt"]["id"], *(one["receipt"]["id"] for one in unkeyed)}) == 3
-
-
-def test_a_key_names_one_request_of_one_clerk(city: City, platform: Machine, body: Json) -> None:
-    key = {"Idempotency-Key": uuid.uuid4().hex}
-    first = platform.ask("POST", SEARCH, key, json=body)
-
-    other_body = platform.ask("POST", SEARCH, key, json={**body, "holder": person(nobody())})
-    other_case = platform.ask("POST", SEARCH, key, json={**body, "case": case_of(city)})
-    other_clerk = platform.ask(
-        "POST", SEARCH, key, json={**body, "case": {**body["case"], "operator": "c-2"}}
-    )
-    fill = {"case": body["case"], "subjects": {"applicant": body["holder"]}}
-    other_path = platform.ask("POST", FILL, key, json=fill)
-
-    refused(other_body, 409, "IDEMPOTENCY_KEY_REUSED")
-    refused(other_case, 409, "IDEMPOTENCY_KEY_REUSED")
-    assert (other_clerk.status_code, other_path.status_code) == (200, 200)
-    assert other_clerk.json()["receipt"]["id"] != first.json()["receipt"]["id"]
-
-
-def test_what_changes_state_needs_a_key_and_does_it_once(cast: Json, bank: Machine, farmer: Person) -> None:
-    asking = {
-        "farmer": person(cast["farmer"]["code"]),
-        "purpose_code": "loan_application",
-        "items": ["subsidies"],
-        "validity_days": 30,
-        "max_uses": 1,
-    }
-    path, key = "/partner/v1/consent_requests", uuid.uuid4().hex
-
-    unkeyed = bank.ask("POST", path, json=asking)
-    bad_key = bank.ask("POST", path, {"Idempotency-Key": "two words"}, json=asking)
-    first, again = bank.post(path, asking, key), bank.post(path, asking, key)
-    other_body = bank.ask("POST", path, {"Idempotency-Key": key}, json={**asking, "max_uses": 2})
-
-    assert faults(refused(unkeyed, 400, "IDEMPOTENCY_KEY_MISSING")) == {"Idempotency-Key": "required"}
-    assert faults(refused(bad_key, 400, "REQUEST_INVALID")) == {"Idempotency-Key": "pattern"}
-    assert first == again
-    refused(other_body, 409, "IDEMPOTENCY_KEY_REUSED")
-    grant(farmer, first["consent_request"])
-
-
 def test_paths_methods_and_forms_that_there_are_not(platform: Machine, farmer: Person, body: Json) -> None:
     unknown = platform.ask("GET", "/approval/v2/licences")
     people_s = platform.ask("GET", "/citizen/v1/consent_requests")
