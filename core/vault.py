@@ -20,7 +20,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 from uuid import UUID, uuid4
@@ -208,7 +208,7 @@ class Vault:
             return f"{path.name}: {failure}; "
         return ""
 
-    def _take_up(self, rows: Iterable[asyncpg.Record]) -> str:
+    def _take_up(self, rows: Sequence[asyncpg.Record]) -> str:
         """Makes these the data keys, as far as they can be unwrapped; says which cannot."""
         ciphers: dict[int, AESGCM] = {}
         wrapped: dict[int, bytes] = {}

@@ -48,7 +48,7 @@ def main() -> int:
         settings = read_settings(os.environ)
         with owners_database(settings) as dsn:
             if arguments.action == "show":
-                return asyncio.run(show(dsn, settings.keys, parts or PARTS))
+                return asyncio.run(show(dsn, settings.keys, parts or _parts_here(settings.keys)))
             pace = Pace(settle=arguments.settle, patience=arguments.patience)
             return asyncio.run(rotate(arguments.kind, dsn, settings.keys, parts, pace))
     except GroundError as failure:
@@ -83,7 +83,7 @@ async def rotate(kind: str, dsn: str, keys: Path, parts: Sequence[str], pace: Pa
         parts = journal.left()
         if parts:
             print(f"going on with a rotation that was cut off: {', '.join(parts)}")
-        parts = parts or PARTS
+        parts = parts or _parts_here(keys)
         journal.begin(parts)
 
     async def one(name: str) -> int:
@@ -113,6 +113,18 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def _parts_here(keys: Path) -> Sequence[str]:
+    """The parts that this city has: a real one has no development identity provider."""
+    parts = [part for part in PARTS if _keyring(keys, part).exists()]
+    if not parts:
+        raise GroundError(
+            f"There is no part's key file in {keys}.", "name the city's folder in ONESTOP_HOME."
+        )
+    if absent := [part for part in PARTS if part not in parts]:
+        _say(f"left out, without a key file: {', '.join(absent)}")
+    return parts
+
+
 def _keyring(keys: Path, part: str) -> Path:
     return keys / f"{part}-keyring.json"
 
@@ -127,7 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True)
     purposes = {"show": "versions, and what is left under old ones", "rotate": "new keys for old"}
     for name, purpose in purposes.items():
-        action = actions.add_parser(name, help=purpose)
+        action = actions.add_parser(
+            name, help=purpose, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         if name == "rotate":
             action.add_argument("kind", choices=sorted(ROTATIONS))
             action.add_argument(
