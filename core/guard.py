@@ -51,8 +51,9 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _guard_unary(self, handler: Handler, method: str, trace_parent: str) -> Handler:
         inner = cast(Callable[[Any, Context], Awaitable[Any]], handler.unary_unary)
-        # Of health checks only the failures are worth a line; of a batch each item writes its own.
-        loud = not method.startswith("/grpc.")
+        # Health checks and the parts' own upkeep have no trace: of them only failures are worth a line.
+        # Of a batch each item writes its own.
+        loud = bool(trace_parent)
 
         async def guarded(request: Any, context: Context) -> Any:
             await self._admit(method, context)

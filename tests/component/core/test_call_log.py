@@ -85,13 +85,14 @@ def traceparent(trace_id: str) -> str:
 async def lines_of(
     pki: Path, port: int, name: str, method: str, request: bytes, trace: str
 ) -> list[EventDict]:
-    """What the server writes while `name` asks it."""
+    """What the server writes while `name` asks it, under a trace or (empty) none."""
     every_line = (structlog.contextvars.merge_contextvars, log.add_trace)
     with capture_logs(processors=every_line) as lines:
         async with channel(peer(pki, name, port), SERVER) as connected:
             call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = connected.unary_unary(method, bytes, bytes)
             with suppress(grpc.aio.AioRpcError):
-                await call(request, timeout=5, metadata=(("traceparent", traceparent(trace)),))
+                metadata = (("traceparent", traceparent(trace)),) if trace else ()
+                await call(request, timeout=5, metadata=metadata)
     return lines
 
 
@@ -122,6 +123,10 @@ async def test_a_call_by_itself_is_told_under_its_trace(pki: Path, port: int) ->
     (line,) = await lines_of(pki, port, "licence", GET_KEYS, b"", ONE)
 
     assert (line["trace_id"], line["outcome"], line["method"]) == (ONE, "ok", GET_KEYS)
+
+
+async def test_upkeep_that_nobody_asked_for_leaves_no_line(pki: Path, port: int) -> None:
+    assert await lines_of(pki, port, "licence", GET_KEYS, b"", "") == []
 
 
 async def test_a_refused_peer_is_told(pki: Path, port: int) -> None:
