@@ -14,7 +14,9 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 import pytest
 
+from core.keyring import Keyring
 from deploy.local.migrate import PARTS, ROOT
+from deploy.local.settings import PORTS
 from tests.city import City
 from tests.e2e.contract import refused
 from tests.story import (
@@ -55,6 +57,7 @@ def keys(city: City, *arguments: str) -> tuple[int, str]:
             **os.environ,
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
             "ONESTOP_HOME": str(city.home),
+            "ONESTOP_PORT_OFFSET": str(city.settings.ports["ledger"] - PORTS["ledger"]),
             "DATABASE_URL": "",
         },
     )
@@ -185,3 +188,25 @@ def test_keys_are_rotated_while_the_city_works(
         (line,) = [line.split() for line in shown.splitlines() if line.startswith(part)]
         assert line[1:4] == ["2", str(after[part][0]), "2"]
         assert line[-1] == "-"
+
+
+def test_a_stopped_city_is_rotated_and_comes_up_with_the_new_keys(own_city: Callable[..., City]) -> None:
+    city = own_city(only=["ledger", "issuer"], town=False)
+    city.start()
+    city.stop()
+
+    for kind in ("kek", "data", "index"):
+        code, said = keys(city, "rotate", kind, "--part", "ledger")
+        assert code == 0, said
+        assert "the city is stopped; starting its database for this command" in said
+    assert city.remains() == []
+
+    city.start()
+    assert rows(city, "SELECT data_keys FROM ledger.key_holder ORDER BY seen_at DESC LIMIT 1") == [([2],)]
+    ring = Keyring.load(city.settings.keys / "ledger-keyring.json")
+    assert (list(ring.kek), list(ring.index)) == ([2], [2])
+    with city.held_down("postgres"):
+        code, said = keys(city, "show")
+    assert code == 1
+    assert "The city is running, and its database does not answer" in said
+    assert city.stop() == 0
