@@ -30,7 +30,6 @@ def a_receipt(answered: bytes | None, *, index: int = 5, size: int = 11) -> dict
         "method": "licence.search",
         "caller": "approval-platform",
         "recorder": "licence",
-        
         "field_names": ["name"],
         "records": [],
         "outcome": "released",
