@@ -148,6 +148,11 @@ async def _malformed(town: Town, farmer: Subject) -> str:
     return "anything"
 
 
+def _words(value: object) -> str:
+    """A parameter in a test's name: the same in every process."""
+    return getattr(value, "__name__", str(value))
+
+
 async def _good(town: Town, farmer: Subject) -> str:
     return await town.consented(farmer)
 
@@ -167,7 +172,7 @@ async def _good(town: Town, farmer: Subject) -> str:
         (_good, {"client": "some-bank"}, Kind.FORBIDDEN, "PARTNER_UNKNOWN"),
         (_good, {"scopes": "consent.request"}, Kind.FORBIDDEN, "SCOPE_MISSING"),
     ],
-    ids=str,
+    ids=_words,
 )
 async def test_not_allowed_is_said_clearly_and_nothing_is_read_or_recorded(
     town: Town,
