@@ -181,7 +181,6 @@ class SignatureRecord:
     cms_sha256: bytes
     """Of the CMS object in it; finds the record again in a file that grew."""
     intent_id: UUID
-    request_id: str
     caller: str
     office_code: str
     matter_code: str

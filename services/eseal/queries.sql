@@ -50,8 +50,8 @@ SELECT cms_sha256, signed_at
 
 -- name: insert_signature
 INSERT INTO signature (id, seal_id, key_id, signed_at, document_sha256, sealed_sha256, cms_sha256,
-                       intent_id, request_id, caller, office_code, matter_code, case_number)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+                       intent_id, caller, office_code, matter_code, case_number)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: find_key
 -- $1 key id

@@ -196,7 +196,6 @@ class SealDesk:
                 sealed_sha256=await _sha256(sealed),
                 cms_sha256=hashlib.sha256(cms).digest(),
                 intent_id=intent_id,
-                request_id=context.request_id,
                 caller=context.caller.name,
                 office_code=context.office,
                 matter_code=_matter(context),

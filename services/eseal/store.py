@@ -74,7 +74,6 @@ class PgSealStore:
             record.sealed_sha256,
             record.cms_sha256,
             record.intent_id,
-            record.request_id,
             record.caller,
             record.office_code,
             record.matter_code,

@@ -47,7 +47,6 @@ CREATE TABLE signature (
     sealed_sha256    bytea NOT NULL CHECK (length(sealed_sha256) = 32),    -- as it left
     cms_sha256       bytea NOT NULL UNIQUE CHECK (length(cms_sha256) = 32),
     intent_id        uuid NOT NULL UNIQUE,           -- an intent puts one seal
-    request_id       text NOT NULL,
     caller           text NOT NULL,
     office_code      text NOT NULL,
     matter_code      text NOT NULL,

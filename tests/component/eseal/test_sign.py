@@ -63,7 +63,7 @@ async def test_a_letter_is_sealed_recorded_and_found_valid(desk: Desk, tmp_path:
     assert record["document_sha256"] == hashlib.sha256(path.read_bytes()).digest()
     assert record["sealed_sha256"] == hashlib.sha256(signed.document).digest()
     assert (record["office_code"], record["matter_code"]) == (OFFICE_CODE, "sole-trader-registration")
-    assert (record["request_id"], record["case_number"]) == ("key-1", "2026-0001")
+    assert record["case_number"] == "2026-0001"
 
 
 async def test_intent_and_outcome_frame_the_signature_and_commit_to_the_files_bytes(desk: Desk) -> None:
