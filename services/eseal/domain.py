@@ -100,7 +100,7 @@ def require_allowed(users: Sequence[SealUser], *, office: str, matter_code: str)
     """Passes when one of the seal's permissions covers office and matter, else raises SealNotAllowedError."""
     of_office = [user for user in users if user.office_code == office]
     if not of_office:
-        raise SealNotAllowedError("the context's office has no permission to use this seal")
+        raise SealNotAllowedError("the case's office has no permission to use this seal")
     if not any(user.matter_code in ("", matter_code) for user in of_office):
         raise SealNotAllowedError("the office may use this seal, but not for this matter")
 

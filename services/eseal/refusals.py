@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.errors import Kind, ServiceError
+from collections.abc import Sequence
+
+from core.errors import FieldFault, Kind, ServiceError
 
 
 class SealNotFoundError(ServiceError):
@@ -35,6 +37,9 @@ class DocumentMalformedError(DocumentError):
 
     kind = Kind.INVALID
     reason = "DOCUMENT_MALFORMED"
+
+    def __init__(self, message: str, *, faults: Sequence[FieldFault] = ()) -> None:
+        super().__init__(message, faults=faults or [FieldFault("document", "pdf", message)])
 
 
 class DocumentEncryptedError(DocumentError):

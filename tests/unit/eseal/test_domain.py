@@ -106,8 +106,9 @@ def test_on_a_page_smaller_than_the_seal_it_stands_in_the_middle() -> None:
 def test_size_limits() -> None:
     require_size(b"x")
     require_size(bytes(MAX_DOCUMENT))
-    with pytest.raises(DocumentMalformedError):
+    with pytest.raises(DocumentMalformedError) as empty:
         require_size(b"")
+    assert [(fault.field, fault.rule) for fault in empty.value.faults] == [("document", "pdf")]
     with pytest.raises(DocumentTooLargeError):
         require_size(bytes(MAX_DOCUMENT + 1))
 
