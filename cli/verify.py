@@ -72,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _home() -> Path:
-    return Path(os.environ.get("ONESTOP_HOME", ".onestop"))
+    """What the city keeps: beside this project, wherever the command is given."""
+    return Path(os.environ.get("ONESTOP_HOME", Path(__file__).resolve().parents[1] / ".onestop"))
 
 
 def _read(path: Path) -> bytes:

@@ -13,6 +13,7 @@ import pytest
 
 from cli import __main__ as command
 from core.receipt import answer_bytes
+from deploy.local.migrate import ROOT
 from tests.unit.ledger.receipts import KEY, a_receipt
 
 ANSWER: dict[str, Any] = {"name": "张三", "licences": []}
@@ -142,6 +143,17 @@ def test_what_cannot_be_used_is_said_plainly(
     assert code == 2
     assert why in said
     assert "Traceback" not in said
+
+
+def test_the_key_is_looked_for_beside_the_project_wherever_one_is(
+    verify: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ONESTOP_HOME")
+    monkeypatch.chdir(home)
+
+    _, said = verify("--help")
+
+    assert str(ROOT / ".onestop" / "keys" / "ledger.vkey") in "".join(said.split())
 
 
 def test_command_without_or_with_an_unknown_name_lists_the_commands(
