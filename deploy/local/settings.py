@@ -196,7 +196,7 @@ def _number(environment: Mapping[str, str], name: str, usual: int) -> int:
         return int(text) if text else usual
     except ValueError:
         raise GroundError(
-            f"{name} is {text!r}, which is no number.", f"leave it unset for {usual}."
+            f"{name} is {text!r}, which is no number.", "write a whole number, or leave it unset."
         ) from None
 
 
