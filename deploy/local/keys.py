@@ -1,6 +1,7 @@
 """Makes the city's keys: keyrings for data at rest, and the keys that sign tokens, answers and the log.
 
-What exists is never made again: these keys open what the database holds.
+What exists is never made again, nor what is missing where a database was made with it: these keys open what
+the database holds.
 """
 
 from __future__ import annotations
@@ -21,16 +22,24 @@ from cryptography.hazmat.primitives.serialization import (
 
 from core.keyring import Keyring
 from deploy.local import files
+from deploy.local.errors import GroundError
 
 ORIGIN = "onestop.example/ledger"
 ED25519_KEY_TYPE = b"\x01"  # C2SP signed-note, "Signatures"
+
+# Signing keys whose public halves others keep: old receipts and answers are checked with them.
+LASTING = {"ledger": ("ledger-signing.key",), "agricredit": ("answer-signing.key",)}
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 def make_keys(folder: Path, parts: Sequence[str]) -> None:
-    """Makes what is missing in `folder` (0700): a keyring per part, the signing keys, the verifier key."""
+    """Makes what is missing in `folder` (0700): a keyring per part, the signing keys, the verifier key.
+
+    Raises GroundError where one has gone that a part's database was made with.
+    """
     files.private_folder(folder)
+    _refuse_lost(folder, parts)
     for part in parts:
         make_keyring(folder / f"{part}-keyring.json")
     _make_key(folder / "issuer-signing.key", ec.generate_private_key(ec.SECP256R1()))
@@ -45,6 +54,22 @@ def make_keyring(path: Path) -> None:
     """A part's keyring, unless there is one: version 1 of the key-encryption key and of the index key."""
     if not path.exists():
         Keyring.generate().save(path)
+
+
+def _refuse_lost(folder: Path, parts: Sequence[str]) -> None:
+    """A part has `<part>.dsn` since its schema was made; a new key would open nothing that is there."""
+    lost = [
+        name
+        for part in parts
+        for name in (f"{part}-keyring.json", *LASTING.get(part, ()))
+        if (folder / f"{part}.dsn").exists() and not (folder / name).exists()
+    ]
+    if lost:
+        raise GroundError(
+            f"Keys are missing in {folder}: {', '.join(lost)}. What is in the database was made with them.",
+            f"put them back from a backup, or move the whole folder {folder.parent} away to start an empty "
+            "city (with DATABASE_URL: on an empty database).",
+        )
 
 
 def verifier_key(name: str, key: ed25519.Ed25519PublicKey) -> str:

@@ -152,6 +152,25 @@ def test_the_verifier_key_has_the_form_of_c2sp(tmp_path: Path) -> None:
     assert key_id == hashlib.sha256(name.encode() + b"\n" + typed).hexdigest()[:8]
 
 
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("licence", "licence-keyring.json"),
+        ("ledger", "ledger-signing.key"),
+        ("agricredit", "answer-signing.key"),
+    ],
+)
+def test_a_key_that_a_database_was_made_with_is_not_made_anew(tmp_path: Path, part: str, name: str) -> None:
+    make_keys(tmp_path, PARTS)
+    (tmp_path / f"{part}.dsn").touch()
+    (tmp_path / name).unlink()
+
+    with pytest.raises(GroundError, match=name):
+        make_keys(tmp_path, PARTS)
+
+    assert not (tmp_path / name).exists()
+
+
 def test_the_verifier_key_of_a_known_key() -> None:
     # The example of golang.org/x/mod/sumdb/note: the key of sum.golang.org, as published.
     published = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
