@@ -13,14 +13,17 @@ import structlog
 from opentelemetry import trace
 
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9]{14,17}[0-9Xx](?![0-9A-Za-z])")
+# Where a database's errors repeat values: the rows of PostgreSQL's DETAIL, and asyncpg's view of an argument.
+_ROWS = re.compile(r"(?<=\nDETAIL:).*?(?=\nHINT:|\n\n|\Z)", re.DOTALL)
+_ARGUMENT = re.compile(r"(?<=invalid input for query argument )(\$[0-9]+)\b.*?(?=\n\n|\Z)", re.DOTALL)
 _SECRET_NAMES = frozenset({"token", "authorization", "password", "code", "use_code", "cookie", "secret"})
 
 Event = MutableMapping[str, Any]
 
 
 def redact(text: str) -> str:
-    """The text with everything that could be a citizen ID number blotted out."""
-    return _LONG_NUMBER.sub("[number]", text)
+    """The text with everything that could be a citizen ID number or a row of the database blotted out."""
+    return _LONG_NUMBER.sub("[number]", _ARGUMENT.sub(r"\1 [withheld]", _ROWS.sub(" [withheld]", text)))
 
 
 def _redact_event(_logger: object, _method: str, event: Event) -> Event:
