@@ -166,8 +166,8 @@ async def locked_consent(connection: Connection, subject_id: UUID, consent_id: U
     return consent_of_row(row)
 
 
-def consent_of_row(row: asyncpg.Record) -> Consent:
-    """A consent from its row."""
+def consent_of_row(row: asyncpg.Record, *, items: str = "items") -> Consent:
+    """A consent from its row. Beside a request's own items the consent's stand under another name."""
     return Consent(
         consent_id=row["consent_id"],
         subject_id=row["subject_id"],
@@ -175,7 +175,7 @@ def consent_of_row(row: asyncpg.Record) -> Consent:
         partner_id=row["partner_id"],
         partner_name=row["partner_name"],
         purpose_code=row["purpose_code"],
-        items=_items(row["items"]),
+        items=_items(row[items]),
         max_uses=row["max_uses"],
         uses=row["uses"],
         granted_at=row["granted_at"],
@@ -188,21 +188,7 @@ def consent_of_row(row: asyncpg.Record) -> Consent:
 def _request(row: asyncpg.Record) -> ConsentRequest:
     consent = None
     if row["consent_id"] is not None:
-        consent = Consent(
-            consent_id=row["consent_id"],
-            subject_id=row["subject_id"],
-            request_id=row["request_id"],
-            partner_id=row["partner_id"],
-            partner_name=row["partner_name"],
-            purpose_code=row["purpose_code"],
-            items=_items(row["given_items"]),
-            max_uses=row["max_uses"],
-            uses=row["uses"],
-            granted_at=row["granted_at"],
-            valid_until=row["valid_until"],
-            revoked_at=row["revoked_at"],
-            text_sha256=row["text_sha256"],
-        )
+        consent = consent_of_row(row, items="given_items")
     return ConsentRequest(
         request_id=row["request_id"],
         subject_id=row["subject_id"],

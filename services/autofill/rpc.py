@@ -9,11 +9,11 @@ import grpc
 from google.protobuf.message import Message
 from onestop.autofill.v1 import autofill_pb2 as pb
 from onestop.autofill.v1 import autofill_pb2_grpc as pb_grpc
-from onestop.common.v1 import context_pb2, provenance_pb2, receipt_pb2, subject_pb2
+from onestop.common.v1 import context_pb2, provenance_pb2, subject_pb2
 
 from core.batch import answer_batch
 from core.context import ContextReader, request_body
-from core.disclosure import BasisKind, Released
+from core.disclosure import BasisKind
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
 from core.wire import Relay, json_of, put, struct_of
@@ -67,7 +67,7 @@ class AutofillServicer(pb_grpc.AutofillServiceServicer):
                 body=request_body(item),
             )
             answer = cast(pb.AutofillAnswer, released.wire)
-            return pb.AutofillResult(answer=answer, receipt=_receipt(released))
+            return pb.AutofillResult(answer=answer, receipt=receipt_to_pb(released.receipt))
 
         results = await answer_batch(request.items, pb.AutofillResult, one)
         return pb.BatchAutofillResponse(results=results)
@@ -89,7 +89,7 @@ class AutofillServicer(pb_grpc.AutofillServiceServicer):
                 body=request_body(item),
             )
             answer = cast(pb.VerifyFieldsAnswer, released.wire)
-            return pb.VerifyFieldsResult(answer=answer, receipt=_receipt(released))
+            return pb.VerifyFieldsResult(answer=answer, receipt=receipt_to_pb(released.receipt))
 
         results = await answer_batch(request.items, pb.VerifyFieldsResult, one)
         return pb.BatchVerifyFieldsResponse(results=results)
@@ -186,10 +186,6 @@ def _provenance(provenance: Provenance) -> provenance_pb2.Provenance:
 
 def _subjects(subjects: Mapping[str, subject_pb2.Subject]) -> dict[str, Subject]:
     return {role: Subject(subject.code_type, subject.code) for role, subject in subjects.items()}
-
-
-def _receipt(released: Released) -> receipt_pb2.Receipt:
-    return receipt_to_pb(released.receipt)
 
 
 def _relay(credentials: Sequence[context_pb2.Credential], context: context_pb2.RequestContext) -> Relay:

@@ -8,13 +8,13 @@ from typing import cast
 import grpc
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
-from onestop.common.v1 import provenance_pb2, receipt_pb2, subject_pb2
+from onestop.common.v1 import provenance_pb2, subject_pb2
 from onestop.licence.v1 import licence_pb2 as pb
 from onestop.licence.v1 import licence_pb2_grpc as pb_grpc
 
 from core.batch import answer_batch
 from core.context import ContextReader, request_body
-from core.disclosure import BasisKind, Released
+from core.disclosure import BasisKind
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
 from core.wire import put
@@ -52,7 +52,7 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
                 asked, _subject(item.query.holder), list(item.query.type_codes), body=request_body(item)
             )
             answer = cast(pb.SearchLicencesAnswer, released.wire)
-            return pb.SearchLicencesResult(answer=answer, receipt=_receipt(released))
+            return pb.SearchLicencesResult(answer=answer, receipt=receipt_to_pb(released.receipt))
 
         results = await answer_batch(request.items, pb.SearchLicencesResult, one)
         return pb.BatchSearchLicencesResponse(results=results)
@@ -68,7 +68,7 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
                 asked, item.query.id, item.query.use_code, body=request_body(item)
             )
             answer = cast(pb.GetLicenceAnswer, released.wire)
-            return pb.GetLicenceResult(answer=answer, receipt=_receipt(released))
+            return pb.GetLicenceResult(answer=answer, receipt=receipt_to_pb(released.receipt))
 
         results = await answer_batch(request.items, pb.GetLicenceResult, one)
         return pb.BatchGetLicencesResponse(results=results)
@@ -82,7 +82,7 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
             )
             released = await self._desk.verify(asked, item.query.identifier, body=request_body(item))
             answer = cast(pb.VerifyLicenceAnswer, released.wire)
-            return pb.VerifyLicenceResult(answer=answer, receipt=_receipt(released))
+            return pb.VerifyLicenceResult(answer=answer, receipt=receipt_to_pb(released.receipt))
 
         results = await answer_batch(request.items, pb.VerifyLicenceResult, one)
         return pb.BatchVerifyLicencesResponse(results=results)
@@ -209,7 +209,3 @@ def _verdict(verdict: Verdict) -> pb.LicenceVerdict.ValueType:
 
 def _subject(subject: subject_pb2.Subject) -> Subject:
     return Subject(subject.code_type, subject.code)
-
-
-def _receipt(released: Released) -> receipt_pb2.Receipt:
-    return receipt_to_pb(released.receipt)
