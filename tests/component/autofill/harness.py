@@ -111,7 +111,7 @@ class Counter:
         self, items: Sequence[pb.AutofillItem], asking: Asking | None = None
     ) -> Sequence[pb.AutofillResult]:
         request = pb.BatchAutofillRequest(credentials=[self.credential(asking)], items=items)
-        return (await self.gateway.BatchAutofill(request, timeout=20)).results
+        return (await self.gateway.BatchAutofill(request, timeout=60)).results
 
     async def verify(
         self,
