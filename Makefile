@@ -12,7 +12,7 @@ OUTSIDE := .onestop/compose
 CHECKS := check-format check-lint check-types check-rooms check-proto check-breaking proto-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo up down test check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo up down test bench check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ down: ## stop the city in containers; its volumes, with all data and keys, stay
 
 test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=2)
 	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+
+bench: .venv-bench/.bench ## measure, beside the peers and the limits (SCALE=3400000 people, ONLY=licence,ledger)
+	@exec .venv-bench/bin/python -m tests.bench
 
 check: .venv/.dev ## format, lint, types, rooms, proto lint, breaking changes and drift
 	@$(MAKE) --no-print-directory -k -j4 $(if $(filter output-sync,$(.FEATURES)),-Otarget) $(CHECKS)
@@ -71,9 +74,10 @@ proto-promise: .venv/.dev ## from now on `make check` holds the contracts to wha
 lock: .venv/.dev ## lock requirements*.in anew, with hashes
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements.in -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-bench.in -o requirements-bench.txt
 
 clean: ## remove the environment and the caches; the city's data in .onestop/ stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run: requirements.txt deploy/local/setup.sh
@@ -82,3 +86,7 @@ clean: ## remove the environment and the caches; the city's data in .onestop/ st
 .venv/.dev: requirements.txt requirements-dev.txt deploy/local/setup.sh
 	@deploy/local/setup.sh "$(PYTHON)" $@ requirements.txt requirements-dev.txt
 	@touch .venv/.run
+
+# An environment of its own: the load generator brings a plug-in for the test runner, and patches what it imports.
+.venv-bench/.bench: requirements.txt requirements-bench.txt deploy/local/setup.sh
+	@deploy/local/setup.sh "$(PYTHON)" $@ requirements.txt requirements-bench.txt

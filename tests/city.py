@@ -29,6 +29,7 @@ class City:
 
     `home` is its folder as `.onestop/` is the usual city's; `settings` says its ports and paths. `people` is
     the town's size. `only` starts some parts alone; `town=False` loads no town. `environment` adds variables.
+    A `home` that is named is kept between runs; without one it is a new folder.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class City:
         only: Sequence[str] = (),
         town: bool = True,
         environment: Mapping[str, str] | None = None,
+        home: Path | None = None,
     ) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="onestop-city-"))
+        self.home = home or Path(tempfile.mkdtemp(prefix="onestop-city-"))
+        self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o711)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")}
         kept.pop("DATABASE_URL", None)

@@ -1,0 +1,49 @@
+"""The outside callers as the load generator plays them: certificate, token, bodies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cli.demo.client import Caller
+from tests.bench.client import Job
+from tests.bench.ground import Bench
+from tests.bench.load import Processes, tree
+from tests.city import City
+
+PARTS = ("gateway", "licence", "datanode", "autofill", "agricredit", "eseal", "ledger", "issuer", "postgres")
+
+
+def job_of(city: City, caller: str, path: str, bodies: Path) -> Job:
+    """A job by this caller, with a fresh token; its connections and times are the step's."""
+    pki = city.settings.pki
+    with Caller(city.machines, pki, caller) as proved:
+        token = proved._token
+    return Job(
+        url=city.machines,
+        paths=[path],
+        headers={"Authorization": f"Bearer {token}"},
+        connections=1,
+        seconds=1.0,
+        ca=str(pki / "ca.crt"),
+        cert=str(pki / f"{caller}.crt"),
+        key=str(pki / f"{caller}.key"),
+        bodies=str(bodies),
+    )
+
+
+def write_bodies(bench: Bench, name: str, bodies: Iterable[Mapping[str, object]]) -> Path:
+    """A file with a body a line, for the load generator; it holds the town's numbers, so only we may read it."""
+    folder = bench.folder / "bodies"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{name}.jsonl"
+    lines = (json.dumps(body, ensure_ascii=False, separators=(",", ":")) for body in bodies)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def processes_of(city: City, parts: Iterable[str] = PARTS) -> Processes:
+    """The city's processes, the database server with all of its own."""
+    pids = {part: city.pid(part) for part in parts}
+    return {part: tree(pid) for part, pid in pids.items() if pid is not None}
