@@ -1,7 +1,7 @@
 """`make bench`: measures what ONLY names (everything, unless told), prints a table, writes bench.json.
 
-Environment: SCALE people in the city (3,400,000), ONLY=licence,ledger, ROUNDS (3) of SECONDS_A_ROUND (5) each,
-ONESTOP_HOME (.onestop).
+Environment: SCALE people in the city (3,400,000), ONLY=licence,ledger, ROUNDS (3) of SECONDS_A_ROUND (5) each.
+ONESTOP_HOME (.onestop) is where the bench's own city lies, in `bench/`.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def job_of(city: City, caller: str, path: str, bodies: Path) -> Job:
 
 
 def write_bodies(bench: Bench, name: str, bodies: Iterable[Mapping[str, object]]) -> Path:
-    """A file with a body a line, for the load generator; it holds the town's numbers, so only we may read it."""
+    """A file with a body a line, for the load generator."""
     folder = bench.folder / "bodies"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{name}.jsonl"

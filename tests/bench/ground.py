@@ -73,8 +73,8 @@ def holders(city: City, type_codes: Sequence[str], count: int) -> list[Subject]:
         rows = connection.execute(
             "SELECT subject_id, code_type, sealed_code FROM licence.holder AS h"
             " TABLESAMPLE SYSTEM (LEAST(100, %(share)s)) REPEATABLE (7)"
-            " WHERE (SELECT count(DISTINCT type_code) FROM licence.licence AS l WHERE l.subject_id = h.subject_id"
-            " AND l.superseded_on IS NULL AND l.type_code = ANY (%(codes)s)) = %(types)s LIMIT %(count)s",
+            " WHERE (SELECT count(DISTINCT type_code) FROM licence.licence AS l"
+            " WHERE l.subject_id = h.subject_id AND l.superseded_on IS NULL AND l.type_code = ANY (%(codes)s)) = %(types)s LIMIT %(count)s",
             {
                 "share": _share(connection, count),
                 "codes": list(type_codes),
