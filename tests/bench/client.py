@@ -65,10 +65,10 @@ class Answer:
 
 def run(job: Job, tell: Callable[[str], None]) -> Answer:
     """Asks until the time is up; tells when it begins to count and when it ends."""
-    import gevent  # noqa: PLC0415  # it has patched this process by now
-    from gevent.queue import Queue  # noqa: PLC0415
-    from locust.contrib.fasthttp import FastHttpSession  # noqa: PLC0415
-    from locust.event import EventHook  # noqa: PLC0415
+    import gevent  # it has patched this process by now
+    from gevent.queue import Queue
+    from locust.contrib.fasthttp import FastHttpSession
+    from locust.event import EventHook
 
     def context() -> ssl.SSLContext:
         made = ssl.create_default_context(cafile=job.ca)
@@ -180,7 +180,7 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
 
 def main() -> None:
     """One job, one answer."""
-    from gevent import monkey  # noqa: PLC0415
+    from gevent import monkey
 
     monkey.patch_all()
     answer = run(Job(**json.load(sys.stdin)), partial(print, flush=True))

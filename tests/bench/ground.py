@@ -99,7 +99,7 @@ def vault_of(city: City, part: str) -> Vault:
     """A part's vault, to make a caller's questions with: outside the bench callers know their own numbers."""
     keyring = Keyring.load(city.settings.keys / f"{part}-keyring.json")
     with psycopg.connect(city.admin_dsn) as connection:
-        query = f"SELECT version, wrapped, kek_version FROM {part}.data_key"  # noqa: S608  # a part's name
+        query = f"SELECT version, wrapped, kek_version FROM {part}.data_key"  # a part's name
         rows = connection.execute(query.encode()).fetchall()
     return Vault(keyring, {version: unwrap(keyring, version, wrapped, kek) for version, wrapped, kek in rows})
 
