@@ -1,6 +1,6 @@
 """`make bench`: measures what ONLY names (everything, unless told), prints a table, writes bench.json.
 
-Environment: SCALE people in the city (3,400,000), ONLY=licence,ledger, ROUNDS (3) of SECONDS_A_ROUND (5) each.
+Environment: SCALE people in the city (3,400,000), ONLY=licence,ledger, ROUNDS (3) of SECONDS_A_ROUND (5).
 ONESTOP_HOME (.onestop) is where the bench's own city lies, in `bench/`.
 """
 

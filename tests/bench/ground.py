@@ -69,12 +69,17 @@ def open_bench(console: Console) -> Bench:
 def holders(city: City, type_codes: Sequence[str], count: int) -> list[Subject]:
     """Some holders of current licences of all these types, the same ones in every run."""
     with psycopg.connect(city.admin_dsn) as connection:
-        connection.execute("SELECT setseed(0.5)")
         rows = connection.execute(
-            "SELECT subject_id, code_type, sealed_code FROM licence.holder AS h"
-            " TABLESAMPLE SYSTEM (LEAST(100, %(share)s)) REPEATABLE (7)"
-            " WHERE (SELECT count(DISTINCT type_code) FROM licence.licence AS l"
-            " WHERE l.subject_id = h.subject_id AND l.superseded_on IS NULL AND l.type_code = ANY (%(codes)s)) = %(types)s LIMIT %(count)s",
+            """
+            SELECT subject_id, code_type, sealed_code
+              FROM licence.holder AS h TABLESAMPLE SYSTEM (%(share)s) REPEATABLE (7)
+             WHERE (SELECT count(DISTINCT type_code)
+                      FROM licence.licence AS l
+                     WHERE l.subject_id = h.subject_id
+                       AND l.superseded_on IS NULL
+                       AND l.type_code = ANY (%(codes)s)) = %(types)s
+             LIMIT %(count)s
+            """,
             {
                 "share": _share(connection, count),
                 "codes": list(type_codes),
