@@ -130,7 +130,7 @@ class Disclosure:
             Outcome.RELEASED,
             presented.canonical,
         )
-        receipt = await self._ledger.append(entry)
+        receipt = _beside(presented, await self._ledger.append(entry))
         if confirm is not None:
             await confirm()
         if key is not None and not await self._replies.store_read(key, body, presented.wire, receipt):
@@ -188,7 +188,7 @@ class Disclosure:
         except BaseException:
             self._close_later(intent)
             raise
-        return Released(presented.wire, await self._ledger.append(outcome))
+        return Released(presented.wire, _beside(presented, await self._ledger.append(outcome)))
 
     async def recover(self) -> None:
         """Closes this service's open intents from its own records: completed where stored, else aborted.
@@ -268,6 +268,11 @@ def _committed(entry: Entry, outcome: Outcome, canonical: bytes) -> Entry:
     salt = secrets.token_bytes(32)
     commitment = hmac.new(salt, canonical, hashlib.sha256).digest()
     return replace(entry, outcome=outcome, answer_commitment=commitment, answer_salt=salt)
+
+
+def _beside(presented: Presented, receipt: Receipt) -> Receipt:
+    """The receipt with the very bytes that it commits to."""
+    return replace(receipt, answer_json=presented.canonical) if presented.is_json else receipt
 
 
 def _aborted(intent: Entry) -> Entry:

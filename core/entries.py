@@ -108,6 +108,8 @@ class Receipt:
     hashes: tuple[bytes, ...]
     checkpoint: str
     answer_salt: bytes
+    answer_json: bytes = field(default=b"", repr=False)
+    """What the entry commits to, where that is JSON: exactly what the caller is sent beside the receipt."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class Presented:
 
     wire: object
     canonical: bytes
+    is_json: bool = False
+    """Whether that is the RFC 8785 form of the answer's public JSON, not a file."""
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ def receipt_of(receipt: receipt_pb2.Receipt) -> Receipt:
         tuple(receipt.hashes),
         receipt.checkpoint,
         receipt.answer_salt,
+        receipt.answer_json,
     )
 
 
@@ -142,4 +143,5 @@ def receipt_to_pb(receipt: Receipt) -> receipt_pb2.Receipt:
         hashes=receipt.hashes,
         checkpoint=receipt.checkpoint,
         answer_salt=receipt.answer_salt,
+        answer_json=receipt.answer_json,
     )

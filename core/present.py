@@ -18,4 +18,4 @@ class AnswerPresenter:
 
     def __call__(self, answer: object) -> Presented:
         wire = self._to_pb(answer)
-        return Presented(wire, canonical(render(wire)))
+        return Presented(wire, canonical(render(wire)), is_json=True)

@@ -9,22 +9,32 @@ from __future__ import annotations
 import base64
 import binascii
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, cast
 
+import orjson
 import rfc8785
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
-from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
 from core.errors import FieldFault, InvalidError
+from core.wire import json_of
 
 Json = dict[str, Any]
 M = TypeVar("M", bound=Message)
 
 _TIMESTAMP = "google.protobuf.Timestamp"
-_FREE_JSON = {"google.protobuf.Value", "google.protobuf.Struct", "google.protobuf.ListValue"}
+_FREE_JSON: dict[str, Callable[[Any], Any]] = {
+    # Whole numbers as integers: a message keeps doubles only, and programs that want an integer stumble over
+    # 3.0; in the RFC 8785 form the two are the same.
+    "google.protobuf.Value": json_of,
+    "google.protobuf.Struct": lambda struct: {name: json_of(one) for name, one in struct.fields.items()},
+    "google.protobuf.ListValue": lambda many: [json_of(one) for one in many.values],
+}
 _INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
@@ -37,6 +47,9 @@ _LARGEST_DOUBLE = sys.float_info.max
 
 def canonical(document: Mapping[str, Any]) -> bytes:
     """The RFC 8785 form, which commitments are made over."""
+    if _is_plain(document):
+        # Without fractions, and with names that sort alike in UTF-8 and UTF-16, sorted JSON is that form.
+        return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     return rfc8785.dumps(dict(document))
 
 
@@ -55,11 +68,16 @@ def enum_words(enum: EnumDescriptor) -> dict[str, int]:
 def render(message: Message) -> Json:
     """A message's public JSON."""
     document: Json = {}
-    for field in cast(list[FieldDescriptor], message.DESCRIPTOR.fields):
-        if field.is_repeated:
-            document[field.name] = _render_many(field, getattr(message, field.name))
-        elif not field.has_presence or message.HasField(field.name):
-            document[field.name] = _render_one(field, getattr(message, field.name))
+    for name, form, convert in _plan(message.DESCRIPTOR):
+        if form is _Form.OPTIONAL and not message.HasField(name):
+            continue
+        value = getattr(message, name)
+        if form is _Form.LIST:
+            document[name] = [convert(one) for one in value] if convert else list(value)
+        elif form is _Form.MAP:
+            document[name] = {str(key): convert(value[key]) if convert else value[key] for key in value}
+        else:
+            document[name] = convert(value) if convert else value
     return document
 
 
@@ -87,38 +105,57 @@ def _is_map(field: FieldDescriptor) -> bool:
     return kind is not None and kind.GetOptions().map_entry
 
 
-def _render_many(field: FieldDescriptor, values: Any) -> Any:
+class _Form(Enum):
+    """How a field's values stand in a message."""
+
+    ALWAYS = 1
+    OPTIONAL = 2
+    LIST = 3
+    MAP = 4
+
+
+_Convert = Callable[[Any], Any] | None
+"""Turns a value into JSON; None where it is JSON already."""
+
+
+@cache
+def _plan(descriptor: Descriptor) -> tuple[tuple[str, _Form, _Convert], ...]:
+    """What rendering a message of this kind takes, found out once."""
+    return tuple(_field_plan(field) for field in cast(list[FieldDescriptor], descriptor.fields))
+
+
+def _field_plan(field: FieldDescriptor) -> tuple[str, _Form, _Convert]:
     if _is_map(field):
         value_field = cast(Descriptor, field.message_type).fields_by_name["value"]
-        return {str(key): _render_one(value_field, values[key]) for key in values}
-    return [_render_one(field, value) for value in values]
+        return field.name, _Form.MAP, _converter(value_field)
+    if field.is_repeated:
+        return field.name, _Form.LIST, _converter(field)
+    return field.name, _Form.OPTIONAL if field.has_presence else _Form.ALWAYS, _converter(field)
 
 
-def _render_one(field: FieldDescriptor, value: Any) -> Any:
-    kind = field.message_type
+def _converter(field: FieldDescriptor) -> _Convert:
+    kind, enum = field.message_type, field.enum_type
     if kind is not None:
         if kind.full_name == _TIMESTAMP:
-            return _instant(value)
-        if kind.full_name in _FREE_JSON:
-            return _whole(MessageToDict(value))
-        return render(value)
-    if field.enum_type is not None:
-        return enum_word(field.enum_type, value)
+            return _instant
+        return _FREE_JSON.get(kind.full_name, render)
+    if enum is not None:
+        words = {value.number: enum_word(enum, value.number) for value in enum.values}
+        return lambda number: words.get(number, str(number))
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return base64.b64encode(value).decode("ascii")
-    return value
+        return lambda value: base64.b64encode(value).decode("ascii")
+    return None
 
 
-def _whole(value: Any) -> Any:
-    """Free JSON with whole numbers as integers. A message keeps doubles only, and programs that want an
-    integer stumble over 3.0; in the RFC 8785 form the two are the same."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if isinstance(value, list):
-        return [_whole(one) for one in value]
+def _is_plain(value: Any) -> bool:
+    """Whether a value has only ASCII names, texts, truth values and whole numbers that JSON can hold."""
+    if isinstance(value, str) or value is None:
+        return True
+    if isinstance(value, int):
+        return -(2**53) < value < 2**53
     if isinstance(value, dict):
-        return {name: _whole(one) for name, one in value.items()}
-    return value
+        return all(name.isascii() and _is_plain(one) for name, one in value.items())
+    return isinstance(value, list) and all(map(_is_plain, value))
 
 
 def _instant(value: Any) -> str:

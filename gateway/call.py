@@ -16,7 +16,7 @@ from onestop.common.v1 import context_pb2, receipt_pb2
 
 from core import public_json
 from core.errors import FieldFault, InvalidError, fault_error
-from core.receipt_json import render_receipt
+from core.receipt_json import with_receipt
 from core.trace import current_trace_parent
 from core.validation import validate
 from gateway.accepts import best_type
@@ -172,12 +172,14 @@ class Call:
 
     def answer(self, message: Message, receipt: receipt_pb2.Receipt | None = None) -> web.Response:
         """The answer as public JSON, with its receipt. Refuses to answer without one where one belongs."""
-        document = public_json.render(message)
-        if self.route.answer.receipt:
-            if receipt is None or not receipt.id:
-                raise MissingReceiptError(f"{self.route.name} was answered without a receipt")
-            document["receipt"] = render_receipt(receipt)
-        return json_response(document, status=self.route.answer.status)
+        status = self.route.answer.status
+        if not self.route.answer.receipt:
+            return json_response(public_json.render(message), status=status)
+        if receipt is None or not receipt.id:
+            raise MissingReceiptError(f"{self.route.name} was answered without a receipt")
+        # What the part committed to leaves as it is, so that the receipt proves it whatever our version.
+        answer = receipt.answer_json or orjson.dumps(public_json.render(message))
+        return raw_json_response(with_receipt(answer, receipt), status=status)
 
     def _beside_names(self, shape: JsonBody) -> set[str]:
         names = {"case"} if shape.case is not CaseIn.NOWHERE else set()
@@ -188,8 +190,15 @@ def json_response(
     document: Mapping[str, object], *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """A JSON answer that nobody keeps."""
+    return raw_json_response(orjson.dumps(document), status=status, headers=headers)
+
+
+def raw_json_response(
+    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """The same for an answer that is JSON already."""
     return web.Response(
-        body=orjson.dumps(document),
+        body=body,
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},

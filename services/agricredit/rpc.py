@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar, cast
 from uuid import UUID
@@ -18,8 +17,8 @@ from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released, RequestContext
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
-from core.public_json import render
-from core.receipt_json import render_receipt
+from core.public_json import canonical, render
+from core.receipt_json import with_receipt
 from core.wire import Relay
 from services.agricredit.answers import ITEM_OF
 from services.agricredit.domain import Wish
@@ -197,9 +196,9 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
 
     def _sealed(self, fetched: Fetched) -> pb.SealedAnswer:
         """The answer with its receipt as JSON, signed by the city and encrypted to the partner."""
-        answer = render(cast(Message, fetched.released.wire))
-        answer["receipt"] = render_receipt(receipt_to_pb(fetched.released.receipt))
-        payload = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+        receipt = receipt_to_pb(fetched.released.receipt)
+        answer = receipt.answer_json or canonical(render(cast(Message, fetched.released.wire)))
+        payload = with_receipt(answer, receipt)
         return pb.SealedAnswer(jwe=self._seal.seal(payload, fetched.partner.encryption_jwk))
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from tests.bench import search
 from tests.bench.figures import Figure, Report
-from tests.bench.ground import Bench, open_bench
+from tests.bench.ground import Bench, open_bench, running
 
 SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "licence": search.measure,
@@ -36,21 +36,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     bench = open_bench(console)
     report = Report(bench.folder.parent / "bench.json", facts=_facts(bench))
-    city = bench.city
-    try:
-        bench.say(f"starting the city of {bench.people:,} people in {city.home}; the first start loads it")
-        city.start(wait=False)
-        city.wait_ready(LOAD_SECONDS)
+    with running(bench, bench.city):
         for name in wanted:
             report.add(SUITES[name](bench), console)
-    finally:
-        if city.process is not None and city.process.poll() is None:
-            city.stop()
     console.print(f"{len(report.figures)} figures in {report.path}")
     return 0
-
-
-LOAD_SECONDS = 3600.0
 
 
 def _facts(bench: Bench) -> dict[str, object]:
