@@ -23,7 +23,7 @@ class Coalescer(Generic[Item, Result]):
         self,
         send: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
         *,
-        slots: int = 2,
+        slots: int = 1,
         largest: int = 256,
     ) -> None:
         self._send = send

@@ -7,7 +7,6 @@ transaction → append outcome → release. Services import its words from here 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 import uuid
@@ -163,7 +162,8 @@ class Disclosure:
         if stored is not None and not stored.body_matches:
             raise _key_reused()
         if stored is not None and stored.outcome is not None:
-            return Released(stored.wire, await self._ledger.append(stored.outcome))
+            receipt = await self._ledger.append(stored.outcome)
+            return Released(stored.wire, replace(receipt, answer_json=stored.answer_json))
         about = Produced(None, field_names, records, subject)
         intent = _entry(context, EntryKind.INTENT, method, about, item_id=uuid.uuid4())
         await self._claim(key, body, context, intent, stored)
@@ -184,7 +184,7 @@ class Disclosure:
                     Outcome.COMPLETED,
                     presented.canonical,
                 )
-                await self._replies.complete(tx, key, presented.wire, outcome)
+                await self._replies.complete(tx, key, presented, outcome)
         except BaseException:
             self._close_later(intent)
             raise
@@ -266,7 +266,7 @@ def _entry(
 def _committed(entry: Entry, outcome: Outcome, canonical: bytes) -> Entry:
     """The entry with a fresh salt and the commitment to the answer that it opens."""
     salt = secrets.token_bytes(32)
-    commitment = hmac.new(salt, canonical, hashlib.sha256).digest()
+    commitment = hmac.digest(salt, canonical, "sha256")
     return replace(entry, outcome=outcome, answer_commitment=commitment, answer_salt=salt)
 
 

@@ -174,6 +174,8 @@ class StoredReply:
     """Of a read; an act's comes from appending its outcome again."""
     outcome: Entry | None = None
     """Of an act that is stored."""
+    answer_json: bytes = field(default=b"", repr=False)
+    """What the entry commits to, where that is JSON."""
 
 
 class Presenter(Protocol):
@@ -213,7 +215,7 @@ class Replies(Protocol):
         """Remembers a read's answer; False when the key has got one meanwhile."""
         ...
 
-    async def complete(self, tx: Transaction, key: ReplyKey, wire: object, outcome: Entry) -> None:
+    async def complete(self, tx: Transaction, key: ReplyKey, presented: Presented, outcome: Entry) -> None:
         """In the act's transaction: stores the answer and the intent's terminal row.
 
         Raises ActAbortedError when the intent was closed as aborted meanwhile.

@@ -26,7 +26,7 @@ class LedgerClient:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = pb_grpc.LedgerServiceStub(channel)
-        self._coalescer: Coalescer[pb.AppendItem, Receipt] = Coalescer(self._send, slots=2, largest=512)
+        self._coalescer: Coalescer[pb.AppendItem, Receipt] = Coalescer(self._send, largest=512)
 
     async def append(self, entry: Entry) -> Receipt:
         """The receipt, once the entry is durable. Raises the ledger's error; fails closed."""

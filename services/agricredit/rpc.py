@@ -17,7 +17,7 @@ from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released, RequestContext
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
-from core.public_json import canonical, render
+from core.public_json import canonical
 from core.receipt_json import with_receipt
 from core.wire import Relay
 from services.agricredit.answers import ITEM_OF
@@ -197,7 +197,7 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
     def _sealed(self, fetched: Fetched) -> pb.SealedAnswer:
         """The answer with its receipt as JSON, signed by the city and encrypted to the partner."""
         receipt = receipt_to_pb(fetched.released.receipt)
-        answer = receipt.answer_json or canonical(render(cast(Message, fetched.released.wire)))
+        answer = receipt.answer_json or canonical(cast(Message, fetched.released.wire))
         payload = with_receipt(answer, receipt)
         return pb.SealedAnswer(jwe=self._seal.seal(payload, fetched.partner.encryption_jwk))
 
