@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import re
 import sys
+import threading
 import time
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
@@ -70,7 +73,7 @@ def configure(part: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_line)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        logger_factory=_together(Lines(sys.stdout.buffer)),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
@@ -88,6 +91,51 @@ def configure(part: str, level: str) -> None:
     root.setLevel(level)
     for noisy in ("httpx2", "httpcore2", "asyncio", "pyhanko", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class Lines:
+    """Writes lines, those of one turn of the event loop together: a busy part has thousands a second.
+
+    What is trouble is written at once, and everything when the process ends in order.
+    """
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._waiting: list[bytes] = []
+        self._lock = threading.Lock()
+        atexit.register(self.flush)
+
+    def info(self, line: bytes) -> None:
+        """Writes a line at the end of this turn; at once where no loop runs."""
+        with self._lock:
+            self._waiting.append(line)
+            first = len(self._waiting) == 1
+        if first:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def error(self, line: bytes) -> None:
+        """Writes a line, and what waits before it, now."""
+        with self._lock:
+            self._waiting.append(line)
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        with self._lock:
+            lines, self._waiting = self._waiting, []
+            if lines:
+                self._out.write(b"\n".join(lines) + b"\n")
+                self._out.flush()
+
+    debug = msg = info
+    warning = warn = exception = critical = fatal = failure = error
+
+
+def _together(lines: Lines) -> Callable[..., Lines]:
+    return lambda *_: lines
 
 
 def _line(event: Event, **_options: object) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
@@ -24,6 +25,7 @@ _INTEGERS = {
     FieldDescriptor.CPPTYPE_INT64: (-(2**53 - 1), 2**53 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**53 - 1),
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LARGEST_DOUBLE = sys.float_info.max
 
 
@@ -160,7 +162,7 @@ def _scalar(field: FieldDescriptor, value: object, path: str, faults: list[Field
 
 def encodable(text: str) -> bool:
     """Whether a text can be UTF-8: it holds no half of a surrogate pair."""
-    return not any("\ud800" <= c <= "\udfff" for c in text)
+    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def _base64(value: object) -> bytes | None:

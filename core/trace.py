@@ -78,9 +78,11 @@ def _under(parent: Context) -> trace.Span:
 
 def current_trace_parent() -> str:
     """`traceparent` of the current span; empty where there is none."""
-    carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
-    return carrier.get("traceparent", "")
+    span_context = trace.get_current_span().get_span_context()
+    if not span_context.is_valid:
+        return ""
+    ids = trace.format_trace_id(span_context.trace_id), trace.format_span_id(span_context.span_id)
+    return f"00-{ids[0]}-{ids[1]}-{span_context.trace_flags:02x}"
 
 
 def current_trace_id() -> str:

@@ -20,6 +20,7 @@ from core.public_parse import encodable, parse
 from core.receipt_json import with_receipt
 from core.trace import current_trace_parent
 from core.validation import validate
+from core.wire import set_instant
 from gateway.accepts import best_type
 from gateway.auth import Certificate, Identity
 from gateway.bodies import Upload
@@ -95,8 +96,8 @@ class Call:
             request_id=self.key,
             trace_parent=current_trace_parent(),
         )
-        context.received_at.FromDatetime(self.received_at)
-        context.deadline.FromDatetime(self.deadline)
+        set_instant(context.received_at, self.received_at)
+        set_instant(context.deadline, self.deadline)
         return context
 
     def query(self, kind: type[M]) -> M:
