@@ -124,10 +124,14 @@ class Disclosure:
             return _replayed_read(stored)
         produced = await produce()
         presented = self._present(produced.answer)
-        entry = _committed(
-            _entry(context, EntryKind.DISCLOSURE, method, produced, item_id=uuid.uuid4()),
-            Outcome.RELEASED,
-            presented.canonical,
+        entry = _entry(
+            context,
+            EntryKind.DISCLOSURE,
+            method,
+            produced,
+            item_id=uuid.uuid4(),
+            outcome=Outcome.RELEASED,
+            canonical=presented.canonical,
         )
         receipt = _beside(presented, await self._ledger.append(entry))
         if confirm is not None:
@@ -172,17 +176,15 @@ class Disclosure:
             async with self._replies.transaction() as tx:
                 produced = await do(tx, intent.item_id)
                 presented = self._present(produced.answer)
-                outcome = _committed(
-                    _entry(
-                        context,
-                        EntryKind.OUTCOME,
-                        method,
-                        produced,
-                        item_id=_outcome_id(intent),
-                        intent_id=intent.item_id,
-                    ),
-                    Outcome.COMPLETED,
-                    presented.canonical,
+                outcome = _entry(
+                    context,
+                    EntryKind.OUTCOME,
+                    method,
+                    produced,
+                    item_id=_outcome_id(intent),
+                    intent_id=intent.item_id,
+                    outcome=Outcome.COMPLETED,
+                    canonical=presented.canonical,
                 )
                 await self._replies.complete(tx, key, presented, outcome)
         except BaseException:
@@ -246,7 +248,11 @@ def _entry(
     *,
     item_id: uuid.UUID,
     intent_id: uuid.UUID | None = None,
+    outcome: Outcome = Outcome.NONE,
+    canonical: bytes | None = None,
 ) -> Entry:
+    """An entry; with a fresh salt and the commitment that it opens, where there is an answer to commit to."""
+    salt = secrets.token_bytes(32) if canonical is not None else b""
     return Entry(
         item_id=item_id,
         kind=kind,
@@ -259,15 +265,11 @@ def _entry(
         subject=about.subject or context.caller.subject,
         field_names=tuple(about.field_names),
         records=tuple(about.records),
+        outcome=outcome,
         intent_id=intent_id,
+        answer_commitment=hmac.digest(salt, canonical, "sha256") if canonical is not None else b"",
+        answer_salt=salt,
     )
-
-
-def _committed(entry: Entry, outcome: Outcome, canonical: bytes) -> Entry:
-    """The entry with a fresh salt and the commitment to the answer that it opens."""
-    salt = secrets.token_bytes(32)
-    commitment = hmac.digest(salt, canonical, "sha256")
-    return replace(entry, outcome=outcome, answer_commitment=commitment, answer_salt=salt)
 
 
 def _beside(presented: Presented, receipt: Receipt) -> Receipt:

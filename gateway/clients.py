@@ -98,7 +98,7 @@ class Part:
 
 class Lookup(Generic[I, R]):
     """A look-up of local tables whose concurrent callers share batches: what arrives during a call goes
-    in the next, at most two in flight.
+    in the next (core/coalesce.py).
 
     Each item keeps its own credential, deadline and error. This is the place where calls are coalesced;
     what asks several sources (filling a form, fetching consented data) is not a `Lookup`, so that one

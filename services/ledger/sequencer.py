@@ -235,8 +235,9 @@ class Sequencer:
 
     async def _take(self) -> list[_Waiting]:
         """What waits, without those whose callers have gone; nothing after a while without work."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
+        if not self._arrived.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
         if self._broken is not None:
             raise self._broken
         batch: list[_Waiting] = []

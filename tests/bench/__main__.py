@@ -16,12 +16,14 @@ from datetime import UTC, datetime
 import psutil
 from rich.console import Console
 
-from tests.bench import search
-from tests.bench.figures import Figure, Report
+from tests.bench import append, chart, herd, search
+from tests.bench.figures import Figure, Report, read
 from tests.bench.ground import Bench, open_bench, running
 
 SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "licence": search.measure,
+    "ledger": append.measure,
+    "herd": herd.measure,
 }
 
 
@@ -39,7 +41,10 @@ def main() -> int:
     with running(bench, bench.city):
         for name in wanted:
             report.add(SUITES[name](bench), console)
+    drawn = chart.draw(read(report.path), bench.folder)
     console.print(f"{len(report.figures)} figures in {report.path}")
+    for picture in drawn:
+        console.print(f"chart in {picture}")
     return 0
 
 

@@ -41,7 +41,7 @@ class Job:
     rate: float = 0.0
     warm_up: float = 1.0
     cold: bool = False
-    """Each request on a new connection of its own."""
+    """A herd: every connection is made at the same moment, asks once, and its time counts from there."""
 
 
 @dataclass
@@ -133,9 +133,9 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
         connected(mine)
         while not stop:
             ask(mine)
-            if job.cold:
-                mine.client.clientpool.close()
-                mine = session()
+
+    def herd() -> None:
+        ask(session())
 
     def open_loop() -> None:
         mine = session()
@@ -161,6 +161,22 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
             gevent.sleep(max(0.0, due - time.perf_counter()))
             arrivals.put(due)
 
+    def summed_up() -> Answer:
+        answer.requests = len(times)
+        times.sort()
+        for percent in PERCENTILES:
+            if times:
+                place = min(len(times) - 1, int(len(times) * percent / 100))
+                answer.percentiles[f"p{percent:g}"] = times[place]
+        return answer
+
+    if job.cold:
+        tell("counting")
+        counted_from = time.perf_counter()
+        gevent.joinall([gevent.spawn(herd) for _ in range(job.connections)], timeout=job.seconds)
+        answer.seconds = time.perf_counter() - counted_from
+        tell("counted")
+        return summed_up()
     workers = [gevent.spawn(open_loop if job.rate else closed) for _ in range(job.connections)]
     for _ in workers:
         ready.get()
@@ -174,14 +190,8 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
     answer.cpu_seconds = time.process_time() - cpu
     answer.seconds = time.perf_counter() - counted_from
     tell("counted")
-    answer.requests = len(times)
-    times.sort()
-    for percent in PERCENTILES:
-        if times:
-            place = min(len(times) - 1, int(len(times) * percent / 100))
-            answer.percentiles[f"p{percent:g}"] = times[place]
     gevent.killall(workers)
-    return answer
+    return summed_up()
 
 
 def main() -> None:

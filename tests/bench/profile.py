@@ -27,7 +27,7 @@ from tests.bench.load import run
 from tests.bench.turns import Side
 
 SIDES: dict[str, Callable[[Bench], Side]] = {
-    "licence": lambda bench: search.side(bench, bench.city, "licence.search"),
+    "licence": search.own_side,
 }
 SAMPLES_A_SECOND = 200
 BUSY_SHARE = 0.02

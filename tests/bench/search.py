@@ -34,6 +34,11 @@ def measure(bench: Bench) -> Iterable[Figure]:
         return turns.compare(bench, side(city, "licence.search", bodies), peer_search(peer, bodies), GOALS)
 
 
+def own_side(bench: Bench) -> Side:
+    """Our side of it, in the bench's city."""
+    return side(bench.city, "licence.search", bodies_of(bench, bench.city, "licence.search"))
+
+
 def side(city: City, name: str, bodies: Path) -> Side:
     """Our side of it, in this city."""
     return Side(name, partial(job_of, city, "approval-platform", PATH, bodies), partial(processes_of, city))
