@@ -21,7 +21,6 @@ MATTER = "sole-trader-registration"
 HOLDERS = 20_000
 PATH = "/approval/v1/licences:search"
 
-
 GOALS = Goals.of(throughput={32: 3.0, 128: 3.0}, p50={1: 1.5}, p99={32: 1.0, 128: 1.0})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from cli.demo.client import Caller, answered
+from cli.demo.client import TIMEOUT_SECONDS, Caller, answered
 from tests.bench.peers.catalogue import FORM
 from tests.bench.peers.questions import BANK
 from tests.bench.peers.run import FETCH, FILL, SEARCH, Peer
@@ -73,7 +73,7 @@ def require_same_land(city: City, peer: Peer, bodies: Path) -> None:
 
 def _client(city: City, peer: Peer) -> httpx2.Client:
     trust = ssl.create_default_context(cafile=str(city.settings.pki / "ca.crt"))
-    return httpx2.Client(base_url=peer.url, verify=trust)
+    return httpx2.Client(base_url=peer.url, verify=trust, timeout=TIMEOUT_SECONDS)
 
 
 def _ask(http: httpx2.Client, path: str, body: Json) -> Json:
