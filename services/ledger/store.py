@@ -61,7 +61,12 @@ class PgLogStore:
                 await connection.execute(Q.session_settings)
             yield PgLogSession(connection)
         finally:
-            # Given back to the pool a connection forgets its settings and its locks.
+            # The sequencer's place and settings go before somebody else gets the connection.
+            try:
+                await connection.reset(timeout=COMMIT_SECONDS)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                with suppress(asyncpg.InterfaceError):  # Lost already: the pool has let go of it.
+                    connection.terminate()
             with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 await self._pool.release(connection, timeout=COMMIT_SECONDS)
 
