@@ -22,6 +22,7 @@ _ROWS = re.compile(r"(?<=\nDETAIL:).*?(?=\nHINT:|\n\n|\Z)", re.DOTALL)
 _ARGUMENT = re.compile(r"(?<=invalid input for query argument )(\$[0-9]+)\b.*?(?=\n\n|\Z)", re.DOTALL)
 _SHORTEST_NUMBER = 15
 """Nothing shorter can hold what is blotted out."""
+_TRACE_PARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _SECRET_NAMES = frozenset({"token", "authorization", "password", "code", "use_code", "cookie", "secret"})
 
 Event = MutableMapping[str, Any]
@@ -46,7 +47,9 @@ def _redact_event(_logger: object, _method: str, event: Event) -> Event:
 
 
 def add_trace(_logger: object, _method: str, event: Event) -> Event:
-    """Names the current span's trace in a line."""
+    """Names the current span's trace in a line, unless the line names one itself."""
+    if "trace_id" in event:
+        return event
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         event["trace_id"] = trace.format_trace_id(span.trace_id)
@@ -146,13 +149,14 @@ def _text(event: Event, **_options: object) -> str:
     return _line(event).decode()
 
 
-def answered(outcome: str, began: float) -> None:
+def answered(outcome: str, began: float, trace_parent: str = "") -> None:
     """Writes the one line that a call, or an item of a batch, leaves in its part's log.
 
-    `outcome` is `ok` or the error's reason, `began` what `time.monotonic` said. The line has the trace of the
-    current span, and the method and the peer of the call (see `bound`).
+    `outcome` is `ok` or the error's reason, `began` what `time.monotonic` said. The line has the trace of
+    `trace_parent` or else of the current span, and the method and the peer of the call (see `bound`).
     """
-    _logger.info("call", outcome=outcome, milliseconds=round((time.monotonic() - began) * 1000, 1))
+    facts = {"trace_id": found[1]} if (found := _TRACE_PARENT.fullmatch(trace_parent)) else {}
+    _logger.info("call", outcome=outcome, milliseconds=round((time.monotonic() - began) * 1000, 1), **facts)
 
 
 bound = structlog.contextvars.bound_contextvars

@@ -21,7 +21,6 @@ from core.ledger import entry_of, item_of, receipt_to_pb
 from core.log import answered, get_logger
 from core.rpc import peer_name
 from core.status import reason_in, to_status
-from core.trace import span
 from core.validation import item_faults
 from services.ledger.domain import CustodyError
 from services.ledger.sequencer import State
@@ -55,8 +54,8 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
         answers = iter(await self._desk.append(peer_name(context), entries))
         results = [_result(next(answers) if isinstance(one, Entry) else one) for one in parsed]
         for item, result in zip(request.items, results, strict=True):
-            with span("item", item.trace_parent):
-                answered(reason_in(result.error) if result.HasField("error") else "ok", began)
+            outcome = reason_in(result.error) if result.HasField("error") else "ok"
+            answered(outcome, began, item.trace_parent)
         return pb.AppendBatchResponse(results=results)
 
     async def ListOpenIntents(
