@@ -94,23 +94,26 @@ async def present_plan(dsn: str) -> TownPlan | None:
     try:
         await admin.execute(Q.make_books)
         row = next(iter(await admin.fetch(Q.read_books)), None)
-        return TownPlan(row["size"], row["seed"]) if row is not None else None
+        return _plan(row) if row is not None else None
     finally:
         await admin.close()
+
+
+def _plan(row: asyncpg.Record) -> TownPlan:
+    """The plan that the books name."""
+    return TownPlan(row["size"], row["seed"], row["licences"])
 
 
 async def _is_loaded(admin: asyncpg.Connection, plan: TownPlan, *, replace: bool) -> bool:
     books = {row["schema_name"]: row for row in await admin.fetch(Q.read_books)}
     whole = [row for row in books.values() if row["state"] == "loaded"]
-    fits = [row for row in whole if (row["size"], row["seed"]) == (plan.size, plan.seed)]
-    if len(fits) == len(SCHEMAS):
+    others = [row for row in whole if _plan(row) != plan]
+    if len(whole) == len(SCHEMAS) and not others:
         return True
-    other = next((row for row in whole if row not in fits), None)
-    if other is not None and not replace:
+    if others and not replace:
         raise TownError(
-            f"The database holds a town of {other['size']:,} people (seed {other['seed']}), "
-            f"not one of {plan.size:,} (seed {plan.seed}). Ask for that size, "
-            "or replace it: python -m deploy.town --size … --replace"
+            f"The database holds a town of {_plan(others[0])}, not one of {plan}. Ask for that one, "
+            "or replace it: python -m deploy.town --size … --licences … --replace"
         )
     for table in TABLES:
         if table.schema not in books and await _has_rows(admin, table.schema, table.name):
@@ -132,7 +135,8 @@ async def _load_people(
     admin: asyncpg.Connection, ground: Ground, plan: TownPlan, progress: Progress, workers: int
 ) -> Loaded:
     began = time.monotonic()
-    await admin.executemany(Q.begin_load, [(schema, plan.size, plan.seed) for schema in SCHEMAS])
+    wish = (plan.size, plan.seed, plan.licences)
+    await admin.executemany(Q.begin_load, [(schema, *wish) for schema in SCHEMAS])
     names = [await admin.fetchval(Q.quoted_name, table.schema, table.name) for table in TABLES]
     await admin.execute(Q.wait_for_workers, WORKERS_LOCK)
     await admin.execute(f"TRUNCATE {', '.join(names)}")

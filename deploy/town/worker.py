@@ -78,7 +78,8 @@ class Loader:
     async def add(self, plan: TownPlan, town: VillageTown) -> None:
         """Adds a village; sends what has gathered when it is enough."""
         self._registers.add(town)
-        writer = LicenceWriter(chance(f"{plan.seed}:licences:{town.village.code}"))
+        random = chance(f"{plan.seed}:licences:{town.village.code}")
+        writer = LicenceWriter(random, replaced=plan.replaced_share)
         for number, person in enumerate(town.people):
             if person.digital:
                 self._licences.add(list(writer.of_person(person)))
