@@ -45,12 +45,14 @@ STAGES = (
 class Settings:
     """One city on one machine. `home` holds everything it makes.
 
-    `town_size` is in people; 0 is the town that is there, or the usual one.
+    `town_size` is in people; 0 is the town that is there, or the usual one. `town_licences` is in e-licences;
+    0 is as many as are usual for the size.
     """
 
     home: Path
     ports: Mapping[str, int]
     town_size: int = 0
+    town_licences: int = 0
     database_url: str = ""
     parts: tuple[str, ...] = PARTS
     with_town: bool = True
@@ -185,6 +187,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         home=Path(environment.get("ONESTOP_HOME", ROOT / ".onestop")).absolute(),
         ports=ports,
         town_size=_number(environment, "TOWN_SIZE", 0),
+        town_licences=_number(environment, "TOWN_LICENCES", 0),
         database_url=environment.get("DATABASE_URL", ""),
         environment=dict(environment),
     )

@@ -155,9 +155,10 @@ class Supervisor:
         settings = self._settings
         log = LogFile(settings.logs / "town.log")
         # Without a wish, the town that is there stays, whatever its size.
-        size = ["--size", str(settings.town_size)] if settings.town_size else []
+        wish = ["--size", str(settings.town_size)] if settings.town_size else []
+        wish += ["--licences", str(settings.town_licences)] if settings.town_licences else []
         self._town = process = await asyncio.create_subprocess_exec(
-            *confined([sys.executable, "-m", "deploy.town", *size]),
+            *confined([sys.executable, "-m", "deploy.town", *wish]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -2,7 +2,8 @@
 
 ONESTOP_HOME is the city's folder, with its keyrings; the file named by --admin-dsn-file (or by
 ONESTOP_ADMIN_DSN_FILE) holds the address of the database as its owner. A town that is there already is left
-as it is; without --size, whatever its size. Exit codes: 0 done, 1 cannot be done, 2 wrong arguments.
+as it is; without --size and --licences, whatever town it is. Exit codes: 0 done, 1 cannot be done, 2 wrong
+arguments.
 """
 
 from __future__ import annotations
@@ -59,16 +60,17 @@ async def _run(city: City, arguments: argparse.Namespace) -> tuple[TownPlan, Loa
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    if arguments.size is None:
+    if arguments.size is None and not arguments.licences:
         plan = await present_plan(city.dsn) or TownPlan(USUAL_SIZE, arguments.seed)
     else:
-        plan = TownPlan(arguments.size, arguments.seed)
+        plan = TownPlan(arguments.size or USUAL_SIZE, arguments.seed, arguments.licences)
     return plan, await load(city, plan, progress(), workers=arguments.workers, replace=arguments.replace)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deploy.town", description="Loads the synthetic town.")
     parser.add_argument("--size", type=int, help=f"people, {SMALLEST:,} to {LARGEST:,}; {USUAL_SIZE:,}")
+    parser.add_argument("--licences", type=int, default=0, help="e-licences; in proportion to the size")
     parser.add_argument("--seed", type=int, default=SEED, help=f"another seed makes another town; {SEED}")
     parser.add_argument("--workers", type=int, default=0, help="processes; as many as there are cores")
     parser.add_argument("--replace", action="store_true", help="remove the town that is there first")

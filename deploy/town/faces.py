@@ -85,9 +85,7 @@ def marriage_certificate(person: Person, serial: str) -> LicenceDraft:
     """结婚证."""
     marriage = person.marriage
     assert marriage is not None
-    spouse = (marriage.wife_name, marriage.wife_number)
-    if person.number == marriage.wife_number:
-        spouse = (marriage.husband_name, marriage.husband_number)
+    spouse = marriage.spouse_of(person.number)
     registrar = office("civil_affairs", person.household.village.county_code)
     on = marriage.registered_on
     face = {

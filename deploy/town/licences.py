@@ -7,6 +7,7 @@ or without end.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 from deploy.town import faces
@@ -17,18 +18,22 @@ from deploy.town.places import urban_address
 
 
 class LicenceWriter:
-    """Writes the licences of one village."""
+    """Writes the licences of one village.
 
-    def __init__(self, random: Random) -> None:
-        self._random = random
+    `replaced` is the share of ID cards and register pages, beyond the usual ones, whose version before is
+    written too.
+    """
+
+    def __init__(self, random: Random, *, replaced: float = 0.0) -> None:
         self._draw = random.random
+        self._replaced = replaced
 
     def of_person(self, person: Person) -> Iterator[LicenceDraft]:
         """All that a person has, where she has e-licences at all."""
         if not person.digital:
             return
         yield from self._id_cards(person)
-        yield faces.household_register(person, self._serial(person.household.registered_on))
+        yield from self._register_pages(person)
         if person.marriage is not None and person.marriage.state == "married":
             yield faces.marriage_certificate(person, self._serial(person.marriage.registered_on))
         if person.real_estate is not None and person.real_estate.state == "in_force":
@@ -57,7 +62,8 @@ class LicenceWriter:
         serial = self._serial(issued)
         card = faces.id_card(person, serial, issued)
         draw = self._draw()
-        if draw < 0.2 and age_on(person.born, issued - 3_000) >= 16:
+        renewed = draw < 0.2 or draw >= 1.0 - 0.74 * self._replaced
+        if renewed and age_on(person.born, issued - 3_000) >= 16:
             before = faces.id_card(person, serial, issued - 3_000, self._old_address(person))
             before.superseded_on = issued
             card.version = 2
@@ -69,6 +75,16 @@ class LicenceWriter:
                 card.valid_until = years_later(card.issued_on, 10)
             card.face = {**card.face, "address": self._old_address(person)}
         yield card
+
+    def _register_pages(self, person: Person) -> Iterator[LicenceDraft]:
+        """The page of the household register; before it, where more is wished for, the one it replaced."""
+        page = faces.household_register(person, self._serial(person.household.registered_on))
+        if self._replaced and self._draw() < self._replaced:
+            # Households have been registered for 600 days at least; somebody has joined or left since.
+            changed = page.issued_on + 500
+            yield replace(page, superseded_on=changed)
+            page.version, page.issued_on = 2, changed
+        yield page
 
     def _old_address(self, person: Person) -> str:
         return urban_address(person.household.village, int(self._draw() * (1 << 20)))

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import queue
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from deploy.town.cast import Player, demo_office, players
 from deploy.town.others import OTHERS, City, Seed
 from deploy.town.plan import Quota, TownPlan
 from deploy.town.town import cast
-from deploy.town.worker import SCHEMAS, TABLES, WORKERS_LOCK, Ground, load_cast, load_quotas
+from deploy.town.worker import SCHEMAS, TABLES, WORKERS_LOCK, Ground, Work, load_cast, load_quotas
 
 Q = queries.load(__package__)
 LOCK = 440200_2
@@ -46,7 +47,7 @@ class Progress(Protocol):
     """Tells how far the loading is."""
 
     def begin(self, people: int) -> None: ...
-    def step(self, people: int) -> None: ...
+    def step(self, people: float) -> None: ...
     def end(self) -> None: ...
 
 
@@ -57,6 +58,7 @@ class Loaded:
     people: int
     seconds: float
     workers: int
+    work: Work
 
 
 async def load(
@@ -72,7 +74,7 @@ async def load(
 
     `others` furnish the other parts, the town there or not. With `replace`, another town makes room.
     """
-    ground = Ground(city.dsn, city.keys)
+    ground = Ground(city.dsn, city.keys, city.home / "town-spool")
     admin = await asyncpg.connect(ground.dsn, timeout=15)
     try:
         await admin.execute("SELECT pg_advisory_lock($1)", LOCK)
@@ -94,23 +96,26 @@ async def present_plan(dsn: str) -> TownPlan | None:
     try:
         await admin.execute(Q.make_books)
         row = next(iter(await admin.fetch(Q.read_books)), None)
-        return TownPlan(row["size"], row["seed"]) if row is not None else None
+        return _plan(row) if row is not None else None
     finally:
         await admin.close()
+
+
+def _plan(row: asyncpg.Record) -> TownPlan:
+    """The plan that the books name."""
+    return TownPlan(row["size"], row["seed"], row["licences"])
 
 
 async def _is_loaded(admin: asyncpg.Connection, plan: TownPlan, *, replace: bool) -> bool:
     books = {row["schema_name"]: row for row in await admin.fetch(Q.read_books)}
     whole = [row for row in books.values() if row["state"] == "loaded"]
-    fits = [row for row in whole if (row["size"], row["seed"]) == (plan.size, plan.seed)]
-    if len(fits) == len(SCHEMAS):
+    others = [row for row in whole if _plan(row) != plan]
+    if len(whole) == len(SCHEMAS) and not others:
         return True
-    other = next((row for row in whole if row not in fits), None)
-    if other is not None and not replace:
+    if others and not replace:
         raise TownError(
-            f"The database holds a town of {other['size']:,} people (seed {other['seed']}), "
-            f"not one of {plan.size:,} (seed {plan.seed}). Ask for that size, "
-            "or replace it: python -m deploy.town --size … --replace"
+            f"The database holds a town of {_plan(others[0])}, not one of {plan}. Ask for that one, "
+            "or replace it: python -m deploy.town --size … --licences … --replace"
         )
     for table in TABLES:
         if table.schema not in books and await _has_rows(admin, table.schema, table.name):
@@ -132,43 +137,49 @@ async def _load_people(
     admin: asyncpg.Connection, ground: Ground, plan: TownPlan, progress: Progress, workers: int
 ) -> Loaded:
     began = time.monotonic()
-    await admin.executemany(Q.begin_load, [(schema, plan.size, plan.seed) for schema in SCHEMAS])
+    wish = (plan.size, plan.seed, plan.licences)
+    await admin.executemany(Q.begin_load, [(schema, *wish) for schema in SCHEMAS])
     names = [await admin.fetchval(Q.quoted_name, table.schema, table.name) for table in TABLES]
     await admin.execute(Q.wait_for_workers, WORKERS_LOCK)
     await admin.execute(f"TRUNCATE {', '.join(names)}")
-    await load_cast(ground)
+    shutil.rmtree(ground.spool, ignore_errors=True)  # of a loader that was killed
+    files.private_folder(ground.spool)
+    work = await load_cast(ground)
     workers = workers or max(1, min(multiprocessing.cpu_count(), plan.size // PEOPLE_A_WORKER))
     progress.begin(plan.size)
     if workers == 1:
-        await load_quotas(ground, plan, plan.quotas, progress.step)
+        work += await load_quotas(ground, plan, plan.quotas, progress.step)
     else:
-        await _load_by_processes(ground, plan, workers, progress)
+        work += await _load_by_processes(ground, plan, workers, progress)
     progress.end()
+    ground.spool.rmdir()
     for name in names:
         await admin.execute(f"ANALYZE {name}")
     async with admin.transaction():
         await admin.execute(Q.touch_resources)
         await admin.executemany(Q.end_load, [(schema,) for schema in SCHEMAS])
-    return Loaded(plan.size, time.monotonic() - began, workers)
+    return Loaded(plan.size, time.monotonic() - began, workers, work)
 
 
-async def _load_by_processes(ground: Ground, plan: TownPlan, workers: int, progress: Progress) -> None:
+async def _load_by_processes(ground: Ground, plan: TownPlan, workers: int, progress: Progress) -> Work:
     """Shares the villages out; the first process that fails ends the others."""
     context = multiprocessing.get_context("spawn")
-    told: multiprocessing.Queue[int] = context.Queue()
+    told: multiprocessing.Queue[float | Work] = context.Queue()
     shares = _shares(plan.quotas, workers)
     processes = [
         context.Process(target=_work, args=(ground, plan, share, told), daemon=True) for share in shares
     ]
+    done = Work()
     with _running(processes):
         while any(process.is_alive() for process in processes):
             await asyncio.sleep(0.1)
-            _pass_on(told, progress)
+            done += _pass_on(told, progress)
             if any(process.exitcode for process in processes):
                 raise TownError(_FAILED)
-    _pass_on(told, progress)
+    done += _pass_on(told, progress)
     if any(process.exitcode for process in processes):
         raise TownError(_FAILED)
+    return done
 
 
 @contextmanager
@@ -184,23 +195,31 @@ def _running(processes: Sequence[multiprocessing.process.BaseProcess]) -> Iterat
             process.join()
 
 
-def _work(ground: Ground, plan: TownPlan, quotas: Sequence[Quota], told: multiprocessing.Queue[int]) -> None:
+def _work(
+    ground: Ground, plan: TownPlan, quotas: Sequence[Quota], told: multiprocessing.Queue[float | Work]
+) -> None:
     parent = os.getppid()
 
-    def tell(people: int) -> None:
+    def tell(people: float) -> None:
         if os.getppid() != parent:
             raise SystemExit("the loader is gone, so its work ends")
         told.put(people)
 
-    asyncio.run(load_quotas(ground, plan, quotas, tell))
+    told.put(asyncio.run(load_quotas(ground, plan, quotas, tell)))
 
 
-def _pass_on(told: multiprocessing.Queue[int], progress: Progress) -> None:
+def _pass_on(told: multiprocessing.Queue[float | Work], progress: Progress) -> Work:
+    """Tells on what the processes have told; what those that have ended have done."""
+    done = Work()
     while True:
         try:
-            progress.step(told.get_nowait())
+            news = told.get_nowait()
         except queue.Empty:
-            return
+            return done
+        if isinstance(news, Work):
+            done += news
+        else:
+            progress.step(news)
 
 
 def _shares(quotas: Sequence[Quota], count: int) -> list[list[Quota]]:

@@ -37,6 +37,12 @@ class Marriage:
     """`married`, `divorced` or `widowed`."""
     office: str
 
+    def spouse_of(self, number: str) -> tuple[str, str]:
+        """Name and number of the other of the two."""
+        if number == self.wife_number:
+            return self.husband_name, self.husband_number
+        return self.wife_name, self.wife_number
+
 
 @dataclass(slots=True)
 class Death:

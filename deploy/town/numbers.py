@@ -7,7 +7,9 @@ are given to nobody either.
 
 from __future__ import annotations
 
-from core.identifiers import organisation_check_digit, uscc_check_digit
+from functools import cache
+
+from core.identifiers import LicenceIdentifier, organisation_check_digit, uscc_check_digit
 from deploy.town.calendar import REFERENCE_DAY, Day, iso, new_year
 
 REGION = "440299"
@@ -88,6 +90,40 @@ def uscc(department: str, category: str, serial: int) -> str:
     organisation = "MA" + digits
     body = department + category + REGION + organisation + organisation_check_digit(organisation)
     return body + uscc_check_digit(body)
+
+
+_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _step(product: int, character: str) -> int:
+    """One character's step of ISO/IEC 7064 MOD 37,36, from an intermediate product to the next."""
+    return ((product + _CHARACTERS.index(character)) % 36 or 36) * 2 % 37
+
+
+# Serials are digits, of which two are taken at a step; by the product before, then by the digits.
+_PAIRS = [
+    {f"{n:02}": _step(_step(product, str(n // 10)), str(n % 10)) for n in range(100)} for product in range(37)
+]
+
+
+@cache
+def _identifier_head(type_code: str, issuer_code: str) -> tuple[str, int]:
+    """What the identifiers of a type and issuer begin with, and the product that it leads to."""
+    whole = str(LicenceIdentifier(type_code, issuer_code, "", ""))
+    product = 36
+    for character in type_code + issuer_code:
+        product = _step(product, character)
+    return whole[: whole.rindex(issuer_code) + len(issuer_code)], product
+
+
+def licence_identifier(type_code: str, issuer_code: str, serial: str, version: int) -> str:
+    """A licence identifier with its check character (GB/T 36904): an even number of digits for a serial."""
+    head, product = _identifier_head(type_code, issuer_code)
+    for place in range(0, len(serial), 2):
+        product = _PAIRS[product][serial[place : place + 2]]
+    last = f"{version:03}"
+    product = _PAIRS[_step(product, last[0])][last[1:]]
+    return f"{head}.{serial}.{last}.{_CHARACTERS[(37 - product) % 36]}"
 
 
 def mobile_number(draw: int) -> str:

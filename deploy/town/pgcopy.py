@@ -15,7 +15,6 @@ from deploy.town.calendar import Day
 NULL = b"\xff\xff\xff\xff"
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
-TRUE, FALSE = b"\x00\x00\x00\x01\x01", b"\x00\x00\x00\x01\x00"
 
 _EPOCH_DAY = date(2000, 1, 1).toordinal()
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -24,39 +23,28 @@ _int4 = struct.Struct(">ii").pack
 _int8 = struct.Struct(">iq").pack
 
 
+_LONGEST = 1 << 16
+lengths: Callable[[int], bytes] = [length.to_bytes(4, "big") for length in range(_LONGEST)].__getitem__
+"""What a field of so many bytes begins with."""
+
+
 def fields(count: int) -> bytes:
     """What a row of so many fields begins with."""
     return struct.pack(">h", count)
 
 
-def raw(value: bytes) -> bytes:
-    """bytea, or uuid of 16 bytes."""
-    return len(value).to_bytes(4, "big") + value
-
-
 def text(value: str) -> bytes:
     """text."""
-    return raw(value.encode())
+    return _raw(value.encode())
 
 
-def smallint(value: int) -> bytes:
-    """smallint."""
-    return _int2(2, value)
-
-
-def integer(value: int) -> bytes:
-    """integer."""
-    return _int4(4, value)
+def _raw(value: bytes) -> bytes:
+    return len(value).to_bytes(4, "big") + value
 
 
 def bigint(value: int | None) -> bytes:
     """bigint, or null."""
     return NULL if value is None else _int8(8, value)
-
-
-def boolean(value: bool | None) -> bytes:
-    """boolean, or null."""
-    return NULL if value is None else TRUE if value else FALSE
 
 
 def instant(moment: datetime) -> bytes:
@@ -69,6 +57,18 @@ class _Words(dict[str | None, bytes]):
     def __missing__(self, value: str | None) -> bytes:
         assert value is not None
         made = self[value] = text(value)
+        return made
+
+
+class _Smallints(dict[int, bytes]):
+    def __missing__(self, value: int) -> bytes:
+        made = self[value] = _int2(2, value)
+        return made
+
+
+class _Integers(dict[int, bytes]):
+    def __missing__(self, value: int) -> bytes:
+        made = self[value] = _int4(4, value)
         return made
 
 
@@ -97,11 +97,24 @@ def _numeric(amount: int) -> bytes:
         digits.pop()
     if not digits:
         weight = 0
-    return raw(struct.pack(f">hhhh{len(digits)}h", len(digits), weight, 0, 2, *digits))
+    return _raw(struct.pack(f">hhhh{len(digits)}h", len(digits), weight, 0, 2, *digits))
 
 
 word: Callable[[str | None], bytes] = _Words({None: NULL}).__getitem__
 """text that recurs, such as a code; or null. Remembered for good: for what has some thousand values."""
+
+smallint: Callable[[int], bytes] = _Smallints().__getitem__
+"""smallint."""
+
+integer: Callable[[int], bytes] = _Integers().__getitem__
+"""integer that recurs."""
+
+boolean: Callable[[bool | None], bytes] = {
+    None: NULL,
+    True: b"\x00\x00\x00\x01\x01",
+    False: b"\x00\x00\x00\x01\x00",
+}.__getitem__
+"""boolean, or null."""
 
 day: Callable[[Day | None], bytes] = _Days({None: NULL}).__getitem__
 """date, or null: days since 1 January 2000."""
@@ -110,6 +123,6 @@ hundredths: Callable[[int], bytes] = _Hundredths().__getitem__
 """numeric of two decimals, from a number of hundredths that is not negative."""
 
 
-def square_metres(area: int) -> bytes:
-    """numeric: square metres of an area in hundredths of a mu, of which each is 20/3 of them."""
-    return hundredths((area * 2_000 + 1) // 3)
+def square_metres(area: int) -> int:
+    """Hundredths of a square metre in an area in hundredths of a mu, of which each is 20/3 square metres."""
+    return (area * 2_000 + 1) // 3

@@ -20,14 +20,18 @@ CITY_LICENCES = 210_000
 
 _HOLDER_LICENCES = 4.25
 """E-licences of an average adult who has any; see licences.py."""
+_EARLIER_LICENCES = 1.6
+"""Versions before these, where each of them that can have been replaced has been."""
 _HOLDER_SHARE = 0.83
 """Share of people old enough to hold licences."""
+_SPARE = 1.03
+"""Somewhat more than asked for, so that chance seldom leaves fewer."""
 _PEOPLE_A_VILLAGE = 120
 _LEAST_RANGE = 12
 
 
 class SizeError(ValueError):
-    """A town of this size cannot be made."""
+    """A town of this size, or with so many licences, cannot be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,27 @@ class Quota:
 
 @dataclass(frozen=True)
 class TownPlan:
-    """A town of `size` people (the demo cast beside them), from a seed. Raises SizeError."""
+    """A town of `size` people (the demo cast beside them), from a seed. Raises SizeError.
+
+    `licences` is about how many e-licences, old versions among them, the town is to have; 0 is the usual
+    number, in proportion to the city's.
+    """
 
     size: int
     seed: int = SEED
+    licences: int = 0
 
     def __post_init__(self) -> None:
         if not SMALLEST <= self.size <= LARGEST:
             raise SizeError(f"a town has {SMALLEST:,} to {LARGEST:,} people, not {self.size:,}")
+        if not 0 <= self.licences <= self.most_licences:
+            raise SizeError(
+                f"{self.size:,} people have up to {self.most_licences:,} e-licences, not {self.licences:,}"
+            )
+
+    def __str__(self) -> str:
+        wish = f" with {self.licences:,} e-licences" if self.licences else ""
+        return f"{self.size:,} people{wish} (seed {self.seed})"
 
     @property
     def companies(self) -> int:
@@ -69,9 +86,28 @@ class TownPlan:
         The city has 210,000 of its own; the rest are the province's. In a small town everybody has
         them, so that there is something to see.
         """
-        licences = max(CITY_LICENCES * self.size / CITY_PEOPLE, min(4.5 * self.size, 6_000.0))
-        everybody = self.size * _HOLDER_SHARE * _HOLDER_LICENCES + self.companies * 1.2
-        return min(1.0, 1.03 * licences / everybody)
+        usual = max(CITY_LICENCES * self.size / CITY_PEOPLE, min(4.5 * self.size, 6_000.0))
+        return min(1.0, _SPARE * (self.licences or usual) / self._everybodys)
+
+    @property
+    def replaced_share(self) -> float:
+        """The share of licences beside which the version before them is there, more than is usual.
+
+        None, unless more licences are wished for than everybody together has.
+        """
+        missing = _SPARE * self.licences - self._everybodys
+        return max(0.0, missing / (self.size * _HOLDER_SHARE * _EARLIER_LICENCES))
+
+    @property
+    def most_licences(self) -> int:
+        """As many as there can be: everybody has all of them, and the versions before."""
+        everything = self._everybodys + self.size * _HOLDER_SHARE * _EARLIER_LICENCES
+        return int(everything / _SPARE)
+
+    @property
+    def _everybodys(self) -> float:
+        """E-licences where everybody has them."""
+        return self.size * _HOLDER_SHARE * _HOLDER_LICENCES + self.companies * 1.2
 
     @cached_property
     def quotas(self) -> tuple[Quota, ...]:

@@ -28,7 +28,7 @@ class Bar:
         self._bar.update(self._task, total=people)
         self._bar.start()
 
-    def step(self, people: int) -> None:
+    def step(self, people: float) -> None:
         """Some more people are in."""
         self._bar.advance(self._task, people)
 
@@ -41,8 +41,8 @@ class Lines:
     """Plain lines, at most one in LINE_SECONDS."""
 
     def __init__(self) -> None:
-        self._people = self._done = 0
-        self._told_at = 0.0
+        self._people = 0
+        self._done = self._told_at = 0.0
 
     def begin(self, people: int) -> None:
         """Says what is to come."""
@@ -50,13 +50,13 @@ class Lines:
         self._told_at = time.monotonic()
         print(f"loading a town of {people:,} people", flush=True)
 
-    def step(self, people: int) -> None:
+    def step(self, people: float) -> None:
         """Some more people are in."""
         self._done += people
         if time.monotonic() - self._told_at >= LINE_SECONDS:
             self._told_at = time.monotonic()
-            share = self._done * 100 // max(self._people, 1)
-            print(f"  {self._done:,} people ({share} %)", flush=True)
+            share = self._done * 100 / max(self._people, 1)
+            print(f"  {self._done:,.0f} people ({share:.0f} %)", flush=True)
 
     def end(self) -> None:
         """Says nothing: what was done is told at the end."""

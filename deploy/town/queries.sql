@@ -8,17 +8,24 @@ CREATE TABLE IF NOT EXISTS town.load (
     began_at    timestamptz NOT NULL DEFAULT now(),
     ended_at    timestamptz
 );
+-- Books of before there was a wish for licences: the usual number, which 0 stands for.
+ALTER TABLE town.load ADD COLUMN IF NOT EXISTS licences integer NOT NULL DEFAULT 0;
 
 -- name: read_books
-SELECT schema_name, size, seed, state
+SELECT schema_name, size, seed, licences, state
   FROM town.load;
 
 -- name: begin_load
--- $1 schema, $2 people, $3 seed
-INSERT INTO town.load (schema_name, size, seed, state)
-VALUES ($1, $2, $3, 'loading')
+-- $1 schema, $2 people, $3 seed, $4 licences; 0 is the usual number
+INSERT INTO town.load (schema_name, size, seed, licences, state)
+VALUES ($1, $2, $3, $4, 'loading')
     ON CONFLICT (schema_name) DO UPDATE
-   SET size = excluded.size, seed = excluded.seed, state = 'loading', began_at = now(), ended_at = NULL;
+   SET size = excluded.size,
+       seed = excluded.seed,
+       licences = excluded.licences,
+       state = 'loading',
+       began_at = now(),
+       ended_at = NULL;
 
 -- name: end_load
 -- $1 schema

@@ -9,6 +9,8 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
+import orjson
+
 from core.identity import Subject
 from services.licence.domain import HOLDER_NAME, NUMBER, FieldGroup, FieldValue, LicenceType
 
@@ -82,6 +84,32 @@ class LicenceRecord:
     revocation_reason: str | None = None
 
 
+class FaceForm:
+    """How the face of a licence type is laid out in a row: a JSON object for each group of fields."""
+
+    def __init__(self, licence_type: LicenceType) -> None:
+        self._key = licence_type.key
+        self._known = licence_type.face.keys()
+        self._facts, self._person, self._place = (
+            tuple(name for name, its in licence_type.face.items() if its is group)
+            for group in (FieldGroup.FACT, FieldGroup.PERSON, FieldGroup.PLACE)
+        )
+
+    def documents(self, face: Mapping[str, FieldValue]) -> tuple[bytes, bytes, bytes]:
+        """Facts, person and place, in UTF-8; empty where the face has no field of the group.
+
+        Raises ValueError for a field that the type does not have.
+        """
+        if not face.keys() <= self._known:
+            raise ValueError(f"{self._key} has no face fields {sorted(face.keys() - self._known)}")
+        return _document(face, self._facts), _document(face, self._person), _document(face, self._place)
+
+
+def _document(face: Mapping[str, FieldValue], names: Collection[str]) -> bytes:
+    chosen = {name: face[name] for name in names if name in face}
+    return orjson.dumps(chosen) if chosen else b""
+
+
 def holder_row(vault: FieldVault, subject_id: UUID, holder: Subject) -> Row:
     """A row of `holder`, columns as in HOLDER_COLUMNS. The number must be normalised."""
     sealed = vault.seal(holder.code.encode(), row=subject_id, column="sealed_code")
@@ -103,18 +131,11 @@ def licence_row(vault: FieldVault, licence_type: LicenceType, record: LicenceRec
 
     Raises ValueError for a face field that the type does not have.
     """
-    unknown = record.face.keys() - licence_type.face.keys()
-    if unknown:
-        raise ValueError(f"{licence_type.key} has no face fields {sorted(unknown)}")
+    facts, person, place = FaceForm(licence_type).documents(record.face)
 
-    def seal(column: str, text: str) -> bytes:
-        return vault.seal(text.encode(), row=record.licence_id, column=column)
+    def seal(column: str, plaintext: bytes) -> bytes:
+        return vault.seal(plaintext, row=record.licence_id, column=column)
 
-    def group(wanted: FieldGroup) -> str:
-        chosen = {name: value for name, value in record.face.items() if licence_type.face[name] is wanted}
-        return json.dumps(chosen, ensure_ascii=False, separators=(",", ":")) if chosen else ""
-
-    person, place = group(FieldGroup.PERSON), group(FieldGroup.PLACE)
     return (
         record.subject_id,
         record.licence_id,
@@ -133,9 +154,9 @@ def licence_row(vault: FieldVault, licence_type: LicenceType, record: LicenceRec
         record.revoked_on,
         record.revocation_kind,
         record.revocation_reason,
-        group(FieldGroup.FACT) or "{}",
-        seal("sealed_number", record.number),
-        seal("sealed_holder_name", record.holder_name),
+        facts.decode() or "{}",
+        seal("sealed_number", record.number.encode()),
+        seal("sealed_holder_name", record.holder_name.encode()),
         seal("sealed_person", person) if person else None,
         seal("sealed_place", place) if place else None,
         record.recorded_at,

@@ -31,12 +31,12 @@ class Quiet:
     """Adds up what it is told."""
 
     def __init__(self) -> None:
-        self.people = 0
+        self.people = 0.0
 
     def begin(self, people: int) -> None:
         """Nothing yet."""
 
-    def step(self, people: int) -> None:
+    def step(self, people: float) -> None:
         """Some more."""
         self.people += people
 
