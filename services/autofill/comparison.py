@@ -175,7 +175,11 @@ def fold(text: str, *, dots: str | None = None, dashes: str | None = None) -> st
     """Text without the accidents of typing: width, case, spaces, invisible marks; a fixed point of itself."""
     for _ in range(_MAX_PASSES):
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        folded = "".join(c for c in folded if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+        if folded.isprintable():
+            # Then it has no invisible marks, and of all spaces the plain one alone.
+            folded = folded.replace(" ", "")
+        else:
+            folded = "".join(c for c in folded if not c.isspace() and _visible(c))
         if dots is not None:
             folded = _NAME_DOTS.sub(dots, folded)
         if dashes is not None:
@@ -188,6 +192,8 @@ def fold(text: str, *, dots: str | None = None, dashes: str | None = None) -> st
 
 def _printable(text: str) -> str:
     """Text as it may be shown: without invisible marks, spaces at the ends, and runs of spaces."""
+    if text.isprintable():
+        return " ".join(text.split()) if " " in text else text
     visible = "".join(" " if c.isspace() else c for c in text if c.isspace() or _visible(c))
     return " ".join(visible.split())
 

@@ -17,13 +17,15 @@ from core.disclosure import BasisKind
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
 from core.wire import Relay, json_of, put, struct_of
-from services.autofill.domain import Candidate, CheckedField, FilledField, SourceReport
+from services.autofill.domain import Candidate, CheckedField, FieldStatus, FilledField, SourceReport
 from services.autofill.matter import Matter, Provenance
 from services.autofill.service import FillAnswer, FormDesk, VerifyAnswer
 
 FOR_A_CASE = frozenset({BasisKind.MATTER})
 NO_BASIS: frozenset[BasisKind] = frozenset()
 """Matters and their forms hold no personal data."""
+
+_STATUSES = {status: pb.FieldStatus.ValueType(status.value) for status in FieldStatus}
 
 
 class AutofillServicer(pb_grpc.AutofillServiceServicer):
@@ -105,12 +107,13 @@ def answer_to_pb(answer: object) -> Message:
     """An answer of the desk as the contract has it."""
     match answer:
         case FillAnswer():
-            return pb.AutofillAnswer(
+            made = pb.AutofillAnswer(
                 matter_code=answer.matter_code,
                 form_version=answer.form_version,
-                fields=[_filled(field) for field in answer.fields],
                 sources=[_report(report) for report in answer.sources],
             )
+            _fill(made, answer.fields)
+            return made
         case VerifyAnswer():
             return pb.VerifyFieldsAnswer(
                 matter_code=answer.matter_code,
@@ -146,21 +149,24 @@ def _matter(matter: Matter) -> pb.GetMatterResponse:
     )
 
 
-def _filled(field: FilledField) -> pb.FilledField:
-    made = pb.FilledField(
-        name=field.name, status=pb.FieldStatus.ValueType(field.status.value), source=field.source
-    )
-    if field.chosen is not None:
-        put(made.value, field.chosen.value)
-        made.provenance.CopyFrom(_provenance(field.chosen.provenance))
-    made.candidates.extend(_candidate(candidate) for candidate in field.candidates)
-    return made
+def _fill(answer: pb.AutofillAnswer, fields: Sequence[FilledField]) -> None:
+    """Adds the fields. What comes of one record has one provenance, made once."""
+    provenances: dict[Provenance, provenance_pb2.Provenance] = {}
 
+    def show(candidate: Candidate, target: pb.FilledField | pb.Candidate) -> None:
+        put(target.value, candidate.value)
+        source = candidate.provenance
+        made = provenances.get(source)
+        if made is None:
+            made = provenances[source] = _provenance(source)
+        target.provenance.CopyFrom(made)
 
-def _candidate(candidate: Candidate) -> pb.Candidate:
-    made = pb.Candidate(provenance=_provenance(candidate.provenance))
-    put(made.value, candidate.value)
-    return made
+    for field in fields:
+        filled = answer.fields.add(name=field.name, status=_STATUSES[field.status], source=field.source)
+        if field.chosen is not None:
+            show(field.chosen, filled)
+        for candidate in field.candidates:
+            show(candidate, filled.candidates.add())
 
 
 def _checked(field: CheckedField) -> pb.FieldVerdict:
