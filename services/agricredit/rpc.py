@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar, cast
 from uuid import UUID
 
 import grpc
+import orjson
 from google.protobuf.message import Message
 from onestop.agricredit.v1 import agricredit_pb2 as pb
 from onestop.agricredit.v1 import agricredit_pb2_grpc as pb_grpc
@@ -199,8 +199,7 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
         """The answer with its receipt as JSON, signed by the city and encrypted to the partner."""
         answer = render(cast(Message, fetched.released.wire))
         answer["receipt"] = render_receipt(receipt_to_pb(fetched.released.receipt))
-        payload = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
-        return pb.SealedAnswer(jwe=self._seal.seal(payload, fetched.partner.encryption_jwk))
+        return pb.SealedAnswer(jwe=self._seal.seal(orjson.dumps(answer), fetched.partner.encryption_jwk))
 
 
 class _Work(Protocol):
