@@ -12,7 +12,7 @@ OUTSIDE := .onestop/compose
 CHECKS := check-format check-lint check-types check-rooms check-proto check-breaking proto-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo up down test bench check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo up down test bench profile check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=2)
 
 bench: .venv-bench/.bench ## measure, beside the peers and the limits (SCALE=3400000 people, ONLY=licence,ledger)
 	@exec .venv-bench/bin/python -m tests.bench
+
+profile: .venv-bench/.bench ## where the processor time goes: a flame graph of each process under load (ONLY=licence)
+	@exec .venv-bench/bin/python -m tests.bench.profile
 
 check: .venv/.dev ## format, lint, types, rooms, proto lint, breaking changes and drift
 	@$(MAKE) --no-print-directory -k -j4 $(if $(filter output-sync,$(.FEATURES)),-Otarget) $(CHECKS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, Protocol, cast
 
 from google.protobuf.message import Message
@@ -17,6 +17,7 @@ from core.identifiers import check_uscc
 from core.identity import Scope
 from core.ledger import basis_from_pb
 from core.tokens import TokenVerifier
+from core.wire import instant_of
 
 LONGEST_CALL = timedelta(seconds=60)
 """The deadline of a call that names none, or one further off."""
@@ -106,8 +107,7 @@ class ContextReader:
 def _instant(context: context_pb2.RequestContext, name: str) -> datetime | None:
     if not context.HasField(name):  # type: ignore[arg-type]  # one of two literal names
         return None
-    value: datetime = getattr(context, name).ToDatetime(tzinfo=UTC)
-    return value
+    return instant_of(getattr(context, name))
 
 
 def _basis(context: context_pb2.RequestContext, permitted: frozenset[BasisKind]) -> Basis | None:

@@ -7,7 +7,6 @@ transaction → append outcome → release. Services import its words from here 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 import uuid
@@ -125,12 +124,16 @@ class Disclosure:
             return _replayed_read(stored)
         produced = await produce()
         presented = self._present(produced.answer)
-        entry = _committed(
-            _entry(context, EntryKind.DISCLOSURE, method, produced, item_id=uuid.uuid4()),
-            Outcome.RELEASED,
-            presented.canonical,
+        entry = _entry(
+            context,
+            EntryKind.DISCLOSURE,
+            method,
+            produced,
+            item_id=uuid.uuid4(),
+            outcome=Outcome.RELEASED,
+            canonical=presented.canonical,
         )
-        receipt = await self._ledger.append(entry)
+        receipt = _beside(presented, await self._ledger.append(entry))
         if confirm is not None:
             await confirm()
         if key is not None and not await self._replies.store_read(key, body, presented.wire, receipt):
@@ -163,7 +166,8 @@ class Disclosure:
         if stored is not None and not stored.body_matches:
             raise _key_reused()
         if stored is not None and stored.outcome is not None:
-            return Released(stored.wire, await self._ledger.append(stored.outcome))
+            receipt = await self._ledger.append(stored.outcome)
+            return Released(stored.wire, replace(receipt, answer_json=stored.answer_json))
         about = Produced(None, field_names, records, subject)
         intent = _entry(context, EntryKind.INTENT, method, about, item_id=uuid.uuid4())
         await self._claim(key, body, context, intent, stored)
@@ -172,23 +176,21 @@ class Disclosure:
             async with self._replies.transaction() as tx:
                 produced = await do(tx, intent.item_id)
                 presented = self._present(produced.answer)
-                outcome = _committed(
-                    _entry(
-                        context,
-                        EntryKind.OUTCOME,
-                        method,
-                        produced,
-                        item_id=_outcome_id(intent),
-                        intent_id=intent.item_id,
-                    ),
-                    Outcome.COMPLETED,
-                    presented.canonical,
+                outcome = _entry(
+                    context,
+                    EntryKind.OUTCOME,
+                    method,
+                    produced,
+                    item_id=_outcome_id(intent),
+                    intent_id=intent.item_id,
+                    outcome=Outcome.COMPLETED,
+                    canonical=presented.canonical,
                 )
-                await self._replies.complete(tx, key, presented.wire, outcome)
+                await self._replies.complete(tx, key, presented, outcome)
         except BaseException:
             self._close_later(intent)
             raise
-        return Released(presented.wire, await self._ledger.append(outcome))
+        return Released(presented.wire, _beside(presented, await self._ledger.append(outcome)))
 
     async def recover(self) -> None:
         """Closes this service's open intents from its own records: completed where stored, else aborted.
@@ -246,7 +248,11 @@ def _entry(
     *,
     item_id: uuid.UUID,
     intent_id: uuid.UUID | None = None,
+    outcome: Outcome = Outcome.NONE,
+    canonical: bytes | None = None,
 ) -> Entry:
+    """An entry; with a fresh salt and the commitment that it opens, where there is an answer to commit to."""
+    salt = secrets.token_bytes(32) if canonical is not None else b""
     return Entry(
         item_id=item_id,
         kind=kind,
@@ -259,15 +265,16 @@ def _entry(
         subject=about.subject or context.caller.subject,
         field_names=tuple(about.field_names),
         records=tuple(about.records),
+        outcome=outcome,
         intent_id=intent_id,
+        answer_commitment=hmac.digest(salt, canonical, "sha256") if canonical is not None else b"",
+        answer_salt=salt,
     )
 
 
-def _committed(entry: Entry, outcome: Outcome, canonical: bytes) -> Entry:
-    """The entry with a fresh salt and the commitment to the answer that it opens."""
-    salt = secrets.token_bytes(32)
-    commitment = hmac.new(salt, canonical, hashlib.sha256).digest()
-    return replace(entry, outcome=outcome, answer_commitment=commitment, answer_salt=salt)
+def _beside(presented: Presented, receipt: Receipt) -> Receipt:
+    """The receipt with the very bytes that it commits to."""
+    return replace(receipt, answer_json=presented.canonical) if presented.is_json else receipt
 
 
 def _aborted(intent: Entry) -> Entry:

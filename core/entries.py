@@ -108,6 +108,8 @@ class Receipt:
     hashes: tuple[bytes, ...]
     checkpoint: str
     answer_salt: bytes
+    answer_json: bytes = field(default=b"", repr=False)
+    """What the entry commits to, where that is JSON: exactly what the caller is sent beside the receipt."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class Presented:
 
     wire: object
     canonical: bytes
+    is_json: bool = False
+    """Whether that is the RFC 8785 form of the answer's public JSON, not a file."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,8 @@ class StoredReply:
     """Of a read; an act's comes from appending its outcome again."""
     outcome: Entry | None = None
     """Of an act that is stored."""
+    answer_json: bytes = field(default=b"", repr=False)
+    """What the entry commits to, where that is JSON."""
 
 
 class Presenter(Protocol):
@@ -209,7 +215,7 @@ class Replies(Protocol):
         """Remembers a read's answer; False when the key has got one meanwhile."""
         ...
 
-    async def complete(self, tx: Transaction, key: ReplyKey, wire: object, outcome: Entry) -> None:
+    async def complete(self, tx: Transaction, key: ReplyKey, presented: Presented, outcome: Entry) -> None:
         """In the act's transaction: stores the answer and the intent's terminal row.
 
         Raises ActAbortedError when the intent was closed as aborted meanwhile.

@@ -33,6 +33,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def __init__(self, permitted: Callable[[str, str], bool] = access.permitted) -> None:
         self._permitted = permitted
+        self._guarded: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
@@ -40,25 +41,27 @@ class Guard(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """Wraps the method's handler; an aio interceptor sees the call only there."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
         method = str(handler_call_details.method)
-        if handler.unary_unary is not None:
-            metadata = dict(handler_call_details.invocation_metadata or ())
-            return self._guard_unary(handler, method, str(metadata.get("traceparent", "")))
-        return self._guard_stream(handler, method)
+        guarded = self._guarded.get(method)
+        if guarded is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None  # Methods that we do not have are made up by callers: nothing to remember.
+            guard = self._guard_unary if handler.unary_unary is not None else self._guard_stream
+            guarded = self._guarded[method] = guard(handler, method)
+        return guarded
 
-    def _guard_unary(self, handler: Handler, method: str, trace_parent: str) -> Handler:
+    def _guard_unary(self, handler: Handler, method: str) -> Handler:
         inner = cast(Callable[[Any, Context], Awaitable[Any]], handler.unary_unary)
-        # Health checks and the parts' own upkeep have no trace: of them only failures are worth a line.
-        # Of a batch each item writes its own.
-        loud = bool(trace_parent)
 
         async def guarded(request: Any, context: Context) -> Any:
-            await self._admit(method, context)
+            peer = await self._admit(method, context)
+            trace_parent = _trace_parent(context)
+            # Health checks and the parts' own upkeep have no trace: of them only failures are worth a line.
+            # Of a batch each item writes its own.
+            loud = bool(trace_parent)
             began = time.monotonic()
-            with trace.span(method, trace_parent), log.bound(method=method, peer=peer_name(context)):
+            with trace.span(method, trace_parent), log.bound(method=method, peer=peer):
                 try:
                     validate(request)
                     answer = await inner(request, context)
@@ -107,11 +110,19 @@ class Guard(grpc.aio.ServerInterceptor):
         )
         return make(cast(Any, guarded), handler.request_deserializer, handler.response_serializer)
 
-    async def _admit(self, method: str, context: Context) -> None:
+    async def _admit(self, method: str, context: Context) -> str:
+        """The peer's name, if it may call the method; ends the call otherwise."""
         peer = peer_name(context)
         if not self._permitted(method, peer):
             _logger.warning("peer_refused", method=method, peer=peer)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this peer may not call this method")
+        return peer
+
+
+def _trace_parent(context: Context) -> str:
+    """The call's `traceparent`; empty where it has none."""
+    metadata = context.invocation_metadata() or ()
+    return next((str(value) for name, value in metadata if name == "traceparent"), "")
 
 
 async def _each(responses: Any) -> AsyncIterator[Any]:

@@ -26,7 +26,7 @@ class LedgerClient:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = pb_grpc.LedgerServiceStub(channel)
-        self._coalescer: Coalescer[pb.AppendItem, Receipt] = Coalescer(self._send, slots=2, largest=512)
+        self._coalescer: Coalescer[pb.AppendItem, Receipt] = Coalescer(self._send, largest=512)
 
     async def append(self, entry: Entry) -> Receipt:
         """The receipt, once the entry is durable. Raises the ledger's error; fails closed."""
@@ -129,6 +129,7 @@ def receipt_of(receipt: receipt_pb2.Receipt) -> Receipt:
         tuple(receipt.hashes),
         receipt.checkpoint,
         receipt.answer_salt,
+        receipt.answer_json,
     )
 
 
@@ -142,4 +143,5 @@ def receipt_to_pb(receipt: Receipt) -> receipt_pb2.Receipt:
         hashes=receipt.hashes,
         checkpoint=receipt.checkpoint,
         answer_salt=receipt.answer_salt,
+        answer_json=receipt.answer_json,
     )

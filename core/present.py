@@ -7,7 +7,7 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 
 from core.entries import Presented
-from core.public_json import canonical, render
+from core.public_json import canonical
 
 
 class AnswerPresenter:
@@ -18,4 +18,4 @@ class AnswerPresenter:
 
     def __call__(self, answer: object) -> Presented:
         wire = self._to_pb(answer)
-        return Presented(wire, canonical(render(wire)))
+        return Presented(wire, canonical(wire), is_json=True)

@@ -20,7 +20,7 @@ from core import queries
 from core.clock import Clock
 from core.db import Connection, Pool
 from core.disclosure import ActAbortedError
-from core.entries import Entry, Receipt, ReplyKey, StoredReply, Transaction
+from core.entries import Entry, Presented, Receipt, ReplyKey, StoredReply, Transaction
 from core.ledger import entry_of, item_of, receipt_of, receipt_to_pb
 from core.vault import Vault
 
@@ -84,7 +84,7 @@ class PgReplies:
         )
         return kept is not None
 
-    async def complete(self, tx: Transaction, key: ReplyKey, wire: object, outcome: Entry) -> None:
+    async def complete(self, tx: Transaction, key: ReplyKey, presented: Presented, outcome: Entry) -> None:
         """In the act's transaction: stores the answer and the terminal row."""
         connection = cast(Connection, tx)
         intent_id = cast(uuid.UUID, outcome.intent_id)
@@ -93,8 +93,10 @@ class PgReplies:
         ended = await connection.fetchval(Q.insert_terminal, intent_id, True, self._sealed(outcome))
         if reply_id is None or ended is None:
             raise ActAbortedError("the request took too long and was not carried out; ask again")
-        answer = self._vault.seal(_packed(wire), row=reply_id, column="reply.answer")
-        await connection.fetchval(Q.store_act_reply, request, intent_id, answer)
+        answer = self._vault.seal(_packed(presented.wire), row=reply_id, column="reply.answer")
+        said = receipt_pb2.Receipt(answer_json=presented.canonical if presented.is_json else b"")
+        beside = self._vault.seal(said.SerializeToString(), row=reply_id, column="reply.receipt")
+        await connection.fetchval(Q.store_act_reply, request, intent_id, answer, beside)
 
     async def close(self, aborted: Entry) -> Entry:
         """The outcome of an intent's terminal row, made `aborted` where there was none."""
@@ -141,7 +143,8 @@ class PgReplies:
             intent_id=row["intent_id"],
             aborted=row["completed"] is False,
             wire=wire,
-            receipt=receipt,
+            receipt=receipt if receipt is not None and receipt.id else None,
+            answer_json=receipt.answer_json if receipt is not None else b"",
             outcome=self._outcome(row["intent_id"], row["outcome"]) if row["completed"] else None,
         )
 

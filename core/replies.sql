@@ -32,9 +32,10 @@ VALUES ($1, $2, $3, $4, $5, now(), $6)
 RETURNING reply_id;
 
 -- name: store_act_reply
--- $1 request hash, $2 intent id, $3 sealed answer
+-- $1 request hash, $2 intent id, $3 sealed answer, $4 its JSON, sealed in place of the receipt: that comes from
+-- appending the outcome again
 UPDATE reply
-   SET answer = $3
+   SET answer = $3, receipt = $4
  WHERE request = $1 AND intent_id = $2
 RETURNING reply_id;
 

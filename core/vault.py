@@ -13,7 +13,6 @@ one, the database refuses.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import math
 import os
@@ -133,11 +132,8 @@ class Vault:
 
         Its key is the same for as long as there is a database: what it must recognise is never forgotten.
         """
-        mac = hmac.new(self._hash_key, digestmod=hashlib.sha256)
-        for part in parts:
-            mac.update(len(part).to_bytes(8, "big"))
-            mac.update(part)
-        return mac.digest()
+        prefixed = b"".join(piece for part in parts for piece in (len(part).to_bytes(8, "big"), part))
+        return hmac.digest(self._hash_key, prefixed, "sha256")
 
     async def refresh(self) -> None:
         """Takes up what has changed in the keyring's file and among the data keys, then says what it knows.
@@ -279,7 +275,7 @@ def unwrap(keyring: Keyring, version: int, wrapped: bytes, kek_version: int) -> 
 
 def blind_index(key: bytes, subject: Subject) -> bytes:
     """A subject's index under a key."""
-    return hmac.new(key, f"{subject.code_type}:{subject.code}".encode(), hashlib.sha256).digest()
+    return hmac.digest(key, f"{subject.code_type}:{subject.code}".encode(), "sha256")
 
 
 def _unwrapped(keyring: Keyring, row: asyncpg.Record) -> bytes:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
 from onestop.common.v1 import context_pb2
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A JSON value."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_WHOLE = 2**53
 """Beyond it a double does not hold every whole number (RFC 7493 section 2.2)."""
 
@@ -23,6 +26,17 @@ class Relay:
 
     credential: context_pb2.Credential = field(repr=False)
     context: context_pb2.RequestContext = field(repr=False)
+
+
+def set_instant(stamp: Timestamp, moment: datetime) -> None:
+    """Writes a moment into a message's field, to the microsecond."""
+    stamp.seconds = int(moment.timestamp() // 1)
+    stamp.nanos = moment.microsecond * 1000
+
+
+def instant_of(stamp: Timestamp) -> datetime:
+    """The moment that a message's field says, to the microsecond, in UTC."""
+    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
 
 
 def json_of(value: Value) -> Json:

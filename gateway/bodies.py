@@ -87,13 +87,7 @@ async def read_upload(
 def parse_json(text: bytes, where: str) -> dict[str, object]:
     """A JSON object. Raises InvalidError that says where and what, never showing the text."""
     try:
-        document = json.loads(
-            text.decode("utf-8"),
-            object_pairs_hook=_once,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_bounded,
-        )
+        document = _STRICT.decode(text.decode("utf-8"))
         if _HALF_A_PAIR.search(text):
             json.dumps(document, ensure_ascii=False).encode()
     except _DoubledNameError as doubled:
@@ -144,11 +138,21 @@ def _bounded(text: str) -> int:
     return int(text)
 
 
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite, parse_int=_bounded
+)
+
+
 async def _read(request: web.Request, largest: int, seconds: float) -> bytes:
     """The whole body, given up as soon as it is too large or too late."""
     if request.content_length is not None and request.content_length > largest:
         raise _too_large(largest)
     body = bytearray()
+    if request.content.is_eof():  # It came together with the headers, as short ones do.
+        body += request.content.read_nowait()
+        if len(body) > largest:
+            raise _too_large(largest)
+        return bytes(body)
     try:
         async with asyncio.timeout(seconds):
             while piece := await request.content.readany():

@@ -14,11 +14,13 @@ from aiohttp import web
 from google.protobuf.message import Message
 from onestop.common.v1 import context_pb2, receipt_pb2
 
-from core import public_json
 from core.errors import FieldFault, InvalidError, fault_error
-from core.receipt_json import render_receipt
+from core.public_json import render
+from core.public_parse import encodable, parse
+from core.receipt_json import with_receipt
 from core.trace import current_trace_parent
 from core.validation import validate
+from core.wire import set_instant
 from gateway.accepts import best_type
 from gateway.auth import Certificate, Identity
 from gateway.bodies import Upload
@@ -94,8 +96,8 @@ class Call:
             request_id=self.key,
             trace_parent=current_trace_parent(),
         )
-        context.received_at.FromDatetime(self.received_at)
-        context.deadline.FromDatetime(self.deadline)
+        set_instant(context.received_at, self.received_at)
+        set_instant(context.deadline, self.deadline)
         return context
 
     def query(self, kind: type[M]) -> M:
@@ -106,7 +108,7 @@ class Call:
             if name in self.body:
                 raise fault_error(name, "unknown", "is not a field of this request")
         beside = self._beside_names(shape)
-        return public_json.parse({name: v for name, v in self.body.items() if name not in beside}, kind)
+        return parse({name: v for name, v in self.body.items() if name not in beside}, kind)
 
     def place(self, kind: type[M]) -> M | None:
         """The message `place` of an upload's JSON part."""
@@ -118,7 +120,7 @@ class Call:
                 FieldFault(f"request.{name}", "unknown", "is not a field of this request") for name in said
             ]
             raise InvalidError("the part request has unknown fields", faults=faults)
-        return public_json.parse(value, kind, "request.place") if value is not None else None
+        return parse(value, kind, "request.place") if value is not None else None
 
     def text(self, name: str) -> str:
         """A text of the body that is no field of the contract's query."""
@@ -139,7 +141,7 @@ class Call:
         if required and not values:
             raise fault_error(name, "required", "this header is required")
         value = values[0] if values else ""
-        if not public_json.encodable(value):
+        if not encodable(value):
             raise fault_error(name, "utf8", "must be text, in UTF-8")
         return value
 
@@ -172,12 +174,14 @@ class Call:
 
     def answer(self, message: Message, receipt: receipt_pb2.Receipt | None = None) -> web.Response:
         """The answer as public JSON, with its receipt. Refuses to answer without one where one belongs."""
-        document = public_json.render(message)
-        if self.route.answer.receipt:
-            if receipt is None or not receipt.id:
-                raise MissingReceiptError(f"{self.route.name} was answered without a receipt")
-            document["receipt"] = render_receipt(receipt)
-        return json_response(document, status=self.route.answer.status)
+        status = self.route.answer.status
+        if not self.route.answer.receipt:
+            return json_response(render(message), status=status)
+        if receipt is None or not receipt.id:
+            raise MissingReceiptError(f"{self.route.name} was answered without a receipt")
+        # What the part committed to leaves as it is, so that the receipt proves it whatever our version.
+        answer = receipt.answer_json or orjson.dumps(render(message))
+        return raw_json_response(with_receipt(answer, receipt), status=status)
 
     def _beside_names(self, shape: JsonBody) -> set[str]:
         names = {"case"} if shape.case is not CaseIn.NOWHERE else set()
@@ -188,8 +192,15 @@ def json_response(
     document: Mapping[str, object], *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """A JSON answer that nobody keeps."""
+    return raw_json_response(orjson.dumps(document), status=status, headers=headers)
+
+
+def raw_json_response(
+    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """The same for an answer that is JSON already."""
     return web.Response(
-        body=orjson.dumps(document),
+        body=body,
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},

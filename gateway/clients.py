@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 import grpc
@@ -26,6 +26,7 @@ from core.config import PARTS
 from core.errors import LateError
 from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
+from core.wire import instant_of
 from gateway.metrics import Metrics
 
 HEALTH_SECONDS = 2.0
@@ -97,7 +98,7 @@ class Part:
 
 class Lookup(Generic[I, R]):
     """A look-up of local tables whose concurrent callers share batches: what arrives during a call goes
-    in the next, at most two in flight.
+    in the next (core/coalesce.py).
 
     Each item keeps its own credential, deadline and error. This is the place where calls are coalesced;
     what asks several sources (filling a form, fetching consented data) is not a `Lookup`, so that one
@@ -239,7 +240,7 @@ def late(part: str) -> LateError:
 
 
 def _deadline(item: Item) -> datetime:
-    return item.context.deadline.ToDatetime(tzinfo=UTC)
+    return instant_of(item.context.deadline)
 
 
 def _wait(deadline: datetime) -> float:

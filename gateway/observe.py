@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -15,6 +16,7 @@ from gateway.problems import QUIET, problem_of, problem_response
 CALLER = web.RequestKey("caller", str)
 """Name of the machine, or `citizen`; for the log."""
 
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 STRICT_TRANSPORT = "max-age=31536000"
 
 _logger = log.get_logger()
@@ -23,11 +25,18 @@ _logger = log.get_logger()
 def observer(listener: str, metrics: Metrics, *, strict: bool) -> Middleware:
     """The middleware of one listener. `strict` tells browsers to come by HTTPS only (RFC 6797)."""
 
+    in_flight = metrics.in_flight.labels(listener)
+    # A label's series is looked up once: there are as many as routes, methods and statuses.
+    counted = cache(
+        lambda route, method, status: metrics.requests.labels(listener, route, method, str(status))
+    )
+    seconds = cache(lambda route: metrics.seconds.labels(listener, route))
+
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = route_of(request)
         began = time.monotonic()
-        metrics.in_flight.labels(listener).inc()
+        in_flight.inc()
         status = 499  # the caller went away
         try:
             with trace.span(f"{request.method} {route}", request.headers.get("traceparent", "")):
@@ -39,9 +48,9 @@ def observer(listener: str, metrics: Metrics, *, strict: bool) -> Middleware:
                 _log(listener, request, route, status, began)
                 return response
         finally:
-            metrics.in_flight.labels(listener).dec()
-            metrics.requests.labels(listener, route, _method(request), str(status)).inc()
-            metrics.seconds.labels(listener, route).observe(time.monotonic() - began)
+            in_flight.dec()
+            counted(route, _method(request), str(status)).inc()
+            seconds(route).observe(time.monotonic() - began)
 
     return observe
 
@@ -79,5 +88,4 @@ def _log(listener: str, request: web.Request, route: str, status: int, began: fl
 
 def _method(request: web.Request) -> str:
     """The method, if it is one: a label must not be what a caller makes up."""
-    known = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-    return request.method if request.method in known else "OTHER"
+    return request.method if request.method in KNOWN_METHODS else "OTHER"

@@ -96,9 +96,13 @@ def case_schema(schemas: Schemas, *, matter_in_path: bool) -> Schema:
 
 
 def add_receipt(schemas: Schemas) -> None:
-    """The schema of a receipt as `gateway/receipts.py` writes it: with the entry itself, not its bytes."""
+    """The schema of a receipt as `core/receipt_json.py` writes it: with the entry itself, not its bytes, and
+    without the answer, which stands around it."""
     schemas.reference(descriptor_of(receipt_pb2.Receipt), request=False)
-    schemas.components["Receipt"]["properties"]["entry"] = {
+    receipt = schemas.components["Receipt"]
+    del receipt["properties"]["answer_json"]
+    receipt["required"].remove("answer_json")
+    receipt["properties"]["entry"] = {
         "type": "object",
         "description": "The entry. The bytes of the Merkle leaf are its RFC 8785 form.",
     }

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +18,10 @@ from deploy.local import files
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 LEVEL_COLOURS = {"warning": 33, "error": 31, "critical": 31}
 WIDTH = 10
+MOST_A_SECOND = 40
+"""More lines than that nobody reads on a terminal."""
+NO_TROUBLE = b'"level":"info"'
+MOST_RECENT = 20
 HIDDEN = ("event", "level", "timestamp", "part", "exception")
 
 
@@ -25,6 +32,8 @@ class Printer:
         self._out: TextIO | None = out or sys.stdout
         self._coloured = self._out.isatty()
         self._colours: dict[str, int] = {}
+        self._second = 0.0
+        self._shown = self._left_out = 0
 
     def say(self, text: str) -> None:
         """The supervisor's own words."""
@@ -35,9 +44,19 @@ class Printer:
         """Words without a name before them, to be copied."""
         self._print(text)
 
-    def show(self, part: str, raw: str) -> None:
-        """A line of a part's log."""
-        self._write(part, self.readable(raw))
+    def show(self, part: str, lines: Sequence[bytes]) -> None:
+        """Lines of a part's log. What is no trouble is left out where there is too much of it to be read."""
+        now = time.monotonic()
+        if now - self._second >= 1.0:
+            if self._left_out:
+                self.say(f"… and {self._left_out:,} more lines, in the logs")
+            self._second, self._shown, self._left_out = now, 0, 0
+        for line in lines:
+            self._shown += 1
+            if self._shown > MOST_A_SECOND and NO_TROUBLE in line:
+                self._left_out += 1
+            else:
+                self._write(part, self.readable(line.decode(errors="replace")))
 
     def readable(self, raw: str) -> str:
         """A line of JSON as a sentence; any other line as it is."""
@@ -82,13 +101,13 @@ class LogFile:
         self._limit = limit
         self._file = path.open("ab")
         path.chmod(0o600)
-        self._recent: list[str] = []
+        self._recent: deque[bytes] = deque(maxlen=MOST_RECENT)
 
-    def write(self, line: str) -> None:
-        """Appends a line; begins a new file when this one has grown too large."""
-        self._file.write(line.encode() + b"\n")
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Appends lines; begins a new file when this one has grown too large."""
+        self._file.write(b"\n".join(lines) + b"\n")
         self._file.flush()
-        self._recent = [*self._recent[-19:], line]
+        self._recent.extend(lines[-MOST_RECENT:])
         if self._file.tell() > self._limit:
             self._file.close()
             files.rotate(self._path, self._limit)
@@ -97,7 +116,8 @@ class LogFile:
 
     def tail(self, printer: Printer, lines: int = 6) -> str:
         """The last lines as the printer would show them, indented."""
-        return "\n".join(f"    {printer.readable(line)}" for line in self._recent[-lines:])
+        recent = [line.decode(errors="replace") for line in self._recent][-lines:]
+        return "\n".join(f"    {printer.readable(line)}" for line in recent)
 
     def close(self) -> None:
         """Closes the file."""

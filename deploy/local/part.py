@@ -19,6 +19,7 @@ from deploy.local.settings import Settings
 
 CONFINE = Path(__file__).with_name("confine.py")
 LONGEST_LINE = 1024 * 1024
+BLOCK = 64 * 1024
 DRAIN_SECONDS = 12.0  # A service gives what is in flight 8 s (core/rpc.py).
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_SECONDS = 30.0  # Whoever lived that long starts again without a pause.
@@ -128,18 +129,24 @@ class Part:
 
 
 async def relay(stream: asyncio.StreamReader, name: str, log: LogFile, printer: Printer) -> None:
-    """Copies a process's lines to its log and to the terminal until it closes its end."""
-    while True:
-        try:
-            raw = await stream.readline()
-        except ValueError:
+    """Copies a process's lines to its log and to the terminal until it closes its end.
+
+    A busy part writes thousands of lines a second, so they are taken as many at a time as there are.
+    """
+    rest, dropping = b"", False
+    while block := await stream.read(BLOCK):
+        *lines, rest = (rest + block).split(b"\n")
+        if dropping and lines:
+            lines, dropping = lines[1:], False
+        if len(rest) > LONGEST_LINE:
             printer.say(f"a line of {name} longer than {LONGEST_LINE} bytes was dropped")
-            continue
-        if not raw:
-            return
-        line = raw.decode(errors="replace").rstrip("\n")
-        log.write(line)
-        printer.show(name, line)
+            rest, dropping = b"", True
+        if lines:
+            log.write(lines)
+            printer.show(name, lines)
+    if rest:
+        log.write([rest])
+        printer.show(name, [rest])
 
 
 def confined(command: Sequence[str], how: signal.Signals = signal.SIGKILL) -> list[str]:

@@ -7,8 +7,8 @@ from onestop.common.v1 import context_pb2
 from onestop.ledger.v1 import ledger_pb2 as pb
 
 from core.identity import Scope
-from core.receipt_json import render_receipt
-from gateway.call import Call, MissingReceiptError, json_response
+from core.receipt_json import receipt_json
+from gateway.call import Call, MissingReceiptError, raw_json_response
 from gateway.limits import Limit
 from gateway.routes import Route
 from gateway.shapes import Answer, Listener, Who, path_id
@@ -45,7 +45,7 @@ async def receipt(call: Call) -> web.StreamResponse:
     found = await call.ask(PART, call.parts.clients.ledger.GetReceipt, request)
     if not found.receipt.id:
         raise MissingReceiptError("the ledger answered without the receipt")
-    return json_response(render_receipt(found.receipt))
+    return raw_json_response(receipt_json(found.receipt))
 
 
 def _checkpoint_on(listener: Listener) -> Route:

@@ -7,7 +7,6 @@ from typing import Protocol, TypeVar, cast
 from uuid import UUID
 
 import grpc
-import orjson
 from google.protobuf.message import Message
 from onestop.agricredit.v1 import agricredit_pb2 as pb
 from onestop.agricredit.v1 import agricredit_pb2_grpc as pb_grpc
@@ -18,8 +17,8 @@ from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released, RequestContext
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
-from core.public_json import render
-from core.receipt_json import render_receipt
+from core.public_json import canonical
+from core.receipt_json import with_receipt
 from core.wire import Relay
 from services.agricredit.answers import ITEM_OF
 from services.agricredit.domain import Wish
@@ -197,9 +196,10 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
 
     def _sealed(self, fetched: Fetched) -> pb.SealedAnswer:
         """The answer with its receipt as JSON, signed by the city and encrypted to the partner."""
-        answer = render(cast(Message, fetched.released.wire))
-        answer["receipt"] = render_receipt(receipt_to_pb(fetched.released.receipt))
-        return pb.SealedAnswer(jwe=self._seal.seal(orjson.dumps(answer), fetched.partner.encryption_jwk))
+        receipt = receipt_to_pb(fetched.released.receipt)
+        answer = receipt.answer_json or canonical(cast(Message, fetched.released.wire))
+        payload = with_receipt(answer, receipt)
+        return pb.SealedAnswer(jwe=self._seal.seal(payload, fetched.partner.encryption_jwk))
 
 
 class _Work(Protocol):

@@ -67,6 +67,10 @@ class FencedError(Exception):
     """Another sequencer has taken over; what this one was about to write is not written."""
 
 
+class ItemsTakenError(Exception):
+    """An item's id is in the log already; nothing of what was to be written is."""
+
+
 class StoreLostError(Exception):
     """The database did not answer; whether the last transaction was committed is not known."""
 

@@ -22,6 +22,7 @@ from services.ledger.domain import (
     CustodyError,
     FencedError,
     Head,
+    ItemsTakenError,
     Known,
     Prepared,
     ReadOnlyError,
@@ -69,7 +70,10 @@ class LogSession(Protocol):
         ...
 
     async def commit(self, epoch: int, batch: Batch) -> None:
-        """Appends durably, all or nothing. Raises FencedError, or StoreLostError: then it is not known."""
+        """Appends durably, all or nothing.
+
+        Raises FencedError, ItemsTakenError, or StoreLostError: then it is not known whether it did.
+        """
         ...
 
 
@@ -231,8 +235,9 @@ class Sequencer:
 
     async def _take(self) -> list[_Waiting]:
         """What waits, without those whose callers have gone; nothing after a while without work."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
+        if not self._arrived.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
         if self._broken is not None:
             raise self._broken
         batch: list[_Waiting] = []
@@ -258,10 +263,16 @@ class Sequencer:
             self._arrived.set()
 
     async def _append(self, session: LogSession, epoch: int, tree: Tree, batch: Sequence[_Waiting]) -> Tree:
-        """Commits a batch's new entries, keeps the checkpoint, then releases; the tree afterwards."""
+        """Appends a batch; the tree afterwards. What the log holds of it is looked up where that matters."""
+        if all(one.attempts == 0 and one.item.intent_id is None for one in batch):
+            with suppress(ItemsTakenError):  # Ids that have never been tried are hardly ever there.
+                return await self._write(session, epoch, tree, _plan(batch, {}))
         ids = {one.item.item_id for one in batch}
         ids |= {one.item.intent_id for one in batch if one.item.intent_id is not None}
-        plan = _plan(batch, await session.known(ids))
+        return await self._write(session, epoch, tree, _plan(batch, await session.known(ids)))
+
+    async def _write(self, session: LogSession, epoch: int, tree: Tree, plan: _Plan) -> Tree:
+        """Commits the new entries, keeps the checkpoint, then releases; the tree afterwards."""
         receipts: list[Receipt] = []
         if plan.new:
             grown, tiles = tree.grow(leaf_hash(entry.leaf) for entry in plan.new)

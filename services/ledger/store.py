@@ -14,12 +14,13 @@ from core.db import Connection, Pool
 from core.entries import EntryKind
 from core.merkle import HASH_LENGTH, leaf_hash
 from services.ledger.custody import LeafRow
-from services.ledger.domain import Batch, FencedError, Head, Kept, Known, StoreLostError
+from services.ledger.domain import Batch, FencedError, Head, ItemsTakenError, Kept, Known, StoreLostError
 from services.ledger.merkle import TILE_HEIGHT, TILE_WIDTH, TileId
 
 Q = queries.load(__package__)
 
 COMMIT_SECONDS = 10.0
+ITEM_ID_KEY = "entry_item_id_key"
 
 
 @contextmanager
@@ -31,6 +32,17 @@ def _lost() -> Iterator[None]:
         raise StoreLostError(f"the database: {type(error).__name__}") from error
     except (OSError, TimeoutError) as error:
         raise StoreLostError(f"the way to the database: {type(error).__name__}") from error
+
+
+@contextmanager
+def _taken() -> Iterator[None]:
+    """An item's id that is there already is no fault of the database's."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != ITEM_ID_KEY:
+            raise
+        raise ItemsTakenError from None
 
 
 class PgLogStore:
@@ -149,9 +161,12 @@ class PgLogSession:
         }
 
     async def commit(self, epoch: int, batch: Batch) -> None:
-        """Appends durably, all or nothing. Raises FencedError, or StoreLostError: then it is not known."""
+        """Appends durably, all or nothing.
+
+        Raises FencedError, ItemsTakenError, or StoreLostError: then it is not known whether it did.
+        """
         entries, tiles = batch.entries, batch.tiles
-        with _lost():
+        with _lost(), _taken():
             moved = await self._connection.fetchval(
                 Q.append_batch,
                 *(epoch, batch.first, batch.size, batch.checkpoint, batch.signed_at),

@@ -16,14 +16,16 @@ from datetime import UTC, datetime
 import psutil
 from rich.console import Console
 
-from tests.bench import credit, forms, search
-from tests.bench.figures import Figure, Report
-from tests.bench.ground import Bench, open_bench
+from tests.bench import append, chart, credit, forms, herd, search
+from tests.bench.figures import Figure, Report, read
+from tests.bench.ground import Bench, open_bench, running
 
 SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "licence": search.measure,
     "autofill": forms.measure,
     "agricredit": credit.measure,
+    "ledger": append.measure,
+    "herd": herd.measure,
 }
 
 
@@ -38,21 +40,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     bench = open_bench(console)
     report = Report(bench.folder.parent / "bench.json", facts=_facts(bench))
-    city = bench.city
-    try:
-        bench.say(f"starting the city of {bench.people:,} people in {city.home}; the first start loads it")
-        city.start(wait=False)
-        city.wait_ready(LOAD_SECONDS)
+    with running(bench, bench.city):
         for name in wanted:
             report.add(SUITES[name](bench), console)
-    finally:
-        if city.process is not None and city.process.poll() is None:
-            city.stop()
+    drawn = chart.draw(read(report.path), bench.folder)
     console.print(f"{len(report.figures)} figures in {report.path}")
+    for picture in drawn:
+        console.print(f"chart in {picture}")
     return 0
-
-
-LOAD_SECONDS = 3600.0
 
 
 def _facts(bench: Bench) -> dict[str, object]:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import psutil
+
 from cli.demo.client import Caller
 from tests.bench.client import Job
 from tests.bench.ground import Bench
@@ -44,6 +46,9 @@ def write_bodies(bench: Bench, name: str, bodies: Iterable[Mapping[str, object]]
 
 
 def processes_of(city: City, parts: Iterable[str] = PARTS) -> Processes:
-    """The city's processes, the database server with all of its own."""
+    """The city's processes; the database server with all of its own, the supervisor, which copies logs."""
     pids = {part: city.pid(part) for part in parts}
-    return {part: tree(pid) for part, pid in pids.items() if pid is not None}
+    groups = {part: tree(pid) for part, pid in pids.items() if pid is not None}
+    if city.process is not None:
+        groups["supervisor"] = [psutil.Process(city.process.pid)]
+    return groups

@@ -41,7 +41,7 @@ class Job:
     rate: float = 0.0
     warm_up: float = 1.0
     cold: bool = False
-    """Each request on a new connection of its own."""
+    """A herd: every connection is made at the same moment, asks once, and its time counts from there."""
 
 
 @dataclass
@@ -70,11 +70,9 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
     from locust.contrib.fasthttp import FastHttpSession
     from locust.event import EventHook
 
-    def context() -> ssl.SSLContext:
-        made = ssl.create_default_context(cafile=job.ca)
-        if job.cert:
-            made.load_cert_chain(job.cert, job.key)
-        return made
+    context = ssl.create_default_context(cafile=job.ca)
+    if job.cert:
+        context.load_cert_chain(job.cert, job.key)
 
     bodies: list[bytes] = [b""]
     if job.bodies:
@@ -85,7 +83,7 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
         del headers["Content-Type"]
     answer = Answer()
     times: list[float] = []
-    counted_from = 0.0
+    counted_from = float("inf")
 
     def told(
         response_time: float, response_length: int, exception: object, response: object, **_: object
@@ -106,6 +104,7 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
     event.add_listener(told)
     number = count()
     arrivals: Queue[float] = Queue()
+    ready: Queue[None] = Queue()
     stop = False
 
     def session() -> FastHttpSession:
@@ -114,10 +113,15 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
             event,
             None,
             insecure=False,
-            ssl_context_factory=context,
+            ssl_context_factory=lambda: context,
             network_timeout=30.0,
             connection_timeout=30.0,
         )
+
+    def connected(on: FastHttpSession) -> None:
+        """Counting begins when every connection has had its first answer."""
+        ask(on)
+        ready.put(None)
 
     def ask(on: FastHttpSession) -> None:
         n = next(number)
@@ -126,11 +130,12 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
 
     def closed() -> None:
         mine = session()
+        connected(mine)
         while not stop:
             ask(mine)
-            if job.cold:
-                mine.client.clientpool.close()
-                mine = session()
+
+    def herd() -> None:
+        ask(session())
 
     def open_loop() -> None:
         mine = session()
@@ -139,6 +144,7 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
         def since_arrival(response_time: float, **facts: object) -> None:
             told(response_time=response_time + waited[0], **facts)  # type: ignore[arg-type]
 
+        connected(mine)
         own = EventHook()
         own.add_listener(since_arrival)
         mine.request_event = own
@@ -155,27 +161,37 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
             gevent.sleep(max(0.0, due - time.perf_counter()))
             arrivals.put(due)
 
-    began = time.perf_counter()
-    counted_from = began + job.warm_up
+    def summed_up() -> Answer:
+        answer.requests = len(times)
+        times.sort()
+        for percent in PERCENTILES:
+            if times:
+                place = min(len(times) - 1, int(len(times) * percent / 100))
+                answer.percentiles[f"p{percent:g}"] = times[place]
+        return answer
+
+    if job.cold:
+        tell("counting")
+        counted_from = time.perf_counter()
+        gevent.joinall([gevent.spawn(herd) for _ in range(job.connections)], timeout=job.seconds)
+        answer.seconds = time.perf_counter() - counted_from
+        tell("counted")
+        return summed_up()
     workers = [gevent.spawn(open_loop if job.rate else closed) for _ in range(job.connections)]
+    for _ in workers:
+        ready.get()
     if job.rate:
         workers.append(gevent.spawn(arrive))
     gevent.sleep(job.warm_up)
     tell("counting")
-    cpu = time.process_time()
+    counted_from, cpu = time.perf_counter(), time.process_time()
     gevent.sleep(max(0.0, counted_from + job.seconds - time.perf_counter()))
     stop = True
     answer.cpu_seconds = time.process_time() - cpu
     answer.seconds = time.perf_counter() - counted_from
     tell("counted")
-    answer.requests = len(times)
-    times.sort()
-    for percent in PERCENTILES:
-        if times:
-            place = min(len(times) - 1, int(len(times) * percent / 100))
-            answer.percentiles[f"p{percent:g}"] = times[place]
     gevent.killall(workers)
-    return answer
+    return summed_up()
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.city import City
 
 CITY_PEOPLE = 3_400_000
 CITY_LICENCES = 2_100_000
+LOAD_SECONDS = 3600.0
 SEED = 20_261_128
 
 LIMITS_AWAY = {
@@ -55,6 +57,19 @@ class Bench:
     def say(self, text: str) -> None:
         """A line for who watches."""
         self.console.print(f"[dim]{text}[/dim]")
+
+
+@contextmanager
+def running(bench: Bench, city: City) -> Iterator[City]:
+    """The city while it runs; the first start loads it."""
+    bench.say(f"starting the city in {city.home}; the first start loads it")
+    try:
+        city.start(wait=False)
+        city.wait_ready(LOAD_SECONDS)
+        yield city
+    finally:
+        if city.process is not None and city.process.poll() is None:
+            city.stop()
 
 
 def open_bench(console: Console) -> Bench:

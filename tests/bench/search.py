@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 from tests.bench import turns
 from tests.bench.callers import job_of, processes_of, write_bodies
 from tests.bench.figures import Figure
 from tests.bench.ground import Bench, holders
-from tests.bench.turns import Side
+from tests.bench.peers.alike import require_same_licences
+from tests.bench.peers.run import Peer, peer_search
+from tests.bench.turns import Goals, Side
 from tests.city import City
 from tests.story import ID_CARD, cast_of
 
@@ -19,15 +22,32 @@ HOLDERS = 20_000
 PATH = "/approval/v1/licences:search"
 
 
+GOALS = Goals.of(throughput={32: 3.0, 128: 3.0}, p50={1: 1.5}, p99={32: 1.0, 128: 1.0})
+
+
 def measure(bench: Bench) -> Iterable[Figure]:
     """The search beside the peer's."""
-    return turns.alone(bench, side(bench, bench.city, "licence.search"), (1, 32, 128))
+    city = bench.city
+    bodies = bodies_of(bench, city, "licence.search")
+    with Peer(city) as peer:
+        require_same_licences(city, peer, bodies)
+        return turns.compare(bench, side(city, "licence.search", bodies), peer_search(peer, bodies), GOALS)
 
 
-def side(bench: Bench, city: City, name: str) -> Side:
+def own_side(bench: Bench) -> Side:
+    """Our side of it, in the bench's city."""
+    return side(bench.city, "licence.search", bodies_of(bench, bench.city, "licence.search"))
+
+
+def side(city: City, name: str, bodies: Path) -> Side:
     """Our side of it, in this city."""
+    return Side(name, partial(job_of, city, "approval-platform", PATH, bodies), partial(processes_of, city))
+
+
+def bodies_of(bench: Bench, city: City, name: str) -> Path:
+    """The searches that both sides are asked, a body a line."""
     office = cast_of(city)["office"]["code"]
-    bodies = write_bodies(
+    return write_bodies(
         bench,
         name,
         (
@@ -45,4 +65,3 @@ def side(bench: Bench, city: City, name: str) -> Side:
             for number, holder in enumerate(holders(city, TYPE_CODES[:1], HOLDERS))
         ),
     )
-    return Side(name, partial(job_of, city, "approval-platform", PATH, bodies), partial(processes_of, city))

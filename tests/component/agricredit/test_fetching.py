@@ -21,7 +21,7 @@ from onestop.common.v1 import context_pb2
 from core.disclosure import Entry, EntryKind
 from core.errors import Kind
 from core.identity import Subject
-from core.public_json import canonical
+from core.public_json import canonical_json
 from core.status import from_status
 from services.agricredit.domain import Item
 from services.agricredit.registers import RESOURCES
@@ -57,7 +57,7 @@ async def test_the_bank_reads_land_rights_that_its_receipt_commits_to(
     receipt = cast(dict[str, str], payload["receipt"])
     assert receipt["id"] == str(entry.item_id)
     salt = b64decode(receipt["answer_salt"])
-    assert hmac.digest(salt, canonical(_without_receipt(payload)), "sha256") == entry.answer_commitment
+    assert hmac.digest(salt, canonical_json(_without_receipt(payload)), "sha256") == entry.answer_commitment
     assert (entry.kind, entry.method, entry.caller) == (
         EntryKind.DISCLOSURE,
         "credit.land_rights",

@@ -15,7 +15,7 @@ from onestop.licence.v1 import licence_pb2 as pb
 
 from core.disclosure import BasisKind, EntryKind
 from core.identity import Scope, Subject
-from core.public_json import canonical, render
+from core.public_json import canonical
 from services.licence.domain import MOST_LICENCES_PER_ANSWER
 from tests.component.licence.harness import Asking, Desk, context, fault, reason, running_desk, to_pb
 from tests.conftest import PoolFactory
@@ -56,7 +56,7 @@ async def test_search_answer_holds_no_identity_payload(desk: Desk) -> None:
     card = id_card(subject_id)
     await desk.town.settle(HOLDER, [(ID_CARD, card)], subject_id)
 
-    sent = str(render(await desk.search(HOLDER, [CARD])))
+    sent = str(await desk.search(HOLDER, [CARD]))
 
     for secret in (
         HOLDER.code,
@@ -124,7 +124,7 @@ async def test_search_is_in_the_ledger_before_it_is_answered(desk: Desk) -> None
         (f"licence.{CARD}", str(card.licence_id)),
         (f"licence.{BOOK}", "none"),
     ]
-    answered = canonical(render(found.answer))
+    answered = canonical(found.answer)
     assert entry.answer_commitment == hmac.digest(found.receipt.answer_salt, answered, hashlib.sha256)
 
 

@@ -18,6 +18,7 @@ from core.disclosure import (
     Entry,
     EntryKind,
     Outcome,
+    Presented,
     Receipt,
     RecordRef,
     ReplyKey,
@@ -74,11 +75,13 @@ async def test_a_completed_act_is_remembered_whole(replies: PgReplies) -> None:
     assert await replies.claim(request, b"body", intent_id, now() + timedelta(seconds=9))
 
     async with replies.transaction() as tx:
-        await replies.complete(tx, request, wire, outcome_of(intent_id))
+        await replies.complete(tx, request, Presented(wire, b"{}", is_json=True), outcome_of(intent_id))
 
     stored = await replies.find(request, b"body")
     assert stored is not None
     assert stored.wire == wire
+    assert stored.answer_json == b"{}"
+    assert stored.receipt is None
     assert stored.outcome == outcome_of(intent_id)
     other = await replies.find(request, b"another body")
     assert other is not None
@@ -100,7 +103,9 @@ async def test_an_aborted_intent_frees_its_key_and_rolls_a_late_act_back(replies
 
     with pytest.raises(ActAbortedError):
         async with replies.transaction() as tx:
-            await replies.complete(tx, request, licence_pb2.SearchLicencesAnswer(), outcome_of(intent_id))
+            await replies.complete(
+                tx, request, Presented(licence_pb2.SearchLicencesAnswer(), b""), outcome_of(intent_id)
+            )
 
     assert closed.outcome is Outcome.ABORTED
     assert await replies.claim(request, b"body", uuid.uuid4(), now())
@@ -110,7 +115,9 @@ async def test_closing_a_completed_intent_answers_its_stored_outcome(replies: Pg
     request, intent_id = key(), uuid.uuid4()
     await replies.claim(request, b"body", intent_id, now())
     async with replies.transaction() as tx:
-        await replies.complete(tx, request, licence_pb2.SearchLicencesAnswer(), outcome_of(intent_id))
+        await replies.complete(
+            tx, request, Presented(licence_pb2.SearchLicencesAnswer(), b""), outcome_of(intent_id)
+        )
 
     assert await replies.close(outcome_of(intent_id, Outcome.ABORTED)) == outcome_of(intent_id)
 
@@ -145,7 +152,7 @@ async def test_nothing_remembered_shows_a_number_in_clear(
     await replies.claim(request, b"body", intent_id, now())
     async with replies.transaction() as tx:
         wire = licence_pb2.GetLicenceAnswer(number=CODE)
-        await replies.complete(tx, request, wire, outcome_of(intent_id))
+        await replies.complete(tx, request, Presented(wire, b"{}", is_json=True), outcome_of(intent_id))
 
     connection = await asyncpg.connect(city_database.admin_dsn)
     rows = await connection.fetch("SELECT * FROM licence.reply, licence.intent_terminal")

@@ -124,12 +124,12 @@ class Memory:
         self.rows[key] = Row(body, START, wire=wire, receipt=receipt)
         return True
 
-    async def complete(self, tx: Transaction, key: ReplyKey, wire: object, outcome: Entry) -> None:
+    async def complete(self, tx: Transaction, key: ReplyKey, presented: Presented, outcome: Entry) -> None:
         assert outcome.intent_id is not None
         if outcome.intent_id in self.terminal:
             raise ActAbortedError("closed meanwhile")
         self.terminal[outcome.intent_id] = outcome
-        self.rows[key].wire = wire
+        self.rows[key].wire = presented.wire
 
     async def close(self, aborted: Entry) -> Entry:
         assert aborted.intent_id is not None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
-from hypothesis import given
+import rfc8785
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onestop.agricredit.v1 import agricredit_pb2
 from onestop.autofill.v1 import autofill_pb2
 from onestop.licence.v1 import licence_pb2
 
 from core.errors import InvalidError
-from core.public_json import canonical, parse, render
+from core.public_json import canonical, canonical_json, render
+from core.public_parse import parse
 
 plain_json = st.recursive(
     st.booleans() | st.text(max_size=8) | st.integers(-(2**53) + 1, 2**53 - 1),
@@ -51,7 +54,7 @@ def test_whole_numbers_inside_free_values_are_written_as_integers() -> None:
     document = render(said)
 
     assert json.dumps(document["values"]) == '{"size": [3, 2.5, {"months": 148}, true]}'
-    assert canonical(document["values"]) == canonical({"size": [3.0, 2.5, {"months": 148.0}, True]})
+    assert canonical_json(document["values"]) == rfc8785.dumps({"size": [3.0, 2.5, {"months": 148.0}, True]})
 
 
 @given(st.integers(0, 2**53 - 1), st.integers(0, 3000))
@@ -106,5 +109,33 @@ def test_an_unknown_word_is_answered_with_the_known_ones() -> None:
 
 
 def test_canonical_form_does_not_depend_on_order() -> None:
-    assert canonical({"b": 1, "a": [True, "é"]}) == canonical({"a": [True, "é"], "b": 1})
-    assert canonical({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
+    assert canonical_json({"b": 1, "a": [True, "é"]}) == canonical_json({"a": [True, "é"], "b": 1})
+    assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
+
+
+any_json = st.recursive(
+    st.booleans()
+    | st.none()
+    | st.text(max_size=8)
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    # Whole doubles never come out of a message as such.
+    | st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer())
+    | st.decimals(-(10**9), 10**9, places=2).map(float).filter(lambda number: not number.is_integer()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=500)
+@given(st.dictionaries(st.text(max_size=6), any_json, max_size=4))
+def test_canonical_form_is_that_of_rfc_8785_whatever_the_values(document: dict[str, Any]) -> None:
+    assert canonical_json(document) == rfc8785.dumps(document)
+
+
+@given(st.floats(-1e12, 1e12), st.text(max_size=10), st.integers(0, 2**32 - 1))
+def test_canonical_form_of_messages_too(area: float, code: str, version: int) -> None:
+    for message in (
+        agricredit_pb2.LandRight(total_area_mu=area, certificate_code=code),
+        licence_pb2.LicenceSummary(issuer_name=code, version=version),
+    ):
+        assert canonical(message) == rfc8785.dumps(render(message))

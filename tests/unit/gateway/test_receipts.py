@@ -6,10 +6,11 @@ import base64
 import json
 from typing import Any
 
+import pytest
 import rfc8785
 from onestop.common.v1 import receipt_pb2
 
-from core.receipt_json import render_receipt
+from core.receipt_json import receipt_json, with_receipt
 from gateway.receipts import receipt_header
 
 ENTRY: dict[str, Any] = {"id": "e-1", "version": 1, "field_names": ["姓名"]}
@@ -25,7 +26,7 @@ RECEIPT = receipt_pb2.Receipt(
 
 
 def test_entry_is_shown_as_itself_and_gives_back_the_leaf() -> None:
-    shown = render_receipt(RECEIPT)
+    shown = json.loads(receipt_json(RECEIPT))
 
     assert shown["entry"] == ENTRY
     assert rfc8785.dumps(shown["entry"]) == RECEIPT.entry
@@ -39,4 +40,16 @@ def test_header_form_is_ascii_and_gives_back_the_same() -> None:
 
     assert header.isascii()
     assert not set(header) & set("+/=\r\n ")
-    assert json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4))) == render_receipt(RECEIPT)
+    assert json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4))) == json.loads(
+        receipt_json(RECEIPT)
+    )
+
+
+@pytest.mark.parametrize("answer", [{}, {"a": "姓名", "b": [1]}])
+def test_an_answer_keeps_its_own_bytes_beside_the_receipt(answer: dict[str, Any]) -> None:
+    said = rfc8785.dumps(answer)
+
+    whole = with_receipt(said, RECEIPT)
+
+    assert whole.startswith(said[:-1])
+    assert json.loads(whole) == {**answer, "receipt": json.loads(receipt_json(RECEIPT))}

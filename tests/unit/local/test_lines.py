@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from pathlib import Path
 
 import pytest
 
-from deploy.local.lines import LogFile, Printer
+from deploy.local.lines import MOST_A_SECOND, LogFile, Printer
+from deploy.local.part import LONGEST_LINE, relay
 
 
 def _shown(line: str) -> str:
     out = io.StringIO()
-    Printer(out).show("licence", line)
+    Printer(out).show("licence", [line.encode()])
     return out.getvalue()
 
 
@@ -48,10 +50,40 @@ def test_a_log_begins_a_new_file_when_it_is_too_large(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "part.log", limit=1000)
 
     for number in range(500):
-        log.write(f"line {number}")
+        log.write([f"line {number}".encode()])
     log.close()
 
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert kept == ["part.log", "part.log.1", "part.log.2", "part.log.3"]
     assert all(path.stat().st_size < 1100 for path in tmp_path.iterdir())
     assert "line 499" in (tmp_path / "part.log").read_text() + (tmp_path / "part.log.1").read_text()
+
+
+def test_a_busy_part_does_not_flood_the_terminal_and_trouble_is_always_shown() -> None:
+    out = io.StringIO()
+    calls = [b'{"event":"call","level":"info"}'] * (MOST_A_SECOND + 500)
+    trouble = b'{"event":"ledger_altered","level":"critical"}'
+
+    Printer(out).show("ledger", [*calls, trouble])
+
+    shown = out.getvalue().splitlines()
+    assert len(shown) == MOST_A_SECOND + 1
+    assert "ledger altered" in shown[-1]
+
+
+async def test_lines_are_copied_whole_however_they_arrive(tmp_path: Path) -> None:
+    stream = asyncio.StreamReader()
+    log, out = LogFile(tmp_path / "part.log"), io.StringIO()
+    pieces = [b"one\ntw", b"o\n", b"x" * (LONGEST_LINE + 1), b"xx\nthree\n", b"the end"]
+
+    copying = asyncio.create_task(relay(stream, "part", log, Printer(out)))
+    for piece in pieces:
+        stream.feed_data(piece)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    stream.feed_eof()
+    await copying
+    log.close()
+
+    assert (tmp_path / "part.log").read_bytes() == b"one\ntwo\nthree\nthe end\n"
+    assert "was dropped" in out.getvalue()

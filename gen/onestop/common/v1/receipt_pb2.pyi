@@ -33,6 +33,7 @@ class Receipt(message.Message):
     HASHES_FIELD_NUMBER: builtins.int
     CHECKPOINT_FIELD_NUMBER: builtins.int
     ANSWER_SALT_FIELD_NUMBER: builtins.int
+    ANSWER_JSON_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Id of the entry, a UUID."""
     entry: builtins.bytes
@@ -46,6 +47,10 @@ class Receipt(message.Message):
     answer_salt: builtins.bytes
     """Opens the entry's answer commitment: HMAC-SHA-256 keyed with this salt, over the RFC 8785 form of
     the answer without its receipt, or over the file's bytes. 32 bytes; empty where nothing was answered.
+    """
+    answer_json: builtins.bytes
+    """The answer's RFC 8785 form, as the entry commits to it, where answers travel as JSON: the gateway sends
+    these bytes. Beside a receipt in its public form, never in it; empty where a receipt is given again.
     """
     @builtins.property
     def hashes(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
@@ -61,9 +66,10 @@ class Receipt(message.Message):
         hashes: abc.Iterable[builtins.bytes] | None = ...,
         checkpoint: builtins.str = ...,
         answer_salt: builtins.bytes = ...,
+        answer_json: builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_salt", b"answer_salt", "checkpoint", b"checkpoint", "entry", b"entry", "hashes", b"hashes", "id", b"id", "index", b"index", "tree_size", b"tree_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_json", b"answer_json", "answer_salt", b"answer_salt", "checkpoint", b"checkpoint", "entry", b"entry", "hashes", b"hashes", "id", b"id", "index", b"index", "tree_size", b"tree_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
