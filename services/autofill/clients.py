@@ -196,8 +196,9 @@ async def _side_by_side(reads: Sequence[Coroutine[object, object, None]]) -> Non
         await reads[0]
     elif reads:
         async with asyncio.TaskGroup() as group:
-            for read in reads:
+            for read in reads[1:]:
                 group.create_task(read)
+            await reads[0]
 
 
 def _time() -> float:

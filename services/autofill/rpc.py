@@ -6,26 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import grpc
-from google.protobuf.message import Message
 from onestop.autofill.v1 import autofill_pb2 as pb
 from onestop.autofill.v1 import autofill_pb2_grpc as pb_grpc
-from onestop.common.v1 import context_pb2, provenance_pb2, subject_pb2
+from onestop.common.v1 import context_pb2, subject_pb2
 
 from core.batch import answer_batch
 from core.context import ContextReader, request_body
 from core.disclosure import BasisKind
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
-from core.wire import Relay, json_of, put, struct_of
-from services.autofill.domain import Candidate, CheckedField, FieldStatus, FilledField, SourceReport
-from services.autofill.matter import Matter, Provenance
-from services.autofill.service import FillAnswer, FormDesk, VerifyAnswer
+from core.wire import Relay, json_of, struct_of
+from services.autofill.matter import Matter
+from services.autofill.service import FormDesk
 
 FOR_A_CASE = frozenset({BasisKind.MATTER})
 NO_BASIS: frozenset[BasisKind] = frozenset()
 """Matters and their forms hold no personal data."""
-
-_STATUSES = {status: pb.FieldStatus.ValueType(status.value) for status in FieldStatus}
 
 
 class AutofillServicer(pb_grpc.AutofillServiceServicer):
@@ -103,27 +99,6 @@ def register(desk: FormDesk, contexts: ContextReader, server: grpc.aio.Server) -
     return [pb.DESCRIPTOR.services_by_name["AutofillService"].full_name]
 
 
-def answer_to_pb(answer: object) -> Message:
-    """An answer of the desk as the contract has it."""
-    match answer:
-        case FillAnswer():
-            made = pb.AutofillAnswer(
-                matter_code=answer.matter_code,
-                form_version=answer.form_version,
-                sources=[_report(report) for report in answer.sources],
-            )
-            _fill(made, answer.fields)
-            return made
-        case VerifyAnswer():
-            return pb.VerifyFieldsAnswer(
-                matter_code=answer.matter_code,
-                form_version=answer.form_version,
-                fields=[_checked(field) for field in answer.fields],
-                sources=[_report(report) for report in answer.sources],
-            )
-    raise TypeError(f"the form desk answers nothing of type {type(answer).__name__}")
-
-
 def _summary(matter: Matter) -> pb.MatterSummary:
     return pb.MatterSummary(
         code=matter.code,
@@ -147,47 +122,6 @@ def _matter(matter: Matter) -> pb.GetMatterResponse:
             pb.SubjectRole(role=r.role, code_types=r.code_types, required=r.required) for r in matter.roles
         ],
     )
-
-
-def _fill(answer: pb.AutofillAnswer, fields: Sequence[FilledField]) -> None:
-    """Adds the fields. What comes of one record has one provenance, made once."""
-    provenances: dict[Provenance, provenance_pb2.Provenance] = {}
-
-    def show(candidate: Candidate, target: pb.FilledField | pb.Candidate) -> None:
-        put(target.value, candidate.value)
-        source = candidate.provenance
-        made = provenances.get(source)
-        if made is None:
-            made = provenances[source] = _provenance(source)
-        target.provenance.CopyFrom(made)
-
-    for field in fields:
-        filled = answer.fields.add(name=field.name, status=_STATUSES[field.status], source=field.source)
-        if field.chosen is not None:
-            show(field.chosen, filled)
-        for candidate in field.candidates:
-            show(candidate, filled.candidates.add())
-
-
-def _checked(field: CheckedField) -> pb.FieldVerdict:
-    made = pb.FieldVerdict(
-        name=field.name, verdict=pb.Match.ValueType(field.verdict.value), reason=field.reason
-    )
-    if field.decided_by is not None:
-        made.provenance.CopyFrom(_provenance(field.decided_by.provenance))
-    return made
-
-
-def _report(report: SourceReport) -> pb.SourceReport:
-    return pb.SourceReport(
-        resource=report.resource, outcome=report.outcome.value, elapsed_ms=report.elapsed_ms
-    )
-
-
-def _provenance(provenance: Provenance) -> provenance_pb2.Provenance:
-    made = provenance_pb2.Provenance(resource=provenance.resource, record_version=provenance.record_version)
-    made.as_of.FromDatetime(provenance.as_of)
-    return made
 
 
 def _subjects(subjects: Mapping[str, subject_pb2.Subject]) -> dict[str, Subject]:

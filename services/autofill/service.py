@@ -273,8 +273,8 @@ def _shown(field: FilledField) -> tuple[Candidate, ...]:
 
 def _records(candidates: Sequence[Candidate]) -> list[RecordRef]:
     """The records behind some values, each once."""
-    sources = dict.fromkeys(source for candidate in candidates for source in candidate.records)
-    return list(dict.fromkeys(RecordRef(s.resource, s.record_version) for s in sources))
+    named = dict.fromkeys((one.resource, one.record_version) for c in candidates for one in c.records)
+    return [RecordRef(resource, version) for resource, version in named]
 
 
 def _mainly(subjects: Mapping[str, Subject], answers: Mapping[Ask, SourceAnswer]) -> Subject:
