@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import cast
 
 import grpc
@@ -20,7 +20,7 @@ from core.identity import Subject
 from core.log import get_logger
 from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
-from core.wire import Relay, json_of
+from core.wire import Relay, instant_of, json_of, set_instant
 from services.agricredit.refusals import SourceDownError, SourceLateError
 from services.agricredit.registers import SOURCE_FIELDS, SourceRecord
 
@@ -124,7 +124,7 @@ def _outgoing(resources: tuple[str, ...], farmer: Subject, deadline: datetime, r
     context = context_pb2.RequestContext()
     context.CopyFrom(relay.context)
     context.ClearField("request_id")
-    context.deadline.FromDatetime(deadline)
+    set_instant(context.deadline, deadline)
     context.trace_parent = current_trace_parent() or relay.context.trace_parent
     subject = subject_pb2.Subject(code_type=farmer.code_type, code=farmer.code)
     return Outgoing(relay.credential, context, subject, resources, deadline)
@@ -133,7 +133,7 @@ def _outgoing(resources: tuple[str, ...], farmer: Subject, deadline: datetime, r
 def _record(resource: str, record: pb.Record) -> SourceRecord:
     """Of what came, only what was asked for: a field too many stops here."""
     values = {name: json_of(record.fields[name]) for name in SOURCE_FIELDS[resource] if name in record.fields}
-    as_of = record.provenance.as_of.ToDatetime(tzinfo=UTC)
+    as_of = instant_of(record.provenance.as_of)
     return SourceRecord(resource, record.provenance.record_version, as_of, values)
 
 

@@ -29,7 +29,7 @@ from services.agricredit.store import PgConsents, Q, consent_of_row, locked_cons
 
 DATABASE_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
-LONGEST_WAIT_TOGETHER = 1.0
+LONGEST_WAIT_TOGETHER = 0.5
 """Seconds for which those that reserve together wait for a consent that somebody has locked."""
 
 log = get_logger()

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from onestop.autofill.v1 import autofill_pb2 as pb
 from onestop.common.v1 import provenance_pb2
 
 from core.disclosure import Presented
 from core.public_json import Json, canonical, canonical_json
-from core.wire import put
+from core.wire import put, set_instant
 from services.autofill.comparison import Json as Value
 from services.autofill.domain import Candidate, CheckedField, FieldStatus, FilledField, SourceReport, Verdict
 from services.autofill.matter import Provenance
@@ -127,11 +126,9 @@ def _report(report: SourceReport) -> pb.SourceReport:
 
 
 def _provenance(provenance: Provenance) -> provenance_pb2.Provenance:
-    as_of = Timestamp()
-    as_of.FromDatetime(provenance.as_of)
-    return provenance_pb2.Provenance(
-        resource=provenance.resource, record_version=provenance.record_version, as_of=as_of
-    )
+    made = provenance_pb2.Provenance(resource=provenance.resource, record_version=provenance.record_version)
+    set_instant(made.as_of, provenance.as_of)
+    return made
 
 
 def _moment(moment: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic, TypeVar, cast
 
 import grpc
@@ -20,7 +20,7 @@ from core.errors import Kind, LateError, ServiceError
 from core.log import get_logger
 from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
-from core.wire import Relay, json_of
+from core.wire import Relay, instant_of, json_of, set_instant
 from services.autofill.comparison import Json
 from services.autofill.matter import Ask, Provenance, SourceAnswer, SourceOutcome, SourceRecord
 from services.autofill.service import SourceRequest
@@ -217,7 +217,7 @@ def _outgoing(requests: Sequence[SourceRequest], relay: Relay) -> list[Outgoing]
     context = context_pb2.RequestContext()
     context.CopyFrom(relay.context)
     context.ClearField("request_id")
-    context.deadline.FromDatetime(requests[0].deadline)
+    set_instant(context.deadline, requests[0].deadline)
     context.trace_parent = current_trace_parent() or relay.context.trace_parent
     proof = (relay.credential.token, relay.credential.certificate_thumbprint)
     return [
@@ -295,8 +295,7 @@ def _values(fields: Mapping[str, Value]) -> dict[str, Json]:
 
 
 def _provenance(provenance: provenance_pb2.Provenance) -> Provenance:
-    as_of = provenance.as_of.ToDatetime(tzinfo=UTC)
-    return Provenance(provenance.resource, provenance.record_version, as_of)
+    return Provenance(provenance.resource, provenance.record_version, instant_of(provenance.as_of))
 
 
 def _refused(error: ServiceError) -> frozenset[str]:
