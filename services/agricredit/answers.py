@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from onestop.agricredit.v1 import agricredit_pb2 as pb
 
+from core.wire import set_instant
 from services.agricredit.domain import Consent, Item, State
 from services.agricredit.registers import LandRight, LandRightsAnswer, Parcel, SubsidiesAnswer, Subsidy
 from services.agricredit.service import ConsentAnswer, RequestAnswer, RequestsAnswer
@@ -136,5 +137,5 @@ def _subsidy(subsidy: Subsidy) -> pb.Subsidy:
 
 def _instant(moment: datetime) -> Timestamp:
     stamp = Timestamp()
-    stamp.FromDatetime(moment)
+    set_instant(stamp, moment)
     return stamp

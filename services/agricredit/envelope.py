@@ -6,6 +6,7 @@ One suite: ES256 inside, ECDH-ES+A256KW with A256GCM outside (RFC 7518). Anythin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from joserfc import jwe, jws
 from joserfc.errors import JoseError
@@ -19,8 +20,16 @@ ENCRYPTION = "A256GCM"
 CURVES = frozenset({"P-256", "P-384", "P-521"})
 
 
+Members = frozenset[tuple[str, str]]
+"""A public JWK's members."""
+
+
 class PartnerKeyError(ValueError):
     """A partner's registered key cannot be encrypted to; the message never shows it."""
+
+
+PARTNERS = 256
+"""Whose keys are kept ready."""
 
 
 class Envelope:
@@ -28,6 +37,7 @@ class Envelope:
 
     def __init__(self, keys: Es256Keys) -> None:
         self._keys = keys
+        self._header = {"alg": SIGNATURE, "kid": keys.kid, "typ": "JOSE", "cty": "json"}
 
     def public_keys(self) -> str:
         """The JWK set that verifies our answers, those of the previous keys too, as JSON."""
@@ -38,18 +48,20 @@ class Envelope:
 
         Raises PartnerKeyError.
         """
-        header = {"alg": SIGNATURE, "kid": self._keys.kid, "typ": "JOSE", "cty": "json"}
-        signed = jws.serialize_compact(header, payload, self._keys.current, [SIGNATURE])
-        key = partner_key(recipient)
-        outer = {"alg": KEY_AGREEMENT, "enc": ENCRYPTION, "kid": key_id(key), "typ": "JOSE", "cty": "JOSE"}
+        signed = jws.serialize_compact(dict(self._header), payload, self._keys.current, [SIGNATURE])
+        key, kid = _recipient(_public_members(recipient))
+        outer = {"alg": KEY_AGREEMENT, "enc": ENCRYPTION, "kid": kid, "typ": "JOSE", "cty": "JOSE"}
         return jwe.encrypt_compact(outer, signed, key, [KEY_AGREEMENT, ENCRYPTION])
 
 
-def partner_key(jwk: Mapping[str, object]) -> ECKey:
-    """A partner's public key from its JWK. Raises PartnerKeyError where it is of another kind or use."""
-    public: dict[str, str | list[str]] = {
-        name: value for name, value in jwk.items() if name != "d" and isinstance(value, str)
-    }
+def _public_members(jwk: Mapping[str, object]) -> Members:
+    return frozenset((name, value) for name, value in jwk.items() if name != "d" and isinstance(value, str))
+
+
+@lru_cache(PARTNERS)
+def _recipient(members: Members) -> tuple[ECKey, str]:
+    """The key of a JWK, checked, and its own id or else its RFC 7638 thumbprint; made once for each."""
+    public: dict[str, str | list[str]] = dict(members)
     try:
         key = ECKey.import_key(public)
         key.check_use("enc")
@@ -58,9 +70,4 @@ def partner_key(jwk: Mapping[str, object]) -> ECKey:
         raise PartnerKeyError("the partner's key is no EC key for ECDH-ES+A256KW") from None
     if key.curve_name not in CURVES:
         raise PartnerKeyError("the partner's key is of an unknown curve")
-    return key
-
-
-def key_id(key: ECKey) -> str:
-    """The key's own id, or its RFC 7638 thumbprint."""
-    return key.kid or key.thumbprint()
+    return key, key.kid or key.thumbprint()

@@ -28,7 +28,7 @@ from services.agricredit.registers import (
     land_rights,
     subsidies,
 )
-from services.agricredit.service import active_partner
+from services.agricredit.service import required_partner
 from services.agricredit.wording import CITY_TIME
 
 LEFT_FOR_THE_ENTRY = timedelta(milliseconds=300)
@@ -85,19 +85,25 @@ class Attempt:
         return (tomorrow - self.now).total_seconds()
 
 
+@dataclass(frozen=True)
+class Look:
+    """A partner and a consent as they are now; none where there is none."""
+
+    partner: Partner | None
+    consent: Consent | None
+    farmer: Callable[[], Subject] | None
+    """Opens the number of the farmer who gave the consent."""
+
+
 class Uses(Protocol):
     """Consents and their uses, as the desk needs them."""
 
-    async def partner(self, partner_id: str) -> Partner | None:
-        """An active partner with its agreements."""
+    async def look(self, partner_id: str, consent_id: UUID | None) -> Look:
+        """An active partner, and the consent of this id, whosever it is."""
         ...
 
-    async def consent(self, consent_id: UUID) -> Consent | None:
-        """The consent, whosever it is."""
-        ...
-
-    async def farmer(self, subject_id: UUID) -> Subject:
-        """The number behind a subject id."""
+    async def stands(self, consent: Consent) -> bool:
+        """Whether nobody has revoked the consent by now."""
         ...
 
     async def reserve(self, consent: Consent, attempt: Attempt) -> Reservation:
@@ -129,9 +135,9 @@ class Registers(Protocol):
     """The data node."""
 
     async def read(
-        self, resource: str, farmer: Subject, deadline: datetime, relay: Relay
-    ) -> Sequence[SourceRecord]:
-        """The farmer's records of a resource; none where it holds none. Raises SOURCE_DOWN."""
+        self, resources: Sequence[str], farmer: Subject, deadline: datetime, relay: Relay
+    ) -> dict[str, Sequence[SourceRecord]]:
+        """The farmer's records of each resource; none where it holds none. Raises SOURCE_DOWN."""
         ...
 
 
@@ -209,14 +215,15 @@ class FetchDesk:
         compose: Compose,
         body: bytes,
     ) -> Fetched:
-        partner = await active_partner(self._uses, context)
+        look = await self._uses.look(context.caller.name, _consent_id(context))
+        partner = required_partner(look.partner)
         claim = Claim(partner.partner_id, purpose_code, item)
-        consent = await self._permitted(context, claim)
+        consent, farmer_of = self._permitted(context, look, claim)
         context = replace(context, purpose=context.purpose or purpose_code)
         reserved: list[Reservation] = []
 
         async def produce() -> Produced:
-            farmer = await self._uses.farmer(consent.subject_id)
+            farmer = farmer_of()
             reservation = await self._uses.reserve(consent, self._attempt(context, claim, partner))
             try:
                 found = await self._read(item, farmer, context, relay)
@@ -241,28 +248,23 @@ class FetchDesk:
         await self._require_not_revoked(consent)
         return Fetched(released, partner)
 
-    async def _permitted(self, context: RequestContext, claim: Claim) -> Consent:
+    def _permitted(
+        self, context: RequestContext, look: Look, claim: Claim
+    ) -> tuple[Consent, Callable[[], Subject]]:
         """The consent that the context names, if it permits the claim now; a replay passes here too."""
-        basis = context.basis
-        if basis is None or basis.kind is not BasisKind.CONSENT:
+        if context.basis is None or context.basis.kind is not BasisKind.CONSENT:
             raise BasisMissingError("this data is given with a consent alone: name consent_id")
-        try:
-            consent_id = UUID(basis.consent_id)
-        except ValueError:
-            raise consent_not_found() from None
-        consent = await self._uses.consent(consent_id)
-        if consent is None:
+        if look.consent is None or look.farmer is None:
             raise consent_not_found()
-        consent.permit(claim, self._clock())
-        return consent
+        look.consent.permit(claim, self._clock())
+        return look.consent, look.farmer
 
     async def _require_not_revoked(self, consent: Consent) -> None:
         """The last look before the answer leaves: a revocation while it was being made stops it.
 
         The entry stands, as for a caller who hangs up: over-recorded, never under-recorded.
         """
-        latest = await self._uses.consent(consent.consent_id)
-        if latest is None or latest.revoked_at is not None:
+        if not await self._uses.stands(consent):
             raise ConsentRevokedError("the farmer revoked this consent while the answer was being made")
 
     def _attempt(self, context: RequestContext, claim: Claim, partner: Partner) -> Attempt:
@@ -279,11 +281,9 @@ class FetchDesk:
     async def _read(
         self, item: Item, farmer: Subject, context: RequestContext, relay: Relay
     ) -> dict[str, Sequence[SourceRecord]]:
-        """The records of each resource that the item names, asked side by side under one deadline."""
+        """The records of each resource that the item names, asked together under one deadline."""
         deadline = min(self._clock() + self._source_life, context.deadline - LEFT_FOR_THE_ENTRY)
-        names = RESOURCES[item]
-        asked = (self._registers.read(name, farmer, deadline, relay) for name in names)
-        return dict(zip(names, await asyncio.gather(*asked), strict=True))
+        return await self._registers.read(RESOURCES[item], farmer, deadline, relay)
 
     async def _end(self, reservation: Reservation, *, nothing_appended: bool) -> None:
         """Gives the use back or leaves it; seen through even though the caller may be gone, or may go."""
@@ -292,6 +292,14 @@ class FetchDesk:
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
         await asyncio.shield(task)
+
+
+def _consent_id(context: RequestContext) -> UUID | None:
+    """The id of the consent that a call rests on; None where there can be no such consent."""
+    try:
+        return UUID(context.basis.consent_id) if context.basis is not None else None
+    except ValueError:
+        return None
 
 
 def _refused_by_ledger(failure: BaseException) -> bool:

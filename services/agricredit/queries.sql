@@ -1,15 +1,11 @@
--- name: find_partner
--- $1 partner id
-SELECT partner_id, name, contact, encryption_jwk, daily_fetches, open_requests
+-- name: find_partners
+-- $1 partner ids; a row for each agreement of an active partner, or one with nulls
+SELECT partner.partner_id, name, contact, encryption_jwk, daily_fetches, open_requests,
+       purpose_code, purpose_text, items, max_validity_days, max_uses, keeping
   FROM partner
- WHERE partner_id = $1
+  LEFT JOIN agreement ON agreement.partner_id = partner.partner_id
+ WHERE partner.partner_id = ANY ($1::text[])
    AND state = 'active';
-
--- name: agreements_of
--- $1 partner id
-SELECT purpose_code, purpose_text, items, max_validity_days, max_uses, keeping
-  FROM agreement
- WHERE partner_id = $1;
 
 -- name: find_subject
 -- $1 blind indexes under every live key
@@ -106,12 +102,21 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     ON CONFLICT (subject_id, request_id) DO NOTHING
 RETURNING consent_id;
 
--- name: find_consent
--- $1 consent id
+-- name: find_consents
+-- $1 consent ids; each with the sealed number of the farmer who gave it
 SELECT subject_id, consent_id, request_id, partner_id, partner_name, purpose_code, items, max_uses, uses,
-       granted_at, valid_until, revoked_at, text_sha256
+       granted_at, valid_until, revoked_at, text_sha256, number
   FROM consent
- WHERE consent_id = $1;
+  JOIN farmer USING (subject_id)
+ WHERE consent_id = ANY ($1::uuid[]);
+
+-- name: standing_consents
+-- $1 subject ids, $2 consent ids; those that nobody has revoked
+SELECT consent_id
+  FROM consent
+ WHERE subject_id = ANY ($1::uuid[])
+   AND consent_id = ANY ($2::uuid[])
+   AND revoked_at IS NULL;
 
 -- name: consent_of_farmer
 -- $1 subject id, $2 consent id
@@ -146,6 +151,26 @@ UPDATE consent
    AND consent_id = $2
 RETURNING uses;
 
+-- name: take_uses
+-- Takes one use of each and locks them; of those that are revoked or used up no row comes back.
+-- $1 subject ids, $2 consent ids
+UPDATE consent
+   SET uses = uses + 1
+ WHERE subject_id = ANY ($1::uuid[])
+   AND consent_id = ANY ($2::uuid[])
+   AND revoked_at IS NULL
+   AND uses < max_uses
+RETURNING subject_id, consent_id, request_id, partner_id, partner_name, purpose_code, items, max_uses, uses,
+          granted_at, valid_until, revoked_at, text_sha256;
+
+-- name: known_requests
+-- $1 subject ids, $2 request keys
+SELECT consent_id, request_key
+  FROM consent_use
+ WHERE subject_id = ANY ($1::uuid[])
+   AND request_key = ANY ($2::bytea[])
+   AND state <> 'released';
+
 -- name: use_of_request
 -- $1 subject id, $2 consent id, $3 request key
 SELECT use_id, state, reserved_at, held_until
@@ -159,6 +184,14 @@ SELECT use_id, state, reserved_at, held_until
 -- $1 subject id, $2 use id, $3 consent id, $4 item, $5 request key, $6 now, $7 held until
 INSERT INTO consent_use (subject_id, use_id, consent_id, item, request_key, state, reserved_at, held_until)
 VALUES ($1, $2, $3, $4, $5, 'reserved', $6, $7);
+
+-- name: reserve_uses
+-- $1 subject ids, $2 use ids, $3 consent ids, $4 items, $5 request keys, $6 nows, $7 helds until
+INSERT INTO consent_use (subject_id, use_id, consent_id, item, request_key, state, reserved_at, held_until)
+SELECT subject_id, use_id, consent_id, item, request_key, 'reserved', reserved_at, held_until
+  FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[],
+              $7::timestamptz[])
+       AS taken (subject_id, use_id, consent_id, item, request_key, reserved_at, held_until);
 
 -- name: hold_use_again
 -- $1 subject id, $2 use id, $3 held until
@@ -174,12 +207,12 @@ UPDATE consent_use
  WHERE subject_id = $1
    AND use_id = $2;
 
--- name: confirm_use
--- $1 subject id, $2 use id
+-- name: confirm_uses
+-- $1 subject ids, $2 use ids
 UPDATE consent_use
    SET state = 'confirmed'
- WHERE subject_id = $1
-   AND use_id = $2
+ WHERE subject_id = ANY ($1::uuid[])
+   AND use_id = ANY ($2::uuid[])
    AND state <> 'released'
 RETURNING use_id;
 
@@ -201,13 +234,14 @@ UPDATE consent_use
    AND held_until = $3
 RETURNING use_id;
 
--- name: count_fetch
--- $1 partner id, $2 day, $3 ceiling; no row comes back when the ceiling is reached
+-- name: count_fetches
+-- $1 partner id, $2 day, $3 ceiling, $4 how many; no row comes back when the ceiling would be passed
 INSERT INTO partner_day (partner_id, day, fetches)
-VALUES ($1, $2, 1)
+SELECT $1, $2, $4::integer
+ WHERE $4 <= $3::integer
     ON CONFLICT (partner_id, day) DO UPDATE
-   SET fetches = partner_day.fetches + 1
- WHERE partner_day.fetches < $3
+   SET fetches = partner_day.fetches + excluded.fetches
+ WHERE partner_day.fetches + excluded.fetches <= $3
 RETURNING fetches;
 
 -- name: uncount_fetch

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import TypeVar
 from uuid import UUID
 
@@ -154,6 +155,7 @@ def subsidies(records: Sequence[SourceRecord], years: int) -> tuple[Subsidy, ...
     return tuple(one for one in payments if one.year in newest)
 
 
+@cache
 def disclosed_names(item: Item) -> tuple[str, ...]:
     """The names of the fields that an answer of this kind discloses, as the ledger entry says them."""
     names = [f"{resource}.{name}" for resource in RESOURCES[item] for name in SOURCE_FIELDS[resource]]

@@ -133,7 +133,7 @@ class ConsentDesk:
         Errors: PARTNER_UNKNOWN, PURPOSE_NOT_AGREED, ITEM_NOT_AGREED, CHECK_DIGIT_WRONG,
         CONSENT_REQUESTS_OPEN, and INVALID naming validity_days or max_uses.
         """
-        partner = await active_partner(self._consents, context)
+        partner = required_partner(await self._consents.partner(context.caller.name))
         agreement = partner.agreement(wish.purpose_code, wish.items)
         wish.check(agreement)
         if farmer.code_type != CITIZEN_NUMBER:
@@ -177,7 +177,7 @@ class ConsentDesk:
 
     async def look(self, context: RequestContext, request_id: UUID, *, body: bytes) -> Released:
         """The state of a partner's own request. Errors: PARTNER_UNKNOWN, CONSENT_REQUEST_NOT_FOUND."""
-        partner = await active_partner(self._consents, context)
+        partner = required_partner(await self._consents.partner(context.caller.name))
         request = await self._consents.request(request_id, partner.partner_id)
         if request is None:
             raise request_not_found()
@@ -275,17 +275,8 @@ class ConsentDesk:
         )
 
 
-class Partners(Protocol):
-    """Where partners are found."""
-
-    async def partner(self, partner_id: str) -> Partner | None:
-        """An active partner with its agreements."""
-        ...
-
-
-async def active_partner(partners: Partners, context: RequestContext) -> Partner:
+def required_partner(partner: Partner | None) -> Partner:
     """The partner that calls. Raises PartnerUnknownError."""
-    partner = await partners.partner(context.caller.name)
     if partner is None:
         raise PartnerUnknownError("the caller has no agreement with the city in force")
     return partner

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 from uuid import UUID, uuid4
@@ -31,11 +33,7 @@ class PgConsents:
 
     async def partner(self, partner_id: str) -> Partner | None:
         """An active partner with its agreements."""
-        row = await self._pool.fetchrow(Q.find_partner, partner_id)
-        if row is None:
-            return None
-        agreements = await self._pool.fetch(Q.agreements_of, partner_id)
-        return _partner(row, [_agreement(one) for one in agreements])
+        return partners_of_rows(await self._pool.fetch(Q.find_partners, {partner_id})).get(partner_id)
 
     async def request(self, request_id: UUID, partner_id: str) -> ConsentRequest | None:
         """A partner's own request, with the consent that came of it."""
@@ -69,9 +67,7 @@ class PgConsents:
 
     async def farmer(self, subject_id: UUID) -> Subject:
         """The number behind a subject id."""
-        sealed = await self._pool.fetchval(Q.find_farmer, subject_id)
-        number = self._vault.unseal(sealed, row=subject_id, column=NUMBER)
-        return Subject(CITIZEN_NUMBER, number.decode("ascii"))
+        return self._opened(subject_id, await self._pool.fetchval(Q.find_farmer, subject_id))
 
     async def enrol(self, tx: Transaction, farmer: Subject) -> UUID:
         """The farmer's subject id, made where there is none; locked until the transaction ends."""
@@ -153,6 +149,10 @@ class PgConsents:
         """Notes the revocation."""
         await _connection(tx).execute(Q.revoke_consent, consent.subject_id, consent.consent_id, now)
 
+    def _opened(self, subject_id: UUID, sealed: bytes) -> Subject:
+        number = self._vault.unseal(sealed, row=subject_id, column=NUMBER)
+        return Subject(CITIZEN_NUMBER, number.decode("ascii"))
+
     async def _subject(self, where: Pool | Connection, farmer: Subject) -> UUID | None:
         found: UUID | None = await where.fetchval(Q.find_subject, self._vault.blind_indexes(farmer))
         return found
@@ -208,16 +208,24 @@ def _request(row: asyncpg.Record) -> ConsentRequest:
     )
 
 
-def _partner(row: asyncpg.Record, agreements: list[Agreement]) -> Partner:
-    return Partner(
-        partner_id=row["partner_id"],
-        name=row["name"],
-        contact=row["contact"],
-        encryption_jwk=json.loads(row["encryption_jwk"]),
-        daily_fetches=row["daily_fetches"],
-        open_requests=row["open_requests"],
-        agreements={agreement.purpose_code: agreement for agreement in agreements},
-    )
+def partners_of_rows(rows: Sequence[asyncpg.Record]) -> dict[str, Partner]:
+    """Partners by id, from rows with an agreement each."""
+    agreements: defaultdict[str, dict[str, Agreement]] = defaultdict(dict)
+    for row in rows:
+        if row["purpose_code"] is not None:
+            agreements[row["partner_id"]][row["purpose_code"]] = _agreement(row)
+    return {
+        row["partner_id"]: Partner(
+            partner_id=row["partner_id"],
+            name=row["name"],
+            contact=row["contact"],
+            encryption_jwk=json.loads(row["encryption_jwk"]),
+            daily_fetches=row["daily_fetches"],
+            open_requests=row["open_requests"],
+            agreements=agreements[row["partner_id"]],
+        )
+        for row in rows
+    }
 
 
 def _agreement(row: asyncpg.Record) -> Agreement:

@@ -15,14 +15,14 @@ from core.db import open_pool
 from core.disclosure import Disclosure
 from core.keyring import Keyring
 from core.ledger import LedgerClient
-from core.present import AnswerPresenter
 from core.replies import PgReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.vault import Vault
+from services.autofill.answers import present
 from services.autofill.budget import GuessLimits
 from services.autofill.clients import Upstreams
 from services.autofill.matter import Matter
-from services.autofill.rpc import answer_to_pb, register
+from services.autofill.rpc import register
 from services.autofill.service import FormDesk, Waiting
 from services.autofill.store import PgGuessBook
 from services.autofill.templates import TemplateError, load_matters
@@ -57,9 +57,7 @@ async def main(config: Config, matters: Mapping[str, Matter]) -> None:
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     replies = PgReplies(pool, vault, now)
     ledger, licence, datanode = (channel(config, part) for part in ("ledger", "licence", "datanode"))
-    disclosure = Disclosure(
-        ledger=LedgerClient(ledger), replies=replies, present=AnswerPresenter(answer_to_pb), clock=now
-    )
+    disclosure = Disclosure(ledger=LedgerClient(ledger), replies=replies, present=present, clock=now)
     limits = GuessLimits(config.autofill_tries_per_field, config.autofill_tries_per_subject)
     guesses = PgGuessBook(pool, vault, limits, now)
     desk = FormDesk(

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -92,6 +92,8 @@ _MOBILE_WITH_COUNTRY = re.compile(r"861\d{10}")
 _YES = frozenset({"true", "是", "有", "yes"})
 _NO = frozenset({"false", "否", "无", "no"})
 _MAX_PASSES = 8
+_HOLDING = (list, dict, tuple, Sequence, Mapping)
+"""What holds values, and is none; the first ones are recognised at once."""
 
 
 def shape(rule: ValueRule, value: Json, unit: str = "") -> Json:
@@ -99,67 +101,12 @@ def shape(rule: ValueRule, value: Json, unit: str = "") -> Json:
 
     `unit` is the source's unit, where it differs from the form's.
     """
-    if is_blank(value):
-        return None
-    match rule.kind:
-        case CompareKind.ROWS:
-            return _shape_rows(rule, value)
-        case CompareKind.NUMBER:
-            number = _number(rule, value, unit)
-            if number is None:
-                return None
-            return int(number) if rule.whole else float(number)
-        case CompareKind.BOOLEAN:
-            return _boolean(value)
-        case _:
-            pass
-    text = _as_text(value)
-    if text is None:
-        return None
-    match rule.kind:
-        case CompareKind.DATE:
-            return _date(text)
-        case CompareKind.CODE:
-            return rule.words.get(fold(text))
-        case CompareKind.CITIZEN_NUMBER | CompareKind.OFFICIAL_NUMBER:
-            return normalise_number(text)
-        case CompareKind.PERSON_NAME:
-            return _NAME_DOTS.sub("\u00b7", _printable(text))
-        case _:
-            return _printable(text)
+    return None if is_blank(value) else _SHAPERS[rule.kind](rule, value, unit)
 
 
 def key(rule: ValueRule, value: Json, unit: str = "") -> str | None:
     """What is compared; None for a blank. A value that its kind cannot read is compared as folded text."""
-    if is_blank(value):
-        return None
-    if rule.kind is CompareKind.ROWS:
-        rows = _row_keys(rule, value)
-        return fold(_plain(value)) if rows is None else rows
-    if rule.kind is CompareKind.NUMBER:
-        number = _number(rule, value, unit)
-        return fold(_plain(value)) if number is None else plain(number)
-    if rule.kind is CompareKind.BOOLEAN:
-        truth = _boolean(value)
-        return fold(_plain(value)) if truth is None else str(truth).lower()
-    text = _plain(value)
-    match rule.kind:
-        case CompareKind.DATE:
-            return _date(text) or fold(text)
-        case CompareKind.CODE:
-            return rule.words.get(fold(text)) or fold(text)
-        case CompareKind.CITIZEN_NUMBER:
-            return _citizen_number(text)
-        case CompareKind.OFFICIAL_NUMBER:
-            return normalise_number(text)
-        case CompareKind.PERSON_NAME:
-            return fold(text, dots="")
-        case CompareKind.ADDRESS:
-            return fold(text, dashes="-")
-        case CompareKind.PHONE:
-            return _phone(text)
-        case _:
-            return fold(text)
+    return None if is_blank(value) else _KEYS[rule.kind](rule, value, unit)
 
 
 def is_blank(value: Json) -> bool:
@@ -168,14 +115,18 @@ def is_blank(value: Json) -> bool:
         return True
     if isinstance(value, str):
         return not _printable(value)
-    return isinstance(value, Sequence | Mapping) and len(value) == 0
+    return isinstance(value, _HOLDING) and len(value) == 0
 
 
 def fold(text: str, *, dots: str | None = None, dashes: str | None = None) -> str:
     """Text without the accidents of typing: width, case, spaces, invisible marks; a fixed point of itself."""
     for _ in range(_MAX_PASSES):
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        folded = "".join(c for c in folded if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+        if folded.isprintable():
+            # Then it has no invisible marks, and of all spaces the plain one alone.
+            folded = folded.replace(" ", "")
+        else:
+            folded = "".join(c for c in folded if not c.isspace() and _visible(c))
         if dots is not None:
             folded = _NAME_DOTS.sub(dots, folded)
         if dashes is not None:
@@ -188,6 +139,8 @@ def fold(text: str, *, dots: str | None = None, dashes: str | None = None) -> st
 
 def _printable(text: str) -> str:
     """Text as it may be shown: without invisible marks, spaces at the ends, and runs of spaces."""
+    if text.isprintable():
+        return " ".join(text.split()) if " " in text else text
     visible = "".join(" " if c.isspace() else c for c in text if c.isspace() or _visible(c))
     return " ".join(visible.split())
 
@@ -198,7 +151,9 @@ def _visible(character: str) -> bool:
 
 def _as_text(value: Json) -> str | None:
     """A scalar as text; None for a list or an object, which a single field cannot hold."""
-    return None if isinstance(value, Sequence | Mapping) and not isinstance(value, str) else _plain(value)
+    if isinstance(value, str):
+        return value
+    return None if isinstance(value, _HOLDING) else _plain(value)
 
 
 def _plain(value: Json) -> str:
@@ -294,3 +249,74 @@ def _row_keys(rule: ValueRule, value: Json) -> str | None:
         return None
     keys = [[key(column, row.get(name)) for name, column in rule.columns] for row in rows]
     return json.dumps(sorted(keys, key=json.dumps), ensure_ascii=False)
+
+
+def _shape_number(rule: ValueRule, value: Json, unit: str) -> Json:
+    number = _number(rule, value, unit)
+    if number is None:
+        return None
+    return int(number) if rule.whole else float(number)
+
+
+def _shape_text(write: Callable[[ValueRule, str], str | None]) -> Shaper:
+    """Of a kind that is shown as text: how it is written."""
+
+    def shaper(rule: ValueRule, value: Json, unit: str) -> Json:
+        text = _as_text(value)
+        return None if text is None else write(rule, text)
+
+    return shaper
+
+
+def _key_number(rule: ValueRule, value: Json, unit: str) -> str:
+    number = _number(rule, value, unit)
+    return fold(_plain(value)) if number is None else plain(number)
+
+
+def _key_boolean(rule: ValueRule, value: Json, unit: str) -> str:
+    truth = _boolean(value)
+    return fold(_plain(value)) if truth is None else str(truth).lower()
+
+
+def _key_rows(rule: ValueRule, value: Json, unit: str) -> str:
+    rows = _row_keys(rule, value)
+    return fold(_plain(value)) if rows is None else rows
+
+
+def _key_text(compare: Callable[[ValueRule, str], str]) -> Key:
+    """Of a kind that is compared as text: how."""
+    return lambda rule, value, unit: compare(rule, _plain(value))
+
+
+Shaper = Callable[[ValueRule, Json, str], Json]
+Key = Callable[[ValueRule, Json, str], str]
+
+_SHAPERS: Mapping[CompareKind, Shaper] = {
+    CompareKind.TEXT: _shape_text(lambda rule, text: _printable(text)),
+    CompareKind.PERSON_NAME: _shape_text(lambda rule, text: _NAME_DOTS.sub("\u00b7", _printable(text))),
+    CompareKind.ORGANISATION_NAME: _shape_text(lambda rule, text: _printable(text)),
+    CompareKind.ADDRESS: _shape_text(lambda rule, text: _printable(text)),
+    CompareKind.PHONE: _shape_text(lambda rule, text: _printable(text)),
+    CompareKind.DATE: _shape_text(lambda rule, text: _date(text)),
+    CompareKind.CODE: _shape_text(lambda rule, text: rule.words.get(fold(text))),
+    CompareKind.CITIZEN_NUMBER: _shape_text(lambda rule, text: normalise_number(text)),
+    CompareKind.OFFICIAL_NUMBER: _shape_text(lambda rule, text: normalise_number(text)),
+    CompareKind.NUMBER: _shape_number,
+    CompareKind.BOOLEAN: lambda rule, value, unit: _boolean(value),
+    CompareKind.ROWS: lambda rule, value, unit: _shape_rows(rule, value),
+}
+
+_KEYS: Mapping[CompareKind, Key] = {
+    CompareKind.TEXT: _key_text(lambda rule, text: fold(text)),
+    CompareKind.PERSON_NAME: _key_text(lambda rule, text: fold(text, dots="")),
+    CompareKind.ORGANISATION_NAME: _key_text(lambda rule, text: fold(text)),
+    CompareKind.ADDRESS: _key_text(lambda rule, text: fold(text, dashes="-")),
+    CompareKind.PHONE: _key_text(lambda rule, text: _phone(text)),
+    CompareKind.DATE: _key_text(lambda rule, text: _date(text) or fold(text)),
+    CompareKind.CODE: _key_text(lambda rule, text: rule.words.get(fold(text)) or fold(text)),
+    CompareKind.CITIZEN_NUMBER: _key_text(lambda rule, text: _citizen_number(text)),
+    CompareKind.OFFICIAL_NUMBER: _key_text(lambda rule, text: normalise_number(text)),
+    CompareKind.NUMBER: _key_number,
+    CompareKind.BOOLEAN: _key_boolean,
+    CompareKind.ROWS: _key_rows,
+}

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 
 from core.errors import fault_error
 from core.identity import Subject
-from services.autofill.comparison import CompareKind, Json, is_blank, key, shape
+from services.autofill.comparison import CompareKind, Json, ValueRule, is_blank, key, shape
 from services.autofill.matter import (
     Ask,
     FormField,
@@ -35,13 +36,18 @@ class Candidate:
     """A value that a source holds for a field, in the form's shape."""
 
     value: Json = dataclasses.field(repr=False)
-    compared: str = dataclasses.field(repr=False)
-    """What is compared; equal exactly when two values agree."""
+    rule: ValueRule = dataclasses.field(repr=False)
     provenance: Provenance
     records: tuple[Provenance, ...]
     """Every record the value was made of."""
     role: str
     """Whom it is about."""
+
+    @cached_property
+    def compared(self) -> str | None:
+        """What is compared; equal exactly when two values agree."""
+        # The value is in the form's unit and rounded, so what is shown is what is compared.
+        return key(self.rule, self.value)
 
 
 class FieldStatus(Enum):
@@ -115,7 +121,7 @@ def merge(field: FormField, answers: Answers) -> FilledField:
     if not candidates:
         status, source = _why_none(field, answers)
         return FilledField(field.name, status, source=source)
-    if len({candidate.compared for candidate in candidates}) == 1:
+    if len(candidates) == 1 or len({candidate.compared for candidate in candidates}) == 1:
         return FilledField(field.name, FieldStatus.FILLED, candidates[0])
     return FilledField(field.name, FieldStatus.CONFLICT, candidates[0], candidates)
 
@@ -214,10 +220,12 @@ def _candidates(field: FormField, source: Source, records: Sequence[SourceRecord
             found = [_candidate(field, source, rows, counted)]
         case Pick.EVERY:
             found = [_candidate(field, source, _value(source, r), [r]) for r in counted]
-    unique: dict[str, Candidate] = {}
-    for candidate in found:
-        if candidate is not None:
-            unique.setdefault(candidate.compared, candidate)
+    candidates = [candidate for candidate in found if candidate is not None]
+    if len(candidates) < 2:
+        return candidates
+    unique: dict[str | None, Candidate] = {}
+    for candidate in candidates:
+        unique.setdefault(candidate.compared, candidate)
     return list(unique.values())
 
 
@@ -263,10 +271,10 @@ def _candidate(
     shaped = shape(field.rule, value, source.unit)
     if shaped is None or not field.accepts(shaped):
         return None
-    # The shaped value is in the form's unit and rounded, so what is shown is what is compared.
-    compared = key(field.rule, shaped)
-    if compared is None:
-        return None
-    versions = dict.fromkeys(r.provenance.record_version for r in records)
-    provenance = Provenance(source.resource, ",".join(versions), min(r.provenance.as_of for r in records))
-    return Candidate(shaped, compared, provenance, tuple(r.provenance for r in records), source.role)
+    first = records[0].provenance
+    if len(records) == 1 and first.resource == source.resource:
+        return Candidate(shaped, field.rule, first, (first,), source.role)
+    sources = tuple(record.provenance for record in records)
+    versions = ",".join(dict.fromkeys(one.record_version for one in sources))
+    provenance = Provenance(source.resource, versions, min(one.as_of for one in sources))
+    return Candidate(shaped, field.rule, provenance, sources, source.role)

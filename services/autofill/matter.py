@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from core.errors import FieldFault, InvalidError, Kind, ServiceError, fault_error
 from core.identifiers import check_subject
@@ -69,7 +70,7 @@ class Source:
     columns: tuple[tuple[str, str], ...] = ()
     """Of rows: the form's column and the source's name for it."""
 
-    @property
+    @cached_property
     def needs(self) -> frozenset[str]:
         """The resource's fields that must be read for this source."""
         names = {self.field, self.order_by, *(name for name, _ in self.where)}
@@ -77,7 +78,7 @@ class Source:
             names |= {name for _, name in self.columns}
         return frozenset(names - {""})
 
-    @property
+    @cached_property
     def ask(self) -> Ask:
         """Which question to the upstream answers this source."""
         return Ask(self.resource, self.role)

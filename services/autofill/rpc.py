@@ -6,20 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import grpc
-from google.protobuf.message import Message
 from onestop.autofill.v1 import autofill_pb2 as pb
 from onestop.autofill.v1 import autofill_pb2_grpc as pb_grpc
-from onestop.common.v1 import context_pb2, provenance_pb2, subject_pb2
+from onestop.common.v1 import context_pb2, subject_pb2
 
 from core.batch import answer_batch
 from core.context import ContextReader, request_body
 from core.disclosure import BasisKind
 from core.identity import Scope, Subject
 from core.ledger import receipt_to_pb
-from core.wire import Relay, json_of, put, struct_of
-from services.autofill.domain import Candidate, CheckedField, FilledField, SourceReport
-from services.autofill.matter import Matter, Provenance
-from services.autofill.service import FillAnswer, FormDesk, VerifyAnswer
+from core.wire import Relay, json_of, struct_of
+from services.autofill.matter import Matter
+from services.autofill.service import FormDesk
 
 FOR_A_CASE = frozenset({BasisKind.MATTER})
 NO_BASIS: frozenset[BasisKind] = frozenset()
@@ -101,26 +99,6 @@ def register(desk: FormDesk, contexts: ContextReader, server: grpc.aio.Server) -
     return [pb.DESCRIPTOR.services_by_name["AutofillService"].full_name]
 
 
-def answer_to_pb(answer: object) -> Message:
-    """An answer of the desk as the contract has it."""
-    match answer:
-        case FillAnswer():
-            return pb.AutofillAnswer(
-                matter_code=answer.matter_code,
-                form_version=answer.form_version,
-                fields=[_filled(field) for field in answer.fields],
-                sources=[_report(report) for report in answer.sources],
-            )
-        case VerifyAnswer():
-            return pb.VerifyFieldsAnswer(
-                matter_code=answer.matter_code,
-                form_version=answer.form_version,
-                fields=[_checked(field) for field in answer.fields],
-                sources=[_report(report) for report in answer.sources],
-            )
-    raise TypeError(f"the form desk answers nothing of type {type(answer).__name__}")
-
-
 def _summary(matter: Matter) -> pb.MatterSummary:
     return pb.MatterSummary(
         code=matter.code,
@@ -144,44 +122,6 @@ def _matter(matter: Matter) -> pb.GetMatterResponse:
             pb.SubjectRole(role=r.role, code_types=r.code_types, required=r.required) for r in matter.roles
         ],
     )
-
-
-def _filled(field: FilledField) -> pb.FilledField:
-    made = pb.FilledField(
-        name=field.name, status=pb.FieldStatus.ValueType(field.status.value), source=field.source
-    )
-    if field.chosen is not None:
-        put(made.value, field.chosen.value)
-        made.provenance.CopyFrom(_provenance(field.chosen.provenance))
-    made.candidates.extend(_candidate(candidate) for candidate in field.candidates)
-    return made
-
-
-def _candidate(candidate: Candidate) -> pb.Candidate:
-    made = pb.Candidate(provenance=_provenance(candidate.provenance))
-    put(made.value, candidate.value)
-    return made
-
-
-def _checked(field: CheckedField) -> pb.FieldVerdict:
-    made = pb.FieldVerdict(
-        name=field.name, verdict=pb.Match.ValueType(field.verdict.value), reason=field.reason
-    )
-    if field.decided_by is not None:
-        made.provenance.CopyFrom(_provenance(field.decided_by.provenance))
-    return made
-
-
-def _report(report: SourceReport) -> pb.SourceReport:
-    return pb.SourceReport(
-        resource=report.resource, outcome=report.outcome.value, elapsed_ms=report.elapsed_ms
-    )
-
-
-def _provenance(provenance: Provenance) -> provenance_pb2.Provenance:
-    made = provenance_pb2.Provenance(resource=provenance.resource, record_version=provenance.record_version)
-    made.as_of.FromDatetime(provenance.as_of)
-    return made
 
 
 def _subjects(subjects: Mapping[str, subject_pb2.Subject]) -> dict[str, Subject]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -45,7 +46,7 @@ class PageTokenError(InvalidError):
 class SourceRequest:
     """One question to an upstream: fields of a resource about a subject, until a moment."""
 
-    resource: str
+    ask: Ask
     subject: Subject
     field_names: tuple[str, ...]
     deadline: datetime
@@ -54,8 +55,13 @@ class SourceRequest:
 class Sources(Protocol):
     """The upstreams."""
 
-    async def read(self, request: SourceRequest, relay: Relay) -> SourceAnswer:
-        """What the source gave, or why it gave nothing. A failing source is an outcome, not an error."""
+    async def read(
+        self, requests: Sequence[SourceRequest], relay: Relay, found: dict[Ask, SourceAnswer]
+    ) -> None:
+        """Asks all sources side by side; what each gave, or why nothing, goes into `found` as it comes.
+
+        A failing source is an outcome, not an error. Whoever stops waiting has the answers that came in time.
+        """
         ...
 
 
@@ -234,26 +240,17 @@ class FormDesk:
         """Asks every source side by side; one that has not answered when time is up is late."""
         began = self._clock()
         until = self._waiting.until(began, context.deadline)
-        asks = asks_of(fields, subjects)
-        tasks: dict[Ask, asyncio.Task[SourceAnswer]] = {}
-        try:
-            for ask, names in asks.items():
-                request = SourceRequest(ask.resource, subjects[ask.role], tuple(sorted(names)), until)
-                tasks[ask] = asyncio.create_task(self._timed(request, relay))
-            await asyncio.wait(tasks.values(), timeout=(until - began).total_seconds())
-            waited = int((until - began).total_seconds() * 1000)
-            late = SourceAnswer(SourceOutcome.LATE, elapsed_ms=waited)
-            return {ask: task.result() if task.done() else late for ask, task in tasks.items()}
-        finally:
-            for task in tasks.values():
-                task.cancel()
-
-    async def _timed(self, request: SourceRequest, relay: Relay) -> SourceAnswer:
-        """A source's answer with the time it took."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        answer = await self._sources.read(request, relay)
-        return replace(answer, elapsed_ms=int((loop.time() - began) * 1000))
+        requests = [
+            SourceRequest(ask, subjects[ask.role], tuple(sorted(names)), until)
+            for ask, names in asks_of(fields, subjects).items()
+        ]
+        found: dict[Ask, SourceAnswer] = {}
+        wait = (until - began).total_seconds()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._sources.read(requests, relay, found)
+        late = SourceAnswer(SourceOutcome.LATE, elapsed_ms=int(wait * 1000))
+        return {request.ask: found.get(request.ask, late) for request in requests}
 
 
 _LEARNT = frozenset({FieldStatus.FILLED, FieldStatus.CONFLICT, FieldStatus.NO_DATA})
@@ -276,8 +273,8 @@ def _shown(field: FilledField) -> tuple[Candidate, ...]:
 
 def _records(candidates: Sequence[Candidate]) -> list[RecordRef]:
     """The records behind some values, each once."""
-    sources = dict.fromkeys(source for candidate in candidates for source in candidate.records)
-    return list(dict.fromkeys(RecordRef(s.resource, s.record_version) for s in sources))
+    named = dict.fromkeys((one.resource, one.record_version) for c in candidates for one in c.records)
+    return [RecordRef(resource, version) for resource, version in named]
 
 
 def _mainly(subjects: Mapping[str, Subject], answers: Mapping[Ask, SourceAnswer]) -> Subject:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
-from onestop.common.v1 import provenance_pb2
 from onestop.datanode.v1 import datanode_pb2 as pb
 from onestop.datanode.v1 import datanode_pb2_grpc as pb_grpc
 
@@ -15,7 +12,7 @@ from core.batch import answer_batch
 from core.context import ContextReader
 from core.disclosure import BasisKind
 from core.identity import Scope, Subject
-from core.wire import put
+from core.wire import put, set_instant
 from services.datanode.domain import ReadQuery, Record, Resource, SharingClass
 from services.datanode.service import DataNode
 
@@ -79,23 +76,20 @@ def _answer(resource: str, records: Sequence[Record]) -> pb.ReadRecordsAnswer:
         made = answer.records.add()
         for name, value in record.values.items():
             put(made.fields[name], value)
-        made.provenance.CopyFrom(
-            provenance_pb2.Provenance(
-                resource=resource, record_version=record.version, as_of=_instant(record.as_of)
-            )
-        )
+        made.provenance.resource = resource
+        made.provenance.record_version = record.version
+        set_instant(made.provenance.as_of, record.as_of)
     return answer
 
 
 def _resource(resource: Resource) -> pb.Resource:
-    return pb.Resource(
+    made = pb.Resource(
         code=resource.code,
         name=resource.name,
         provider_name=resource.provider_name,
         provider_code=resource.provider_code,
         sharing_class=_CLASSES[resource.sharing_class],
         update_cycle=resource.update_cycle,
-        updated_at=_instant(resource.updated_at),
         fields=[
             pb.ResourceField(
                 name=field.name,
@@ -107,9 +101,5 @@ def _resource(resource: Resource) -> pb.Resource:
             for field in resource.fields.values()
         ],
     )
-
-
-def _instant(moment: datetime) -> Timestamp:
-    made = Timestamp()
-    made.FromDatetime(moment)
+    set_instant(made.updated_at, resource.updated_at)
     return made

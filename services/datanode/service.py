@@ -84,13 +84,23 @@ class DataNode:
 
     async def _current(self) -> Catalogue:
         """The catalogue, loaded again when its time is over; if that fails, the old one does not stand in."""
+        catalogue = self._live()
+        if catalogue is not None:
+            return catalogue
         async with self._loading:
-            now = self._clock()
-            if self._catalogue is None or self._good_until is None or now >= self._good_until:
+            catalogue = self._live()
+            if catalogue is None:
+                now = self._clock()
                 self._catalogue = None
-                self._catalogue = await self._catalogues.load()
+                catalogue = self._catalogue = await self._catalogues.load()
                 self._good_until = now + CATALOGUE_LIFE
-            return self._catalogue
+            return catalogue
+
+    def _live(self) -> Catalogue | None:
+        """The catalogue, while its time is not over."""
+        if self._good_until is None or self._clock() >= self._good_until:
+            return None
+        return self._catalogue
 
 
 def _ground(context: RequestContext) -> Ground:

@@ -106,8 +106,9 @@ class PgRegisters:
             stored = row[field.name]
             if isinstance(stored, bytes):
                 column = sealed_column(code, field.name, record_no)
-                stored = _opened(field, self._vault.unseal(stored, row=subject_id, column=column))
-            values[field.name] = _json(stored)
+                values[field.name] = _opened(field, self._vault.unseal(stored, row=subject_id, column=column))
+            else:
+                values[field.name] = _json(stored)
         return Record(values, f"{record_no}.{row['version']}", row["as_of"])
 
 
@@ -171,6 +172,8 @@ def _opened(field: ResourceField, plaintext: bytes) -> Json:
 
 def _json(stored: Json | date | Decimal) -> Json:
     """A column's value as JSON: days as ISO 8601, decimals as numbers."""
+    if isinstance(stored, str):
+        return stored
     if isinstance(stored, date):
         return stored.isoformat()
     if isinstance(stored, Decimal):

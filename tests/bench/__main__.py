@@ -16,12 +16,14 @@ from datetime import UTC, datetime
 import psutil
 from rich.console import Console
 
-from tests.bench import append, chart, herd, search
+from tests.bench import append, chart, credit, forms, herd, search
 from tests.bench.figures import Figure, Report, read
 from tests.bench.ground import Bench, open_bench, running
 
 SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "licence": search.measure,
+    "autofill": forms.measure,
+    "agricredit": credit.measure,
     "ledger": append.measure,
     "herd": herd.measure,
 }

@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import search
+from tests.bench import credit, forms, search
 from tests.bench.callers import PARTS
 from tests.bench.ground import Bench, open_bench, running
 from tests.bench.load import run
@@ -28,6 +28,8 @@ from tests.bench.turns import Side
 
 SIDES: dict[str, Callable[[Bench], Side]] = {
     "licence": search.own_side,
+    "autofill": forms.own_side,
+    "agricredit": credit.own_side,
 }
 SAMPLES_A_SECOND = 200
 BUSY_SHARE = 0.02

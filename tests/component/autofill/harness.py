@@ -25,15 +25,15 @@ from core.context import ContextReader
 from core.disclosure import Disclosure
 from core.identity import Scope
 from core.keyring import Keyring
-from core.present import AnswerPresenter
 from core.replies import PgReplies
 from core.rpc import Register, build_server, channel
 from core.vault import Vault
 from core.wire import put
+from services.autofill.answers import present
 from services.autofill.budget import GuessLimits
 from services.autofill.clients import Upstreams
 from services.autofill.comparison import Json
-from services.autofill.rpc import answer_to_pb, register
+from services.autofill.rpc import register
 from services.autofill.service import FormDesk, Waiting
 from services.autofill.store import PgGuessBook
 from services.autofill.templates import load_matters
@@ -198,7 +198,7 @@ async def running_counter(
             disclosure=Disclosure(
                 ledger=ledger,
                 replies=PgReplies(pool, vault, now),
-                present=AnswerPresenter(answer_to_pb),
+                present=present,
                 clock=now,
             ),
             clock=now,

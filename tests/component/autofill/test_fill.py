@@ -148,6 +148,14 @@ async def test_forms_that_arrive_together_share_calls_and_stay_apart(counter: Co
     assert len(counter.ledger.entries) == 40
 
 
+async def test_forms_that_ask_alike_share_one_call_for_all_their_sources(counter: Counter) -> None:
+    results = await counter.fill_batch([counter.fill_item() for _ in range(20)])
+
+    assert all(by_name(result)["phone"].status == FILLED for result in results)
+    assert {resource for resource, _ in counter.upstream.asked} >= {PERSON, HOUSEHOLD, ID_CARD, REGISTER}
+    assert len(counter.upstream.calls) <= 6
+
+
 async def test_a_refusal_of_one_field_leaves_the_resources_other_fields(counter: Counter) -> None:
     counter.upstream.refused_fields[PERSON] = frozenset({"phone"})
 

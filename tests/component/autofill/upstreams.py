@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -65,8 +65,8 @@ class Upstream:
         if mood is Mood.SLOW:
             await asyncio.sleep(60)
         if mood is Mood.BROKEN:
-            assert isinstance(context, grpc.aio.ServicerContext)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the register is being repaired")
+            ending = cast("grpc.aio.ServicerContext[Any, Any]", context)
+            await ending.abort(grpc.StatusCode.UNAVAILABLE, "the register is being repaired")
         refused = sorted(set(names) & self.refused_fields.get(resource, frozenset()))
         if mood is Mood.REFUSING or refused:
             faults = [FieldFault(f"field_names.{name}", "entitled", "not entitled") for name in refused]

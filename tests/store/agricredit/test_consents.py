@@ -87,7 +87,7 @@ async def test_a_request_shows_the_consent_that_came_of_it(store: PgUses, grante
     assert request is not None
     assert request.consent == consent
     assert request.items == tuple(Item)
-    assert await store.consent(consent.consent_id) == consent
+    assert (await store.look(consent.partner_id, consent.consent_id)).consent == consent
     assert await store.consent_of(person(1), consent.consent_id) == consent
     assert await store.consent_of(person(2), consent.consent_id) is None
 
@@ -200,7 +200,7 @@ async def test_a_revocation_keeps_its_first_moment(
             await store.revoke(connection, locked, clock())
         clock.advance(timedelta(minutes=1))
 
-    latest = await store.consent(consent.consent_id)
+    latest = (await store.look(consent.partner_id, consent.consent_id)).consent
     assert latest is not None
     assert latest.revoked_at == first
     assert latest.state(clock()) is State.REVOKED

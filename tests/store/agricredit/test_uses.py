@@ -22,13 +22,13 @@ from services.agricredit.refusals import (
     ItemNotConsentedError,
     PurposeNotConsentedError,
 )
-from services.agricredit.store_uses import PgUses
+from services.agricredit.store_uses import LONGEST_WAIT_TOGETHER, PgUses
 from tests.fakes import FakeClock
-from tests.store.agricredit.conftest import CLAIM, Granter, attempt
+from tests.store.agricredit.conftest import CLAIM, Granter, attempt, person
 
 
 async def _uses(store: PgUses, consent: Consent) -> int:
-    latest = await store.consent(consent.consent_id)
+    latest = (await store.look(consent.partner_id, consent.consent_id)).consent
     assert latest is not None
     return latest.uses
 
@@ -261,6 +261,88 @@ async def test_the_partner_s_day_has_a_ceiling_which_takes_no_use(
     assert refusal.value.retry_after == 14 * 3600
     clock.advance(timedelta(hours=14))
     await store.reserve(consent, some())
+
+
+async def test_uses_of_different_consents_are_taken_together(
+    store: PgUses, granted: Granter, clock: FakeClock
+) -> None:
+    consents = [await granted(farmer=person(serial)) for serial in range(1, 31)]
+    for consent in consents[::3]:
+        await store.reserve(consent, attempt(clock, "key-1"))
+
+    results = await asyncio.gather(*(store.reserve(one, attempt(clock, "key-2")) for one in consents))
+
+    assert [one.consent_id for one in results] == [one.consent_id for one in consents]
+    assert [await _uses(store, one) for one in consents] == [2, 1, 1] * 10
+    assert {one.first for one in results} == {True}
+    for reservation in results:
+        await store.confirm(reservation)
+
+
+async def test_one_request_that_is_known_holds_back_no_other(
+    store: PgUses, granted: Granter, clock: FakeClock
+) -> None:
+    consents = [await granted(farmer=person(serial)) for serial in range(1, 9)]
+    known = await store.reserve(consents[3], attempt(clock, "key-1"))
+    await store.leave(known)
+
+    results = await asyncio.gather(*(store.reserve(one, attempt(clock, "key-1")) for one in consents))
+
+    assert [one.first for one in results] == [one is not consents[3] for one in consents]
+    assert results[3].use_id == known.use_id
+    assert [await _uses(store, one) for one in consents] == [1] * 8
+
+
+async def test_the_day_s_last_answers_are_given_one_by_one(
+    store: PgUses, granted: Granter, clock: FakeClock
+) -> None:
+    consents = [await granted(farmer=person(serial)) for serial in range(1, 9)]
+
+    results = await asyncio.gather(
+        *(store.reserve(one, attempt(clock, daily=5)) for one in consents), return_exceptions=True
+    )
+
+    assert sum(isinstance(one, Reservation) for one in results) == 5
+    assert sum(isinstance(one, FairUseExceededError) for one in results) == 3
+    assert sum([await _uses(store, one) for one in consents]) == 5
+
+
+async def test_a_consent_that_somebody_has_locked_holds_up_its_own_fetches_alone(
+    store: PgUses, vault_pool: asyncpg.Pool, granted: Granter, clock: FakeClock
+) -> None:
+    locked, other = await granted(farmer=person(1)), await granted(farmer=person(2))
+
+    async with vault_pool.acquire() as connection, connection.transaction():
+        await store.lock_consent(connection, locked.subject_id, locked.consent_id)
+        waiting = asyncio.ensure_future(store.reserve(locked, attempt(clock)))
+        async with asyncio.timeout(LONGEST_WAIT_TOGETHER * 3):
+            await store.reserve(other, attempt(clock))
+        assert not waiting.done()
+        await store.revoke(connection, locked, clock())
+
+    with pytest.raises(ConsentRevokedError):
+        await waiting
+    assert await _uses(store, locked) == 0
+
+
+async def test_a_use_that_nobody_waits_for_any_more_is_given_back(
+    store: PgUses, vault_pool: asyncpg.Pool, granted: Granter, clock: FakeClock
+) -> None:
+    consent = await granted()
+
+    async with vault_pool.acquire() as connection, connection.transaction():
+        await store.lock_consent(connection, consent.subject_id, consent.consent_id)
+        waiting = asyncio.ensure_future(store.reserve(consent, attempt(clock)))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    for _ in range(250):
+        if await vault_pool.fetchval("SELECT count(*) FROM consent_use WHERE state = 'released'"):
+            break
+        await asyncio.sleep(0.02)
+    assert await _uses(store, consent) == 0
+    assert await vault_pool.fetchval("SELECT sum(fetches) FROM partner_day") == 0
 
 
 async def test_what_cannot_be_given_back_stays_used_and_nobody_stumbles(

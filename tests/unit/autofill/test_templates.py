@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator, FormatChecker
 
+from services.autofill.comparison import Json
 from services.autofill.templates import TemplateError, load_matters
 
 GOOD = json.loads(
@@ -121,3 +123,20 @@ def test_a_form_brings_the_code_lists_it_uses_and_no_others() -> None:
     form = load_matters()["old-age-allowance"].form
 
     assert set(form["$defs"]) == {"sex", "ethnicity", "household_kind", "insurance_scheme"}  # type: ignore[arg-type]  # an object
+
+
+ANY: list[Json] = [None, True, "", "男", "1", "2026-02-30", "2026-02-28", "440299199407168477", "x" * 300]
+ANY += [0, 3, -1, 3.0, 2.5, 10**9, [], ["a"], {}, {"name": "a"}, [{"name": "a"}]]
+
+
+@pytest.mark.parametrize("code", sorted(load_matters()))
+def test_a_field_accepts_exactly_what_its_schema_does(code: str) -> None:
+    matter = load_matters()[code]
+    properties: Any = matter.form["properties"]
+
+    for field in matter.fields.values():
+        schema: Any = {**properties[field.name], "$defs": matter.form.get("$defs", {})}
+        library = Draft202012Validator(schema, format_checker=FormatChecker(["date"]))
+        known: list[Json] = [option.code for option in field.rule.options]
+        for value in [*ANY, *known]:
+            assert field.accepts(value) == library.is_valid(value), (field.name, value)
