@@ -26,6 +26,7 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "agricredit": credit.measure,
     "ledger": append.measure,
     "herd": herd.measure,
+    "slope": search.measure_slope,
 }
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.bench import turns
 from tests.bench.callers import job_of, processes_of, write_bodies
-from tests.bench.figures import Figure
-from tests.bench.ground import Bench, holders
+from tests.bench.figures import LESS_IS_BETTER, Figure, Goal, median, paired
+from tests.bench.ground import Bench, holders, running
 from tests.bench.peers.alike import require_same_licences
 from tests.bench.peers.run import Peer, peer_search
 from tests.bench.turns import Goals, Side
@@ -64,3 +64,24 @@ def bodies_of(bench: Bench, city: City, name: str) -> Path:
             for number, holder in enumerate(holders(city, TYPE_CODES[:1], HOLDERS))
         ),
     )
+
+
+SMALL_PEOPLE, SMALL_LICENCES = 2_300, 10_000
+SLOPE_CONNECTIONS = 32
+
+
+def measure_slope(bench: Bench) -> Iterable[Figure]:
+    """What a search costs among the bench's licences, beside one among ten thousand, in turns."""
+    small = bench.city_of(SMALL_PEOPLE, SMALL_LICENCES)
+    with running(bench, small):
+        sides = [
+            side(city, name, bodies_of(bench, city, name))
+            for city, name in ((bench.city, "licence.slope.large"), (small, "licence.slope.small"))
+        ]
+        large, little = turns.rounds_of(bench, sides, SLOPE_CONNECTIONS)
+    base = median("licence.slope.small.cpu", [load.cpu_served for load in little], "µs/request")
+    goal = Goal(LESS_IS_BETTER, 1.2, of_ratio=True)
+    return [
+        base,
+        paired("licence.slope.large.cpu", [load.cpu_served for load in large], base, "µs/request", goal),
+    ]

@@ -58,13 +58,13 @@ def compare(bench: Bench, ours: Side, peer: Side, goals: Goals, steps: Sequence[
     figures: list[Figure] = []
     best = 0.0
     for connections in steps:
-        rounds = _rounds(bench, (ours, peer), connections, 0.0)
+        rounds = rounds_of(bench, (ours, peer), connections, 0.0)
         step = f"c{connections}"
         figures += _step_figures(ours, peer, step, rounds, goals, connections)
         best = max(best, *(load.throughput for load in rounds[0]))
     for share in OPEN_SHARES:
         rate = best * share
-        rounds = _rounds(bench, (ours,), OPEN_CONNECTIONS, rate)
+        rounds = rounds_of(bench, (ours,), OPEN_CONNECTIONS, rate)
         figures += _own_figures(f"{ours.name}.open{round(share * 100)}", rounds[0])
     return figures
 
@@ -73,11 +73,12 @@ def alone(bench: Bench, side: Side, steps: Sequence[int]) -> list[Figure]:
     """Figures of one server's steps."""
     figures: list[Figure] = []
     for connections in steps:
-        figures += _own_figures(f"{side.name}.c{connections}", _rounds(bench, (side,), connections, 0.0)[0])
+        figures += _own_figures(f"{side.name}.c{connections}", rounds_of(bench, (side,), connections, 0.0)[0])
     return figures
 
 
-def _rounds(bench: Bench, sides: Sequence[Side], connections: int, rate: float) -> list[list[Load]]:
+def rounds_of(bench: Bench, sides: Sequence[Side], connections: int, rate: float = 0.0) -> list[list[Load]]:
+    """The rounds of each side, taken in turns; closed loop unless a rate is named."""
     loads: list[list[Load]] = [[] for _ in sides]
     for number in range(bench.rounds):
         for place, side in enumerate(sides):
