@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 import psutil
 from rich.console import Console
 
-from tests.bench import search
+from tests.bench import seals, search
 from tests.bench.figures import Figure, Report
 from tests.bench.ground import Bench, open_bench
 
 SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "licence": search.measure,
+    "eseal": seals.measure,
 }
 
 
