@@ -2,9 +2,9 @@
 
 Signed attributes: content-type, message-digest, signing-certificate-v2. The time stands in the PDF's /M.
 
-pyHanko makes one such object for each certificate, as a pattern. What differs from one signature to the next is
-the digest and the signature itself: they are put into the pattern's encoded parts, so that a seal costs its
-signature and not the encoding of everything around it.
+pyHanko makes one such object for each certificate, as a pattern. What differs from one signature to the next
+is the digest and the signature itself: they are put into the pattern's encoded parts, so that a seal costs
+its signature and not the encoding of everything around it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Pattern:
     signature_algorithm: bytes
 
     def attributes_over(self, digest: bytes) -> bytes:
-        """The content of the signed attributes. DER's order of a set holds: no two attributes share a type."""
+        """The signed attributes' content. DER's order of a set holds: no two attributes share a type."""
         return digest.join(self.attributes)
 
     def finished(self, attributes: bytes, signature: bytes) -> bytes:

@@ -16,7 +16,7 @@ from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 
 from core.clock import Clock
 from core.context import ContextReader, request_body
-from core.disclosure import BasisKind, Presented
+from core.disclosure import BasisKind, Presented, Receipt
 from core.errors import fault_error
 from core.identity import Scope
 from core.ledger import receipt_to_pb
@@ -72,9 +72,7 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
                 )
             ),
         )
-        response = cast(pb.SignDocumentResponse, released.wire)
-        response.receipt.CopyFrom(receipt_to_pb(released.receipt))
-        return response
+        return _whole(request.document, cast(pb.SignDocumentResponse, released.wire), released.receipt)
 
     async def VerifyDocument(
         self, request: pb.VerifyDocumentRequest, context: Context
@@ -99,15 +97,29 @@ def register(desk: SealDesk, contexts: ContextReader, clock: Clock, server: grpc
 
 
 def present(answer: object) -> Presented:
-    """A sealed file commits to its own bytes, a report to its RFC 8785 form."""
+    """A sealed file commits to its own bytes, a report to its RFC 8785 form.
+
+    Of a sealed file only what the seal appended is kept for a retry: who retries sends the file again, and
+    another file is refused.
+    """
     if isinstance(answer, SealedDocument):
         wire = pb.SignDocumentResponse(
-            document=answer.document,
+            document=answer.update,
             signature_id=str(answer.signature_id),
             signed_at=_timestamp(answer.signed_at),
         )
         return Presented(wire, answer.document)
     return _present_report(answer)
+
+
+def _whole(original: bytes, kept: pb.SignDocumentResponse, receipt: Receipt) -> pb.SignDocumentResponse:
+    """The answer with the whole file, from what is kept of it."""
+    return pb.SignDocumentResponse(
+        document=original + kept.document,
+        signature_id=kept.signature_id,
+        signed_at=kept.signed_at,
+        receipt=receipt_to_pb(receipt),
+    )
 
 
 def _report(answer: object) -> pb.VerifyDocumentAnswer:

@@ -1,8 +1,8 @@
 """`eseal.pdf`: a document sealed through the whole city, beside pyHanko signing the same file by itself.
 
-Our side is the public call: client certificate, token, upload, intent and outcome in the ledger, the record in
-the database, a visible seal, PAdES B-B with P-256. pyHanko's is its `sign_pdf` as its documentation shows it, in
-a process of its own that does nothing else: no network, no record, files and key at hand.
+Our side is the public call: client certificate, token, upload, intent and outcome in the ledger, the record
+in the database, a visible seal, PAdES B-B with P-256. pyHanko's is its `sign_pdf` as its documentation shows
+it, in a process of its own that does nothing else: no network, no record, files and key at hand.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ BOUNDARY = "onestop-bench-7d1f0c55e1"
 PEER = "peer.pyhanko.sign_pdf"
 ROOM = "ONESTOP_MOST_UPLOADS"
 SEAL_BOX = (433, 43, 553, 163)
-"""42 mm across at the lower right of A4, in points: where our seal goes, a point wider for the peer's margin."""
+"""42 mm across at the lower right of A4, in points, as our seal; a point wider, for pyHanko's margin."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,7 @@ def _make_room(city: City) -> None:
     city.start()
 
 
-def _figures(
-    step: str, connections: int, loads: Sequence[Load], peers: Sequence[PeerAnswer]
-) -> list[Figure]:
+def _figures(step: str, connections: int, loads: Sequence[Load], peers: Sequence[PeerAnswer]) -> list[Figure]:
     """The peer's beside this step, then ours."""
     beside = f"{PEER}.beside_{step}"
     theirs = median(f"{beside}.throughput", [one.signed / one.seconds for one in peers], "/s")
@@ -222,11 +220,11 @@ def _peer_job(city: City, folder: Path, seconds: float) -> PeerJob:
         valid_from=now - timedelta(days=1),
         valid_until=now + timedelta(days=1),
     )
-    (folder / "peer.key").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
+    (folder / "peer.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (folder / "peer.crt").write_bytes(certificate)
-    (folder / "stamp.pdf").write_bytes(_stamp(draw_round_seal("武江区市场监督管理局", bottom_text="行政审批专用章")))
+    (folder / "stamp.pdf").write_bytes(
+        _stamp(draw_round_seal("武江区市场监督管理局", bottom_text="行政审批专用章"))
+    )
     return PeerJob(
         files=str(folder / "documents"),
         key=str(folder / "peer.key"),
@@ -244,7 +242,9 @@ def _stamp(picture: Picture) -> bytes:
     from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 
     writer = PdfFileWriter(stream_xrefs=False)
-    content = generic.StreamObject({pdf_name("/Filter"): pdf_name("/FlateDecode")}, encoded_data=picture.content)
+    content = generic.StreamObject(
+        {pdf_name("/Filter"): pdf_name("/FlateDecode")}, encoded_data=picture.content
+    )
     size = 72 / 25.4 * picture.width_mm, 72 / 25.4 * picture.height_mm
     ink = generic.DictionaryObject({pdf_name("/BM"): pdf_name("/Multiply")})
     states = generic.DictionaryObject({pdf_name("/Ink"): ink})
@@ -305,9 +305,7 @@ def _sign_with_pyhanko(job: PeerJob) -> PeerAnswer:
             break
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     times.sort()
-    return PeerAnswer(
-        len(times), seconds, cpu, times[len(times) // 2], times[int(len(times) * 0.99)], size
-    )
+    return PeerAnswer(len(times), seconds, cpu, times[len(times) // 2], times[int(len(times) * 0.99)], size)
 
 
 if __name__ == "__main__":
