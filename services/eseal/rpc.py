@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ from services.eseal.verdict import DocumentReport, SealReport
 
 SERVICE = "onestop.eseal.v1.EsealService"
 _MATTER = frozenset({BasisKind.MATTER})
+
+_LARGE = 1024 * 1024
+"""Bytes of a document that are worth a turn of the event loop for each step over it."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -56,13 +60,15 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
         self, request: pb.SignDocumentRequest, context: Context
     ) -> pb.SignDocumentResponse:
         """Seals a PDF."""
+        document = request.document
+        await _give_way(document)
         caller = await self._contexts.read(
             request.credential, request.context, scope=Scope.SEAL_USE, basis=_MATTER
         )
         released = await self._desk.sign(
             caller,
             seal_id=UUID(request.seal_id),
-            document=request.document,
+            document=document,
             place=Place(request.place.page, request.place.x_mm, request.place.y_mm),
             body=request_body(
                 pb.SignDocumentRequest(
@@ -72,7 +78,9 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
                 )
             ),
         )
-        return _whole(request.document, cast(pb.SignDocumentResponse, released.wire), released.receipt)
+        answer = _whole(document, cast(pb.SignDocumentResponse, released.wire), released.receipt)
+        await _give_way(document)
+        return answer
 
     async def VerifyDocument(
         self, request: pb.VerifyDocumentRequest, context: Context
@@ -110,6 +118,12 @@ def present(answer: object) -> Presented:
         )
         return Presented(wire, answer.document)
     return _present_report(answer)
+
+
+async def _give_way(document: bytes) -> None:
+    """Lets other calls have their turn where every step over a document takes milliseconds."""
+    if len(document) >= _LARGE:
+        await asyncio.sleep(0)
 
 
 def _whole(original: bytes, kept: pb.SignDocumentResponse, receipt: Receipt) -> pb.SignDocumentResponse:

@@ -212,7 +212,7 @@ class _Walk:
             self._name, self._name_at = token, at
 
     def _open(self, kind: int) -> None:
-        if len(self._names) > DEEPEST:
+        if len(self._names) >= DEEPEST:
             raise OddError("deep containers")
         self._outer.append(self._pending)
         self._names.append(set() if kind == _OPEN else None)
