@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 from pydantic import Field, FilePath
@@ -31,8 +32,8 @@ class EsealConfig(ServiceConfig):
 
     seal_roots: FilePath
     """PEM: the authorities whose seals are believed."""
-    pdf_workers: int = Field(default=2, ge=1, le=64)
-    """Confined processes that read and write PDFs."""
+    pdf_workers: int = Field(default=min(64, max(2, os.cpu_count() or 2)), ge=1, le=64)
+    """Confined processes that read and write PDFs; as many as there are cores, unless set."""
     pdf_cpu_seconds: float = Field(default=5.0, gt=0, le=50)
     """Processor time that one of them may spend on one file."""
 

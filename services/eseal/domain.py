@@ -191,36 +191,17 @@ class SignatureRecord:
 class SealedDocument:
     """A sealed file with the id and time of its record."""
 
-    document: bytes = field(repr=False)
+    original: bytes = field(repr=False)
+    """The file as it came."""
+    update: bytes = field(repr=False)
+    """What the seal appended to it."""
     signature_id: UUID
     signed_at: datetime
 
-
-@dataclass(frozen=True)
-class PreparedDocument:
-    """A PDF laid out for one more seal: all bytes final but those of the gap that takes the signature."""
-
-    document: bytes = field(repr=False)
-    digest: bytes
-    """SHA-256 of everything outside the gap."""
-    gap_start: int
-    """Offset of the gap's `<`."""
-    gap_end: int
-    """Offset after the gap's `>`."""
-
-    def filled(self, cms: bytes) -> bytes:
-        """The finished file: the gap takes the CMS in hexadecimal, padded with noughts (ISO 32000-2 12.8)."""
-        room = self.gap_end - self.gap_start - 2
-        value = cms.hex().encode("ascii")
-        if len(value) > room:
-            raise ValueError("the signature outgrew the room reserved for it")
-        return b"".join(
-            (
-                memoryview(self.document)[: self.gap_start + 1],
-                value.ljust(room, b"0"),
-                memoryview(self.document)[self.gap_end - 1 :],
-            )
-        )
+    @property
+    def document(self) -> bytes:
+        """The file as it leaves."""
+        return self.original + self.update
 
 
 class Modification(StrEnum):

@@ -1,13 +1,19 @@
-"""Makes the CMS object of a PAdES B-B signature (EN 319 142-1, EN 319 122-1) with pyHanko.
+"""Makes the CMS object of a PAdES B-B signature (EN 319 142-1, EN 319 122-1).
 
 Signed attributes: content-type, message-digest, signing-certificate-v2. The time stands in the PDF's /M.
+
+pyHanko makes one such object for each certificate, as a pattern. What differs from one signature to the next
+is the digest and the signature itself: they are put into the pattern's encoded parts, so that a seal costs
+its signature and not the encoding of everything around it.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from dataclasses import dataclass
 from functools import lru_cache
 
-from asn1crypto import algos, x509
+from asn1crypto import algos, cms, x509
 from pyhanko.sign.ades.api import CAdESSignedAttrSpec
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 from pyhanko.sign.signers.pdf_cms import Signer as CmsSigner
@@ -16,6 +22,41 @@ from services.eseal.domain import SUITES, Algorithm
 from services.eseal.service import Signer
 
 _SUITE = SUITES[Algorithm.ECDSA_P256_SHA256]
+_SEQUENCE, _SET, _OCTETS, _TAGGED_0 = 0x30, 0x31, 0x04, 0xA0
+_STAND_IN = bytes.fromhex("5ea1" * 16)
+"""Stands in the pattern where the digest goes."""
+_KEPT = 256
+"""Patterns kept ready, one a certificate."""
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A CMS object's encoded parts around the digest and the signature (RFC 5652 sections 5.1 and 5.3)."""
+
+    content_type: bytes
+    signed_data: bytes
+    """SignedData's members before its signerInfos."""
+    signer_info: bytes
+    """SignerInfo's members before its signed attributes."""
+    attributes: tuple[bytes, bytes]
+    """The signed attributes' content, before and after the digest."""
+    signature_algorithm: bytes
+
+    def attributes_over(self, digest: bytes) -> bytes:
+        """The signed attributes' content. DER's order of a set holds: no two attributes share a type."""
+        return digest.join(self.attributes)
+
+    def finished(self, attributes: bytes, signature: bytes) -> bytes:
+        """The whole object, DER."""
+        signer_info = _der(
+            _SEQUENCE,
+            self.signer_info,
+            _der(_TAGGED_0, attributes),
+            self.signature_algorithm,
+            _der(_OCTETS, signature),
+        )
+        signed_data = _der(_SEQUENCE, self.signed_data, _der(_SET, signer_info))
+        return _der(_SEQUENCE, self.content_type, _der(_TAGGED_0, signed_data))
 
 
 class _KeystoreSigner(CmsSigner):
@@ -35,18 +76,61 @@ class _KeystoreSigner(CmsSigner):
         return await self._keystore_signer.sign(data)
 
 
+_patterns: OrderedDict[bytes, _Pattern] = OrderedDict()
+
+
 async def pades_envelope(signer: Signer, digest: bytes) -> bytes:
     """CMS SignedData, DER, over a SHA-256 digest of a document's byte range."""
-    cms = await _KeystoreSigner(signer).async_sign(
+    if len(digest) != len(_STAND_IN):
+        raise ValueError("the digest must be of SHA-256")
+    pattern = _patterns.get(signer.certificate)
+    if pattern is None:
+        pattern = await _pattern_of(signer)
+        _patterns[signer.certificate] = pattern
+        if len(_patterns) > _KEPT:
+            _patterns.popitem(last=False)
+    attributes = pattern.attributes_over(digest)
+    return pattern.finished(attributes, await signer.sign(_der(_SET, attributes)))
+
+
+async def envelope_by_pyhanko(signer: Signer, digest: bytes, *, dry_run: bool = False) -> cms.ContentInfo:
+    """The same object as pyHanko makes it; a dry run asks the key for nothing."""
+    return await _KeystoreSigner(signer).async_sign(
         digest,
         digest_algorithm=_SUITE.digest,
+        dry_run=dry_run,
         use_pades=True,
         signed_attr_settings=PdfCMSSignedAttributes(cades_signed_attrs=CAdESSignedAttrSpec()),
     )
-    der: bytes = cms.dump()
-    return der
 
 
-@lru_cache(maxsize=256)
+async def _pattern_of(signer: Signer) -> _Pattern:
+    """The pattern for the signer's certificate, taken from an object over the stand-in."""
+    made = await envelope_by_pyhanko(signer, _STAND_IN, dry_run=True)
+    signed_data = made["content"]
+    (signer_info,) = signed_data["signer_infos"]
+    before, after = signer_info["signed_attrs"].untag().contents.split(_STAND_IN)
+    return _Pattern(
+        content_type=made["content_type"].dump(),
+        signed_data=b"".join(
+            signed_data[name].dump()
+            for name in ("version", "digest_algorithms", "encap_content_info", "certificates")
+        ),
+        signer_info=b"".join(signer_info[name].dump() for name in ("version", "sid", "digest_algorithm")),
+        attributes=(before, after),
+        signature_algorithm=signer_info["signature_algorithm"].dump(),
+    )
+
+
+def _der(tag: int, *parts: bytes) -> bytes:
+    """A DER value of these parts (X.690 section 8.1.3)."""
+    length = sum(map(len, parts))
+    if length < 0x80:
+        return b"".join((bytes((tag, length)), *parts))
+    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return b"".join((bytes((tag, 0x80 | len(size))), size, *parts))
+
+
+@lru_cache(maxsize=_KEPT)
 def _certificate(der: bytes) -> x509.Certificate:
     return x509.Certificate.load(der)

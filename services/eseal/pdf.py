@@ -5,8 +5,6 @@ Nothing here touches a key: sealing is laid out here, and signed elsewhere over 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from io import BytesIO
 
 from pyhanko.pdf_utils import generic
@@ -23,7 +21,9 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from core.errors import FieldFault
-from services.eseal.domain import Box, Picture, Place, PreparedDocument, box_of
+from services.eseal import increment
+from services.eseal.domain import Box, Picture, Place
+from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.refusals import (
     DocumentEncryptedError,
     DocumentError,
@@ -31,42 +31,28 @@ from services.eseal.refusals import (
     DocumentMalformedError,
     PageNotFoundError,
 )
-
-RESERVED_HEX = 8192
-"""Room for the CMS in hexadecimal digits. Two P-256 certificates and their signature take about 3,000."""
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """A page as a reader sees it: its visible size in points, and how it is turned."""
-
-    index: int
-    box: Box
-    turn: int
-    unit: float
-
-
-@dataclass(frozen=True)
-class Imprint:
-    """What one more seal writes: its picture, its field's name, whose it is, and when it is put."""
-
-    picture: Picture
-    field_name: str
-    signer_name: str
-    moment: datetime
+from services.eseal.sheet import MATRICES, Sheet, rectangle, seal_box, seen_part, size_of
+from services.eseal.update import RESERVED_HEX
 
 
 def prepare(document: bytes, place: Place, imprint: Imprint) -> PreparedDocument:
     """Lays out one more seal as an incremental update; what came before stays byte for byte.
 
-    Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED, PAGE_NOT_FOUND.
+    A file of ordinary form is laid out by `increment.py`; every other one by pyHanko, which decides what
+    is refused. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED, PAGE_NOT_FOUND.
     """
+    return increment.prepare(document, place, imprint) or prepare_by_pyhanko(document, place, imprint)
+
+
+def prepare_by_pyhanko(document: bytes, place: Place, imprint: Imprint) -> PreparedDocument:
+    """The same, by pyHanko whatever the file's form."""
     reader = open_reader(document)
     try:
         _require_unlocked(reader)
-        sheet = _sheet(reader, place.page)
-        box = _seal_box(sheet, place, imprint.picture)
-        prepared = _lay_out(IncrementalPdfFileWriter.from_reader(reader), sheet, box, imprint)
+        index, sheet = _sheet(reader, place.page)
+        box = seal_box(sheet, place, imprint.picture)
+        writer = IncrementalPdfFileWriter.from_reader(reader)
+        prepared = _lay_out(writer, document, page=index, turn=sheet.turn, box=box, imprint=imprint)
         if signature_fields(reader):
             _require_earlier_seals_hold(prepared.document, imprint.field_name)
     except DocumentError:
@@ -104,8 +90,8 @@ def _require_unlocked(reader: PdfFileReader) -> None:
         raise DocumentLockedError("the document is certified and allows no changes")
 
 
-def _sheet(reader: PdfFileReader, number: int) -> _Sheet:
-    """The page asked for: 1 is the first, 0 the last."""
+def _sheet(reader: PdfFileReader, number: int) -> tuple[int, Sheet]:
+    """The page asked for, 1 being the first and 0 the last; with its index from 0."""
     count = int(reader.root["/Pages"]["/Count"])
     if count < 1:
         raise DocumentMalformedError("the PDF has no page")
@@ -117,9 +103,7 @@ def _sheet(reader: PdfFileReader, number: int) -> _Sheet:
     box = _page_box(page)
     turn = int(str(_inherited(page, "/Rotate") or 0)) % 360
     unit = float(page.get("/UserUnit", 1))
-    if turn % 90 or not 0 < unit <= 1000:
-        raise DocumentMalformedError("the page's /Rotate or /UserUnit is out of its range")
-    return _Sheet(index, box, turn, unit)
+    return index, Sheet(box, turn, unit)
 
 
 def _page_box(page: generic.DictionaryObject) -> Box:
@@ -127,14 +111,7 @@ def _page_box(page: generic.DictionaryObject) -> Box:
     media = _rectangle(_inherited(page, "/MediaBox"))
     if media is None:
         raise DocumentMalformedError("a page has no /MediaBox")
-    crop = _rectangle(_inherited(page, "/CropBox")) or media
-    seen = Box(
-        max(media.left, crop.left),
-        max(media.bottom, crop.bottom),
-        min(media.right, crop.right),
-        min(media.top, crop.top),
-    )
-    return seen if seen.right > seen.left and seen.top > seen.bottom else media
+    return seen_part(media, _rectangle(_inherited(page, "/CropBox")) or media)
 
 
 def _inherited(page: generic.DictionaryObject, key: str) -> generic.PdfObject | None:
@@ -153,45 +130,27 @@ def _inherited(page: generic.DictionaryObject, key: str) -> generic.PdfObject | 
 def _rectangle(value: generic.PdfObject | None) -> Box | None:
     if value is None:
         return None
-    if not isinstance(value, generic.ArrayObject) or len(value) != 4:
+    if not isinstance(value, generic.ArrayObject):
         raise DocumentMalformedError("a page box is not four numbers")
-    x1, y1, x2, y2 = (float(number) for number in value)
-    if not all(abs(number) < 1e6 for number in (x1, y1, x2, y2)):
-        raise DocumentMalformedError("a page box is out of its range")
-    return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+    return rectangle([float(number) for number in value])
 
 
-def _seal_box(sheet: _Sheet, place: Place, picture: Picture) -> Box:
-    """Where the picture goes in the page's own coordinates, the place being given as the page is seen."""
-    wide, tall = sheet.box.right - sheet.box.left, sheet.box.top - sheet.box.bottom
-    if sheet.turn in (90, 270):
-        wide, tall = tall, wide
-    size = 72 / 25.4 * picture.width_mm, 72 / 25.4 * picture.height_mm
-    seen = box_of(place, size, Box(0, 0, wide * sheet.unit, tall * sheet.unit))
-    x, y = (seen.left + seen.right) / 2 / sheet.unit, (seen.bottom + seen.top) / 2 / sheet.unit
-    turned = {0: (x, y), 90: (tall - y, x), 180: (wide - x, tall - y), 270: (y, wide - x)}
-    own_x, own_y = turned[sheet.turn]
-    half_w, half_h = size[0] / 2 / sheet.unit, size[1] / 2 / sheet.unit
-    if sheet.turn in (90, 270):
-        half_w, half_h = half_h, half_w
-    x, y = sheet.box.left + own_x, sheet.box.bottom + own_y
-    return Box(x - half_w, y - half_h, x + half_w, y + half_h)
-
-
-def _lay_out(writer: IncrementalPdfFileWriter, sheet: _Sheet, box: Box, imprint: Imprint) -> PreparedDocument:
-    """Writes field, appearance and empty signature; answers the file with the digest to sign."""
+def _lay_out(
+    writer: IncrementalPdfFileWriter, document: bytes, *, page: int, turn: int, box: Box, imprint: Imprint
+) -> PreparedDocument:
+    """Writes field, appearance and empty signature after the document; `page` counts from 0."""
     writer.ensure_output_version((1, 7))
     if writer.output_version < (2, 0):
         writer.register_extension(ESIC_EXTENSION_1)
     spec = SigFieldSpec(
         imprint.field_name,
-        on_page=sheet.index,
+        on_page=page,
         box=(box.left, box.bottom, box.right, box.top),  # type: ignore[arg-type]  # it takes any numbers
         readable_field_name=imprint.signer_name,
     )
     embedder = PdfCMSEmbedder(new_field_spec=spec).write_cms(field_name=imprint.field_name, writer=writer)
     field = next(embedder).get_object()
-    appearance = writer.add_object(_appearance(imprint.picture, sheet.turn))
+    appearance = writer.add_object(_appearance(imprint.picture, turn))
     field[pdf_name("/AP")] = AnnotAppearances(normal=appearance).as_pdf_object()
     signature = SignatureObject(
         timestamp=imprint.moment,
@@ -202,15 +161,16 @@ def _lay_out(writer: IncrementalPdfFileWriter, sheet: _Sheet, box: Box, imprint:
     embedder.send(SigObjSetup(sig_placeholder=signature))
     gap: PreparedByteRangeDigest
     gap, output = embedder.send(SigIOSetup(md_algorithm="sha256", output=BytesIO()))
-    return PreparedDocument(
-        output.getvalue(), gap.document_digest, gap.reserved_region_start, gap.reserved_region_end
-    )
+    laid_out = output.getbuffer()
+    if laid_out[: len(document)] != document:
+        raise ValueError("what came before the seal did not stay")
+    update = bytes(laid_out[len(document) :])
+    return PreparedDocument(document, update, gap.reserved_region_start, gap.reserved_region_end)
 
 
 def _appearance(picture: Picture, turn: int) -> generic.StreamObject:
     """The picture as a form XObject. Its ink multiplies with what lies below, as on paper."""
-    width, height = 72 / 25.4 * picture.width_mm, 72 / 25.4 * picture.height_mm
-    matrices = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+    width, height = size_of(picture)
     ink = generic.DictionaryObject({pdf_name("/BM"): pdf_name("/Multiply")})
     states = generic.DictionaryObject({pdf_name("/Ink"): ink})
     return generic.StreamObject(
@@ -218,7 +178,7 @@ def _appearance(picture: Picture, turn: int) -> generic.StreamObject:
             pdf_name("/Type"): pdf_name("/XObject"),
             pdf_name("/Subtype"): pdf_name("/Form"),
             pdf_name("/BBox"): _numbers(0, 0, width, height),
-            pdf_name("/Matrix"): _numbers(*matrices[turn], 0, 0),
+            pdf_name("/Matrix"): _numbers(*MATRICES[turn], 0, 0),
             pdf_name("/Resources"): generic.DictionaryObject({pdf_name("/ExtGState"): states}),
             pdf_name("/Filter"): pdf_name("/FlateDecode"),
         },

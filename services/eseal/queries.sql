@@ -1,22 +1,27 @@
 -- name: find_seal
--- $1 seal id
+-- $1 seal id; with all permissions to use it
 SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
-       k.id AS key_id, k.algorithm, k.certificate_sha256
+       k.id AS key_id, k.algorithm, k.certificate_sha256, u.office_codes, u.matter_codes
   FROM seal s
   JOIN seal_key k ON k.seal_id = s.id AND k.is_current
+ CROSS JOIN LATERAL (
+           SELECT array_agg(office_code) AS office_codes, array_agg(matter_code) AS matter_codes
+             FROM seal_user
+            WHERE seal_id = s.id) u
  WHERE s.id = $1;
 
--- name: find_picture
--- $1 seal id
-SELECT picture, picture_width, picture_height
-  FROM seal
- WHERE id = $1;
-
--- name: find_users
--- $1 seal id
-SELECT seal_id, office_code, matter_code
-  FROM seal_user
- WHERE seal_id = $1;
+-- name: find_seal_to_put
+-- $1 seal id; with all permissions to use it, and its picture
+SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
+       k.id AS key_id, k.algorithm, k.certificate_sha256, u.office_codes, u.matter_codes,
+       s.picture, s.picture_width, s.picture_height
+  FROM seal s
+  JOIN seal_key k ON k.seal_id = s.id AND k.is_current
+ CROSS JOIN LATERAL (
+           SELECT array_agg(office_code) AS office_codes, array_agg(matter_code) AS matter_codes
+             FROM seal_user
+            WHERE seal_id = s.id) u
+ WHERE s.id = $1;
 
 -- name: list_usable
 -- $1 office USCC, $2 matter code or '' for any, $3 last seal id of the page before or null, $4 limit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 
 from core.clock import Clock
 from core.context import ContextReader, request_body
-from core.disclosure import BasisKind, Presented
+from core.disclosure import BasisKind, Presented, Receipt
 from core.errors import fault_error
 from core.identity import Scope
 from core.ledger import receipt_to_pb
@@ -27,6 +28,9 @@ from services.eseal.verdict import DocumentReport, SealReport
 
 SERVICE = "onestop.eseal.v1.EsealService"
 _MATTER = frozenset({BasisKind.MATTER})
+
+_LARGE = 1024 * 1024
+"""Bytes of a document that are worth a turn of the event loop for each step over it."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -56,13 +60,15 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
         self, request: pb.SignDocumentRequest, context: Context
     ) -> pb.SignDocumentResponse:
         """Seals a PDF."""
+        document = request.document
+        await _give_way(document)
         caller = await self._contexts.read(
             request.credential, request.context, scope=Scope.SEAL_USE, basis=_MATTER
         )
         released = await self._desk.sign(
             caller,
             seal_id=UUID(request.seal_id),
-            document=request.document,
+            document=document,
             place=Place(request.place.page, request.place.x_mm, request.place.y_mm),
             body=request_body(
                 pb.SignDocumentRequest(
@@ -72,9 +78,9 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
                 )
             ),
         )
-        response = cast(pb.SignDocumentResponse, released.wire)
-        response.receipt.CopyFrom(receipt_to_pb(released.receipt))
-        return response
+        answer = _whole(document, cast(pb.SignDocumentResponse, released.wire), released.receipt)
+        await _give_way(document)
+        return answer
 
     async def VerifyDocument(
         self, request: pb.VerifyDocumentRequest, context: Context
@@ -99,15 +105,35 @@ def register(desk: SealDesk, contexts: ContextReader, clock: Clock, server: grpc
 
 
 def present(answer: object) -> Presented:
-    """A sealed file commits to its own bytes, a report to its RFC 8785 form."""
+    """A sealed file commits to its own bytes, a report to its RFC 8785 form.
+
+    Of a sealed file only what the seal appended is kept for a retry: who retries sends the file again, and
+    another file is refused.
+    """
     if isinstance(answer, SealedDocument):
         wire = pb.SignDocumentResponse(
-            document=answer.document,
+            document=answer.update,
             signature_id=str(answer.signature_id),
             signed_at=_timestamp(answer.signed_at),
         )
         return Presented(wire, answer.document)
     return _present_report(answer)
+
+
+async def _give_way(document: bytes) -> None:
+    """Lets other calls have their turn where every step over a document takes milliseconds."""
+    if len(document) >= _LARGE:
+        await asyncio.sleep(0)
+
+
+def _whole(original: bytes, kept: pb.SignDocumentResponse, receipt: Receipt) -> pb.SignDocumentResponse:
+    """The answer with the whole file, from what is kept of it."""
+    return pb.SignDocumentResponse(
+        document=original + kept.document,
+        signature_id=kept.signature_id,
+        signed_at=kept.signed_at,
+        receipt=receipt_to_pb(receipt),
+    )
 
 
 def _report(answer: object) -> pb.VerifyDocumentAnswer:

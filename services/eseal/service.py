@@ -18,7 +18,6 @@ from services.eseal.domain import (
     Finding,
     Picture,
     Place,
-    PreparedDocument,
     Seal,
     SealedDocument,
     SealUser,
@@ -26,6 +25,7 @@ from services.eseal.domain import (
     require_allowed,
     require_size,
 )
+from services.eseal.prepared import PreparedDocument, Sha256
 from services.eseal.refusals import SealNotFoundError, SealNotInForceError
 from services.eseal.verdict import DocumentReport, report_on
 
@@ -36,16 +36,12 @@ VERIFY = "eseal.verify"
 class SealStore(Protocol):
     """Seals and the records of signatures."""
 
-    async def find(self, seal_id: UUID, tx: Transaction | None = None) -> Seal | None:
-        """A seal with its current key; through the transaction where one is given."""
+    async def find(self, tx: Transaction, seal_id: UUID) -> tuple[Seal, Sequence[SealUser]] | None:
+        """A seal with its current key, and the permissions to use it, as the transaction sees them."""
         ...
 
-    async def users(self, seal_id: UUID, tx: Transaction | None = None) -> Sequence[SealUser]:
-        """The permissions to use a seal; through the transaction where one is given."""
-        ...
-
-    async def picture(self, seal_id: UUID) -> Picture:
-        """A seal's picture."""
+    async def find_to_put(self, seal_id: UUID) -> tuple[Seal, Sequence[SealUser], Picture] | None:
+        """A seal with its current key, the permissions to use it, and its picture."""
         ...
 
     async def list_usable(
@@ -163,14 +159,16 @@ class SealDesk:
         SEAL_NOT_IN_FORCE, DOCUMENT_*, PAGE_NOT_FOUND.
         """
         require_size(document)
-        seal = await self._authorised(context, seal_id)
-        document_sha256 = await _sha256(document)
+        seal, picture = await self._authorised(context, seal_id)
+        # What the seal changes comes after the file: it is taken in once, for all three digests.
+        original = await _sha256(document)
+        document_sha256 = original.digest()
         signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)
         async with asyncio.timeout(self._seconds_left(context)):
             prepared = await self._workshop.prepare(
                 document,
                 place,
-                await self._store.picture(seal.id),
+                picture,
                 field_name=f"seal-{signature_id}",
                 signer_name=seal.name,
                 moment=signed_at,
@@ -179,21 +177,23 @@ class SealDesk:
 
         async def do(tx: Transaction, intent_id: UUID) -> Produced:
             # Anew: the seal may have been suspended or given another key since, the permission withdrawn.
-            current = await self._store.find(seal.id, tx)
-            if current is None or current.key_id != seal.key_id:
+            found = await self._store.find(tx, seal.id)
+            if found is None or found[0].key_id != seal.key_id:
                 raise SealNotInForceError("the seal's key was replaced meanwhile; ask again")
+            current, users = found
             current.require_in_force(self._clock())
-            users = await self._store.users(seal.id, tx)
             require_allowed(users, office=context.office, matter_code=_matter(context))
-            cms = await self._envelope(signer, prepared.digest)
-            sealed = prepared.filled(cms)
+            cms = await self._envelope(signer, prepared.digest_after(original))
+            update = prepared.filled_update(cms)
+            sealed = original.copy()
+            sealed.update(update)
             record = SignatureRecord(
                 id=signature_id,
                 seal_id=seal.id,
                 key_id=seal.key_id,
                 signed_at=signed_at,
                 document_sha256=document_sha256,
-                sealed_sha256=await _sha256(sealed),
+                sealed_sha256=sealed.digest(),
                 cms_sha256=hashlib.sha256(cms).digest(),
                 intent_id=intent_id,
                 caller=context.caller.name,
@@ -202,7 +202,7 @@ class SealDesk:
                 case_number=context.basis.case_number if context.basis else "",
             )
             await self._store.add_signature(tx, record)
-            answer = SealedDocument(sealed, signature_id, signed_at)
+            answer = SealedDocument(document, update, signature_id, signed_at)
             return Produced(answer, records=[_seal_ref(seal), RecordRef("signature", str(signature_id))])
 
         return await self._disclosure.act(
@@ -219,7 +219,7 @@ class SealDesk:
         `body` is what the request says besides the file.
         """
         require_size(document)
-        digest = await _sha256(document)
+        digest = (await _sha256(document)).digest()
 
         async def produce() -> Produced:
             report = await self._check(context, document, digest.hex())
@@ -239,15 +239,16 @@ class SealDesk:
         times = await self._store.signing_times([it.cms_sha256 for it in findings])
         return report_on(findings, seals=seals, signing_times=times, document_sha256=digest)
 
-    async def _authorised(self, context: RequestContext, seal_id: UUID) -> Seal:
-        """The seal, which the context's office may use now for the context's matter."""
+    async def _authorised(self, context: RequestContext, seal_id: UUID) -> tuple[Seal, Picture]:
+        """The seal, which the context's office may use now for the context's matter, and its picture."""
         office = _office(context)
-        seal = await self._store.find(seal_id)
-        if seal is None:
+        found = await self._store.find_to_put(seal_id)
+        if found is None:
             raise SealNotFoundError("no seal has this id; list the seals that the office may use")
-        require_allowed(await self._store.users(seal_id), office=office, matter_code=_matter(context))
+        seal, users, picture = found
+        require_allowed(users, office=office, matter_code=_matter(context))
         seal.require_in_force(self._clock())
-        return seal
+        return seal, picture
 
     def _seconds_left(self, context: RequestContext) -> float:
         return max(0.0, (context.deadline - self._clock()).total_seconds())
@@ -267,8 +268,8 @@ def _seal_ref(seal: Seal) -> RecordRef:
     return RecordRef(f"seal:{seal.id}", seal.certificate_sha256)
 
 
-async def _sha256(data: bytes) -> bytes:
-    """SHA-256, off the event loop where it would hold it up."""
+async def _sha256(data: bytes) -> Sha256:
+    """A SHA-256 that has taken in the data, off the event loop where it would hold it up."""
     if len(data) < 1 << 18:
-        return hashlib.sha256(data).digest()
-    return (await asyncio.to_thread(hashlib.sha256, data)).digest()
+        return hashlib.sha256(data)
+    return await asyncio.to_thread(hashlib.sha256, data)

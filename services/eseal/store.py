@@ -13,7 +13,6 @@ from core import queries
 from core.db import Connection, Pool
 from core.disclosure import Transaction
 from services.eseal.domain import Algorithm, Picture, Seal, SealState, SealUser, SignatureRecord
-from services.eseal.refusals import SealNotFoundError
 
 Q = queries.load(__package__)
 
@@ -24,24 +23,18 @@ class PgSealStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def find(self, seal_id: UUID, tx: Transaction | None = None) -> Seal | None:
-        """A seal with its current key; through the transaction where one is given."""
-        source = self._pool if tx is None else cast(Connection, tx)
-        row = await source.fetchrow(Q.find_seal, seal_id)
-        return _seal(row) if row else None
+    async def find(self, tx: Transaction, seal_id: UUID) -> tuple[Seal, Sequence[SealUser]] | None:
+        """A seal with its current key, and the permissions to use it, as the transaction sees them."""
+        row = await cast(Connection, tx).fetchrow(Q.find_seal, seal_id)
+        return (_seal(row), _users(row)) if row else None
 
-    async def users(self, seal_id: UUID, tx: Transaction | None = None) -> Sequence[SealUser]:
-        """The permissions to use a seal; through the transaction where one is given."""
-        source = self._pool if tx is None else cast(Connection, tx)
-        rows = await source.fetch(Q.find_users, seal_id)
-        return [SealUser(row["seal_id"], row["office_code"], row["matter_code"]) for row in rows]
-
-    async def picture(self, seal_id: UUID) -> Picture:
-        """A seal's picture. Raises SealNotFoundError."""
-        row = await self._pool.fetchrow(Q.find_picture, seal_id)
+    async def find_to_put(self, seal_id: UUID) -> tuple[Seal, Sequence[SealUser], Picture] | None:
+        """A seal with its current key, the permissions to use it, and its picture."""
+        row = await self._pool.fetchrow(Q.find_seal_to_put, seal_id)
         if row is None:
-            raise SealNotFoundError("no seal has this id")
-        return Picture(row["picture"], row["picture_width"], row["picture_height"])
+            return None
+        picture = Picture(row["picture"], row["picture_width"], row["picture_height"])
+        return _seal(row), _users(row), picture
 
     async def list_usable(
         self, *, office: str, matter_code: str, after: UUID | None, limit: int
@@ -94,3 +87,8 @@ def _seal(row: asyncpg.Record) -> Seal:
         algorithm=Algorithm(row["algorithm"]),
         certificate_sha256=row["certificate_sha256"].hex(),
     )
+
+
+def _users(row: asyncpg.Record) -> Sequence[SealUser]:
+    pairs = zip(row["office_codes"] or (), row["matter_codes"] or (), strict=True)
+    return [SealUser(row["id"], office, matter) for office, matter in pairs]

@@ -22,7 +22,8 @@ from typing import BinaryIO
 
 from core.errors import FieldFault
 from services.eseal import inspection, pdf
-from services.eseal.domain import Finding, Modification, Picture, Place, PreparedDocument
+from services.eseal.domain import Finding, Modification, Picture, Place
+from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.refusals import (
     DocumentEncryptedError,
     DocumentError,
@@ -90,11 +91,15 @@ class InspectJob:
         return {"job": "inspect", "moment": self.moment.isoformat()}, [self.document, *self.roots]
 
 
-def prepared_of(head: Json, blobs: list[bytes]) -> PreparedDocument:
-    """The answer to a PrepareJob. Raises DocumentError, and ValueError on an answer out of form."""
+def prepared_of(document: bytes, head: Json, blobs: list[bytes]) -> PreparedDocument:
+    """The answer to a PrepareJob for this document, to which a worker can do nothing but append.
+
+    Raises DocumentError, and ValueError on an answer out of form.
+    """
     _raise_refusal(head)
     start, end = _integers(head["gap"])
-    return PreparedDocument(blobs[0], blobs[1], start, end)
+    (update,) = blobs
+    return PreparedDocument(document, update, start, end)
 
 
 def findings_of(head: Json, blobs: list[bytes]) -> list[Finding]:
@@ -202,7 +207,7 @@ def _prepare(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json, li
     place, size = head["place"], head["size"]
     if not isinstance(place, list) or not isinstance(size, list):
         raise ValueError("place and size must be lists")
-    imprint = pdf.Imprint(
+    imprint = Imprint(
         Picture(blobs[1], float(size[0]), float(size[1])),
         field_name=str(head["field_name"]),
         signer_name=str(head["signer_name"]),
@@ -210,7 +215,7 @@ def _prepare(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json, li
     )
     where = Place(int(place[0]), float(place[1]), float(place[2]))
     prepared = pdf.prepare(blobs[0], where, imprint)
-    return {"gap": [prepared.gap_start, prepared.gap_end]}, [prepared.document, prepared.digest]
+    return {"gap": [prepared.gap_start, prepared.gap_end]}, [prepared.update]
 
 
 def _read_exactly(stream: BinaryIO, count: int) -> bytes:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core.log import get_logger
-from services.eseal.domain import Finding, Picture, Place, PreparedDocument
+from services.eseal.domain import Finding, Picture, Place
+from services.eseal.prepared import PreparedDocument
 from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 from services.eseal.worker import (
     InspectJob,
@@ -81,7 +82,11 @@ class Workshop:
         """A PDF laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
         job = PrepareJob(document, place, picture, field_name, signer_name, moment)
         head, blobs = await self._do(*job.frame())
-        return prepared_of(head, blobs)
+        try:
+            return prepared_of(document, head, blobs)
+        except ValueError as failure:  # a worker that a file has taken over may answer anything
+            _logger.warning("worker_out_of_form", job="prepare")
+            raise DocumentMalformedError("the file cannot be read") from failure
 
     async def inspect(self, document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
         """What a PDF shows of the seals in it. Errors: DOCUMENT_*, WORKSHOP_BUSY."""

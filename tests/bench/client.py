@@ -12,10 +12,12 @@ import random
 import ssl
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 PERCENTILES = (50.0, 95.0, 99.0, 100.0)
 
@@ -24,8 +26,8 @@ PERCENTILES = (50.0, 95.0, 99.0, 100.0)
 class Job:
     """What to ask, by how many connections, for how long. `rate` 0 is a closed loop, else requests a second.
 
-    `bodies` names a file with one request body a line; `paths` are taken in turn with them. `warm_up` seconds
-    are not counted.
+    `bodies` names a file with one request body a line, or a folder with one body a file; `paths` are taken in
+    turn with them. `warm_up` seconds are not counted.
     """
 
     url: str
@@ -42,6 +44,8 @@ class Job:
     warm_up: float = 1.0
     cold: bool = False
     """A herd: every connection is made at the same moment, asks once, and its time counts from there."""
+    fresh_key: bool = False
+    """Each request under an Idempotency-Key of its own."""
 
 
 @dataclass
@@ -76,8 +80,7 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
 
     bodies: list[bytes] = [b""]
     if job.bodies:
-        with open(job.bodies, "rb") as lines:
-            bodies = [line.rstrip(b"\n") for line in lines]
+        bodies = _bodies(Path(job.bodies))
     headers = {"Content-Type": "application/json", "Accept": "application/json", **job.headers}
     if not job.bodies:
         del headers["Content-Type"]
@@ -126,7 +129,8 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
     def ask(on: FastHttpSession) -> None:
         n = next(number)
         body = bodies[n % len(bodies)]
-        on.request(job.method, job.paths[n % len(job.paths)], name="x", data=body or None, headers=headers)
+        sent = {**headers, "Idempotency-Key": uuid.uuid4().hex} if job.fresh_key else headers
+        on.request(job.method, job.paths[n % len(job.paths)], name="x", data=body or None, headers=sent)
 
     def closed() -> None:
         mine = session()
@@ -192,6 +196,13 @@ def run(job: Job, tell: Callable[[str], None]) -> Answer:
     tell("counted")
     gevent.killall(workers)
     return summed_up()
+
+
+def _bodies(path: Path) -> list[bytes]:
+    """The bodies of a file, one a line, or of a folder, one a file."""
+    if path.is_dir():
+        return [one.read_bytes() for one in sorted(path.iterdir())]
+    return path.read_bytes().rstrip(b"\n").split(b"\n")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ LIMITS_AWAY = {
     "ONESTOP_APPROVAL_LIMIT": "1000000 per second",
     "ONESTOP_PARTNER_LIMIT": "1000000 per second",
     "ONESTOP_TOKEN_LIMIT": "1000000 per minute",
+    "ONESTOP_MOST_UPLOADS": "128",
 }
 
 

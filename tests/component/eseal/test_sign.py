@@ -16,7 +16,7 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 
 from cli.letter import make_letter
 from core.disclosure import EntryKind, Outcome
-from services.eseal.domain import PreparedDocument
+from services.eseal.prepared import PreparedDocument
 from tests.component.eseal.harness import OTHER_OFFICE, Asking, Desk, reason
 from tests.unit.eseal.documents import (
     HEAD,
@@ -246,6 +246,21 @@ async def test_sixteen_mebibytes_are_sealed_and_replayed(desk: Desk) -> None:
 
     assert signed.document[: len(document)] == document
     assert again.document == signed.document
+
+
+async def test_what_is_kept_for_a_retry_is_what_the_seal_appended_and_not_the_file(desk: Desk) -> None:
+    seal_id = await desk.make_seal()
+    document = with_attachment(random.Random(2).randbytes(1_000_000))
+    asking = replace(desk.asking, request_id="key-1")
+
+    first = await desk.sign(seal_id, document, asking)
+    again = await desk.sign(seal_id, document, asking)
+
+    connection = await desk.owner()
+    kept = await connection.fetchval("SELECT length(answer) FROM reply")
+    await connection.close()
+    assert again.document == first.document == document + first.document[len(document) :]
+    assert kept < len(first.document) - len(document) + 500
 
 
 async def test_one_byte_more_is_too_large(desk: Desk) -> None:

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from services.eseal.domain import Picture, Place, PreparedDocument
+from services.eseal.domain import Picture, Place
+from services.eseal.prepared import PreparedDocument
 from services.eseal.refusals import (
     DocumentError,
     DocumentMalformedError,
@@ -18,6 +19,8 @@ from services.eseal.workshop import Workshop
 from tests.unit.eseal.documents import NOW, hostile, make_kit, plain
 
 PICTURE = Picture(b"", 42, 42)
+REMARK = b"% a remark after the end\n"
+"""What makes a file unusual, so that it is read by pyHanko, which reads every page."""
 
 
 async def prepare(workshop: Workshop, document: bytes, place: Place = Place()) -> PreparedDocument:  # noqa: B008  # frozen
@@ -77,7 +80,7 @@ async def test_a_file_that_costs_too_much_work_is_refused_and_the_worker_lives(w
     workshop._cpu_seconds = 0.1
 
     with pytest.raises(DocumentMalformedError, match="of work"):
-        await prepare(workshop, plain(5_000))
+        await prepare(workshop, plain(5_000) + REMARK)
     workshop._cpu_seconds = 2.0
 
     assert await prepare(workshop, plain())
@@ -104,7 +107,7 @@ async def test_a_worker_that_dies_between_jobs_is_replaced(workshop: Workshop) -
 
 
 async def test_a_caller_that_hangs_up_leaves_a_clean_worker(workshop: Workshop) -> None:
-    task = asyncio.create_task(prepare(workshop, plain(500)))
+    task = asyncio.create_task(prepare(workshop, plain(500) + REMARK))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -16,6 +16,7 @@ from core.keyring import Keyring
 from core.vault import SealBrokenError, Vault
 from deploy.town.seed_eseal import Office, read_offices, seed_eseal
 from services.eseal.authority import DOCUMENT_SIGNING
+from services.eseal.domain import SealUser
 from services.eseal.keystore import COLUMN, VaultKeystore
 from services.eseal.making import SealOrder, make_seal
 from services.eseal.refusals import KeyUnknownError
@@ -201,7 +202,10 @@ async def test_every_office_of_the_town_gets_its_seal_once(
     (seal,) = await store.list_usable(office=demo.uscc, matter_code="", after=None, limit=10)
     assert seal.name == "武江区市场监督管理局行政审批专用章"
     seal.require_in_force(NOW)
-    assert (await store.picture(seal.id)).width_mm == 42
+    found = await store.find_to_put(seal.id)
+    assert found is not None
+    assert (found[0], found[2].width_mm) == (seal, 42)
+    assert SealUser(seal.id, demo.uscc) in found[1]
     await keystore.signer(seal.key_id)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,6 @@ from services.eseal.domain import (
     Algorithm,
     Box,
     Place,
-    PreparedDocument,
     Seal,
     SealState,
     SealUser,
@@ -19,6 +19,7 @@ from services.eseal.domain import (
     require_allowed,
     require_size,
 )
+from services.eseal.prepared import PreparedDocument
 from services.eseal.refusals import (
     DocumentMalformedError,
     DocumentTooLargeError,
@@ -114,8 +115,23 @@ def test_size_limits() -> None:
 
 
 def test_the_gap_takes_the_signature_and_nothing_else_moves() -> None:
-    prepared = PreparedDocument(b"before<000000000000>after", b"", 6, 20)
+    prepared = PreparedDocument(b"before", b"more<000000000000>after", 10, 24)
 
-    assert prepared.filled(b"\xab\xcd") == b"before<abcd00000000>after"
+    assert prepared.document == b"beforemore<000000000000>after"
+    assert prepared.filled(b"\xab\xcd") == b"beforemore<abcd00000000>after"
+    assert prepared.filled_update(b"\xab\xcd") == b"more<abcd00000000>after"
     with pytest.raises(ValueError, match="outgrew"):
         prepared.filled(bytes(7))
+
+
+def test_the_digest_is_of_everything_but_the_gap_whoever_took_in_the_file_before() -> None:
+    prepared = PreparedDocument(b"before", b"more<000000000000>after", 10, 24)
+
+    assert prepared.digest == sha256(b"beforemoreafter").digest()
+    assert prepared.digest_after(sha256(b"before")) == prepared.digest
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 14), (9, 24), (10, 23), (10, 11), (24, 10), (10, 99)])
+def test_a_gap_elsewhere_than_among_what_is_appended_is_refused(start: int, end: int) -> None:
+    with pytest.raises(ValueError, match="gap"):
+        PreparedDocument(b"before", b"more<000000000000>after", start, end)

@@ -124,10 +124,14 @@ async def test_any_changed_byte_of_the_content_shows(kit: SealKit) -> None:
 
 
 async def test_every_flipped_byte_shows_one_way_or_another(kit: SealKit) -> None:
-    """Somewhere in the signed bytes: the seal is not intact, or the file cannot be read any more."""
+    """Somewhere in the signed bytes, or behind the signature's value: the seal is not intact, or the file
+    cannot be read any more. Of the value itself only what its own signature covers would show."""
     sealed = await kit.seal(plain())
-    signed = [*range(0, len(plain()), 37), *range(len(plain()), len(sealed), 401)]
-    for position in signed:
+    (signature,) = PdfFileReader(BytesIO(sealed)).embedded_signatures
+    _, before, resume, _ = (int(number) for number in signature.byte_range)
+    signed = [*range(0, len(plain()), 37), *range(len(plain()), before, 401), *range(resume, len(sealed), 37)]
+    padding = range(before + len(sealed[before:resume].rstrip(b"0>")) + 1, resume, 401)
+    for position in (*signed, *padding):
         changed = bytearray(sealed)
         changed[position] ^= 0x01
         try:
