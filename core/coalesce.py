@@ -12,10 +12,9 @@ Result = TypeVar("Result")
 
 
 class Coalescer(Generic[Item, Result]):
-    """Sends items in batches, first come first served, at most `slots` calls in flight.
+    """Sends items in batches, at most `slots` calls in flight, first come first served.
 
-    A call that is alone in flight takes whatever waits. One beside it is worth its own cost where at least
-    `worth` items wait: then the other side need not stand idle while this one makes the next batch.
+    Two slots keep both sides busy: one makes the next batch while the other answers the last.
 
     `send` takes the items and answers a result or an exception for each, in order: one bad item fails
     alone. An item whose caller has gone is left out if it has not been sent yet. Each caller keeps its
@@ -27,12 +26,10 @@ class Coalescer(Generic[Item, Result]):
         send: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
         *,
         slots: int = 2,
-        worth: int = 32,
         largest: int = 256,
     ) -> None:
         self._send = send
         self._slots = slots
-        self._worth = worth
         self._largest = largest
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._flights: set[asyncio.Task[None]] = set()
@@ -46,8 +43,6 @@ class Coalescer(Generic[Item, Result]):
 
     def _launch(self) -> None:
         while self._waiting and len(self._flights) < self._slots:
-            if self._flights and len(self._waiting) < self._worth:
-                return
             flight = asyncio.create_task(self._fly())
             self._flights.add(flight)
             flight.add_done_callback(self._landed)

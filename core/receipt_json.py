@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from binascii import b2a_base64
 
 import orjson
 from onestop.common.v1 import receipt_pb2
@@ -16,11 +16,15 @@ def receipt_json(receipt: receipt_pb2.Receipt) -> bytes:
             "entry": orjson.Fragment(receipt.entry),
             "index": receipt.index,
             "tree_size": receipt.tree_size,
-            "hashes": [b64encode(one).decode() for one in receipt.hashes],
+            "hashes": [_base64(one) for one in receipt.hashes],
             "checkpoint": receipt.checkpoint,
-            "answer_salt": b64encode(receipt.answer_salt).decode(),
+            "answer_salt": _base64(receipt.answer_salt),
         }
     )
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
 
 
 def with_receipt(answer: bytes, receipt: receipt_pb2.Receipt) -> bytes:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 import grpc
@@ -209,7 +210,11 @@ def raw_json_response(
 
 def wanted_type(request: web.Request, offered: Sequence[str]) -> str:
     """The offered type that the caller wants."""
-    return best_type(",".join(request.headers.getall("Accept", [])), offered)
+    return _best_type(",".join(request.headers.getall("Accept", [])), tuple(offered))
+
+
+_best_type = lru_cache(maxsize=1024)(best_type)
+"""Callers say the same again and again."""
 
 
 def read_key(request: web.Request, rule: Key) -> str:
@@ -239,6 +244,8 @@ def read_patience(request: web.Request, longest: float) -> float:
 
 def refuse_unknown_arguments(request: web.Request, route: Shape) -> None:
     """Raises 400 for a query parameter that the route does not take: nothing personal goes into URLs."""
+    if not request.query_string:
+        return
     unknown = [name for name in request.query if name not in route.query_names]
     if unknown and not route.any_query:
         faults = [

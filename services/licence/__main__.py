@@ -12,12 +12,12 @@ from core.db import open_pool
 from core.disclosure import Disclosure
 from core.keyring import Keyring
 from core.ledger import LedgerClient
-from core.present import AnswerPresenter
 from core.replies import PgReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.vault import Vault
+from services.licence.answers import present
 from services.licence.catalogue import load_catalogue
-from services.licence.rpc import answer_to_pb, register
+from services.licence.rpc import register
 from services.licence.service import LicenceDesk
 from services.licence.store import PgRegister
 from services.licence.usecode import SealedUseCodes
@@ -39,9 +39,7 @@ async def main(config: Config) -> None:
     catalogue = load_catalogue()
     replies = PgReplies(pool, vault, now)
     ledger = channel(config, "ledger")
-    disclosure = Disclosure(
-        ledger=LedgerClient(ledger), replies=replies, present=AnswerPresenter(answer_to_pb), clock=now
-    )
+    disclosure = Disclosure(ledger=LedgerClient(ledger), replies=replies, present=present, clock=now)
     desk = LicenceDesk(
         register=PgRegister(pool, vault, catalogue.types),
         catalogue=catalogue,

@@ -20,7 +20,6 @@ from core.clock import now
 from core.context import ContextReader
 from core.disclosure import Disclosure
 from core.keyring import Keyring
-from core.present import AnswerPresenter
 from core.replies import PgReplies
 from core.rpc import Register
 from core.vault import Vault
@@ -36,8 +35,8 @@ from services.autofill.templates import load_matters
 from services.datanode.rpc import SERVICE, DataNodeServicer
 from services.datanode.service import DataNode
 from services.datanode.store import PgCatalogues, PgRegisters
+from services.licence.answers import present
 from services.licence.catalogue import load_catalogue
-from services.licence.rpc import answer_to_pb
 from services.licence.rpc import register as register_licence
 from services.licence.service import LicenceDesk
 from services.licence.store import PgRegister
@@ -60,7 +59,7 @@ class Quiet:
     def begin(self, people: int) -> None:
         """Says nothing."""
 
-    def step(self, people: int) -> None:
+    def step(self, people: float) -> None:
         """Says nothing."""
 
     def end(self) -> None:
@@ -110,7 +109,7 @@ def _desk(pool: asyncpg.Pool, vault: Vault) -> LicenceDesk:
         disclosure=Disclosure(
             ledger=FakeLedger(),
             replies=PgReplies(pool, vault, now),
-            present=AnswerPresenter(answer_to_pb),
+            present=present,
             clock=now,
         ),
         clock=now,

@@ -22,12 +22,12 @@ from core.context import ContextReader
 from core.disclosure import Disclosure
 from core.identity import Scope, Subject
 from core.keyring import Keyring
-from core.present import AnswerPresenter
 from core.replies import PgReplies
 from core.rpc import build_server, channel
 from core.vault import Vault
+from services.licence.answers import present
 from services.licence.catalogue import load_catalogue
-from services.licence.rpc import answer_to_pb, register
+from services.licence.rpc import register
 from services.licence.service import LicenceDesk
 from services.licence.store import PgRegister
 from services.licence.usecode import SealedUseCodes
@@ -166,7 +166,7 @@ async def running_desk(
         disclosure=Disclosure(
             ledger=ledger,
             replies=PgReplies(pool, vault, now),  # the database's own clock ends a reply
-            present=AnswerPresenter(answer_to_pb),
+            present=present,
             clock=clock,
         ),
         clock=clock,

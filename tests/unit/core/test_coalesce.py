@@ -118,23 +118,3 @@ async def test_a_call_that_answers_too_few_results_leaves_nobody_waiting() -> No
         results = await asyncio.gather(*(coalescer.submit(n) for n in (1, 2)), return_exceptions=True)
 
     assert [type(result) for result in results] == [RuntimeError, RuntimeError]
-
-
-async def test_a_second_call_beside_the_first_is_made_for_many_items_only() -> None:
-    upstream = Upstream()
-    coalescer = Coalescer(upstream.send, slots=2, worth=3)
-    tasks = [asyncio.create_task(coalescer.submit(1))]
-    await asyncio.sleep(0.01)
-    for _ in range(2):
-        tasks.append(asyncio.create_task(coalescer.submit(2)))
-        await asyncio.sleep(0.01)
-    alone = list(upstream.calls)
-
-    tasks.append(asyncio.create_task(coalescer.submit(3)))
-    await asyncio.sleep(0.01)
-    beside = list(upstream.calls)
-    upstream.gate.set()
-    await asyncio.gather(*tasks)
-
-    assert alone == [[1]]
-    assert beside == [[1], [2, 2, 3]]
