@@ -33,8 +33,9 @@ from services.eseal.domain import Picture
 from services.eseal.picture import draw_round_seal
 from tests.bench.callers import job_of, processes_of
 from tests.bench.client import Job
-from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired
+from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired, single
 from tests.bench.ground import SEED, Bench
+from tests.bench.limits import openssl_signs
 from tests.bench.load import Load
 from tests.bench.load import run as ask
 from tests.bench.turns import Side
@@ -116,6 +117,9 @@ def measure(bench: Bench) -> Iterable[Figure]:
     ]
     for connections in STEPS:
         figures += _figures(connections, loads[connections], peers[connections])
+    signs = openssl_signs("ecdsap256")
+    if signs is not None:
+        figures.append(single("limit.openssl.ecdsap256.sign", signs, "/s a core"))
     return figures
 
 

@@ -10,6 +10,7 @@ from tests.bench import turns
 from tests.bench.callers import job_of, processes_of, write_bodies
 from tests.bench.figures import LESS_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench, holders, running
+from tests.bench.limits import pgbench, prepare_lookups
 from tests.bench.peers.alike import require_same_licences
 from tests.bench.peers.run import Peer, peer_search
 from tests.bench.turns import Goals, Side
@@ -25,12 +26,25 @@ GOALS = Goals.of(throughput={32: 3.0, 128: 3.0}, p50={1: 1.5}, p99={32: 1.0, 128
 
 
 def measure(bench: Bench) -> Iterable[Figure]:
-    """The search beside the peer's."""
+    """The search beside the peer's, and what PostgreSQL gives of the same table."""
     city = bench.city
     bodies = bodies_of(bench, city, "licence.search")
     with Peer(city) as peer:
         require_same_licences(city, peer, bodies)
-        return turns.compare(bench, side(city, "licence.search", bodies), peer_search(peer, bodies), GOALS)
+        figures = turns.compare(bench, side(city, "licence.search", bodies), peer_search(peer, bodies), GOALS)
+    return [*figures, *_limits(bench)]
+
+
+def _limits(bench: Bench) -> Iterable[Figure]:
+    """Look-ups of a holder by blind index, prepared, by pgbench."""
+    script = prepare_lookups(bench.city)
+    for clients in turns.STEPS:
+        bench.say(f"limit.pgbench.lookup, {clients} clients")
+        rounds = [
+            pgbench(bench.city, script, clients=clients, seconds=bench.seconds).per_second
+            for _ in range(bench.rounds)
+        ]
+        yield median(f"limit.pgbench.lookup.c{clients}", rounds, "/s")
 
 
 def own_side(bench: Bench) -> Side:
