@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import psutil
 from rich.console import Console
 
-from tests.bench import append, chart, credit, forms, herd, mixture, seals, search
+from tests.bench import append, chart, credit, forms, herd, mixture, seals, search, town
 from tests.bench.figures import Figure, Report, read
 from tests.bench.ground import Bench, open_bench, running
 
@@ -28,6 +28,7 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "herd": herd.measure,
     "slope": search.measure_slope,
     "eseal": seals.measure,
+    "city": town.measure,
     "soak": mixture.measure,
 }
 ON_WISH = {"soak"}
