@@ -42,7 +42,7 @@ def prepare(document: bytes, place: Place, imprint: Imprint) -> PreparedDocument
     """The file with one more seal laid out; None where it is not of ordinary form, for whatever reason."""
     try:
         return _Seal(Objects(document)).laid_out(place, imprint)
-    except (OddError, DocumentError):
+    except (OddError, DocumentError, ValueError):  # a text that cannot be encoded is a ValueError too
         return None
 
 

@@ -35,7 +35,7 @@ _IN_STRING = re.compile(rb"[^()\\]*([()]|\\[nrtbf()\\0-7\r\n])")
 _REFERENCES = re.compile(rb"\[%b*(?:%b%b*)*\]" % (_SPACE, _REF, _SPACE))
 _ONE_REFERENCE = re.compile(rb"(\d+)\s+(\d+)\s+R")
 _NUMBERS = re.compile(rb"\[(?:%b*[+-]?(?:\d+\.?\d*|\.\d+)%b)*%b*\]" % (_SPACE, _END, _SPACE))
-_WHOLE_NUMBERS = re.compile(rb"\[[\d\t\n\x0c\r ]*\]")
+_WHOLE_NUMBERS = re.compile(rb"\[(?:[\t\n\x0c\r ]*\d{1,10}(?=[\t\n\x0c\r \]]))*[\t\n\x0c\r ]*\]")
 
 
 class OddError(Exception):

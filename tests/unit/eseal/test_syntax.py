@@ -16,6 +16,7 @@ from services.eseal.syntax import (
     read_array,
     read_dictionary,
     references_of,
+    whole_numbers_of,
     with_element,
 )
 from services.eseal.unpacking import LARGEST, read_stream
@@ -89,6 +90,10 @@ def test_arrays() -> None:
     for text in (b"[1 R]", b"[1 1 R]", b"[1 0 R 2]", b"1 0 R"):
         with pytest.raises(OddError):
             references_of(text)
+    assert whole_numbers_of(b"[ 1 22\n3]") == [1, 22, 3]
+    for text in (b"[-1]", b"[1.0]", b"[%b]" % (b"9" * 5_000), b"[1 0 R]"):
+        with pytest.raises(OddError):
+            whole_numbers_of(text)
     for text in (b"[1 x]", b"[1 0 R]", b"[--1]", b"1"):
         with pytest.raises(OddError):
             numbers_of(text)
