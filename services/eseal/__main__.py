@@ -32,7 +32,7 @@ class EsealConfig(ServiceConfig):
 
     seal_roots: FilePath
     """PEM: the authorities whose seals are believed."""
-    pdf_workers: int = Field(default=min(64, max(2, os.cpu_count() or 2)), ge=1, le=64)
+    pdf_workers: int = Field(default=0, ge=0, le=64)
     """Confined processes that read and write PDFs; as many as there are cores, unless set."""
     pdf_cpu_seconds: float = Field(default=5.0, gt=0, le=50)
     """Processor time that one of them may spend on one file."""
@@ -40,7 +40,7 @@ class EsealConfig(ServiceConfig):
 
 async def main(config: EsealConfig) -> None:
     """Serves until the process is told to stop."""
-    workshop = Workshop(workers=config.pdf_workers, cpu_seconds=config.pdf_cpu_seconds)
+    workshop = Workshop(workers=config.pdf_workers or max(2, os.cpu_count() or 2), cpu_seconds=config.pdf_cpu_seconds)
     await workshop.open()
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))

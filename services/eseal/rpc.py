@@ -127,9 +127,11 @@ async def _give_way(document: bytes) -> None:
 
 
 def _whole(original: bytes, kept: pb.SignDocumentResponse, receipt: Receipt) -> pb.SignDocumentResponse:
-    """The answer with the whole file, from what is kept of it."""
+    """The answer with the whole file, from what is kept of it: what the seal appended, or (as versions before
+    this kept it) the whole file already."""
+    whole = kept.document.startswith(original)
     return pb.SignDocumentResponse(
-        document=original + kept.document,
+        document=kept.document if whole else original + kept.document,
         signature_id=kept.signature_id,
         signed_at=kept.signed_at,
         receipt=receipt_to_pb(receipt),

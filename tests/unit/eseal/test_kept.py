@@ -1,0 +1,24 @@
+"""What a retried sealing is answered from what was kept of the first."""
+
+from __future__ import annotations
+
+import pytest
+from onestop.eseal.v1 import eseal_pb2 as pb
+
+from core.disclosure import Receipt
+from services.eseal.rpc import _whole
+
+ORIGINAL = b"%PDF-1.7 ... %%EOF\n"
+UPDATE = b"7 0 obj ... %%EOF\n"
+
+
+@pytest.mark.parametrize(
+    "kept", [UPDATE, ORIGINAL + UPDATE], ids=["update", "whole-file-of-earlier-versions"]
+)
+def test_a_retry_gets_the_whole_file_once(kept: bytes) -> None:
+    receipt = Receipt("r", b"{}", 0, 1, (), "", b"")
+
+    answer = _whole(ORIGINAL, pb.SignDocumentResponse(document=kept, signature_id="s"), receipt)
+
+    assert answer.document == ORIGINAL + UPDATE
+    assert answer.receipt.id == "r"
