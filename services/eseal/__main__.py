@@ -40,7 +40,9 @@ class EsealConfig(ServiceConfig):
 
 async def main(config: EsealConfig) -> None:
     """Serves until the process is told to stop."""
-    workshop = Workshop(workers=config.pdf_workers or max(2, os.cpu_count() or 2), cpu_seconds=config.pdf_cpu_seconds)
+    workshop = Workshop(
+        workers=config.pdf_workers or max(2, os.cpu_count() or 2), cpu_seconds=config.pdf_cpu_seconds
+    )
     await workshop.open()
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))

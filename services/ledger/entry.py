@@ -17,6 +17,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Self
 from uuid import UUID
 
@@ -92,7 +93,7 @@ def leaf_bytes(entry: Entry, opening: Opening, *, recorder: str, time: datetime)
     document: dict[str, object] = {
         "version": VERSION,
         "id": str(entry.item_id),
-        "time": time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "time": _instant(time),
         "kind": entry.kind.name.lower(),
         "method": entry.method,
         "caller": entry.caller,
@@ -154,6 +155,11 @@ def read_item(leaf: bytes, opening: Opening | None) -> Entry:
         answer_commitment=base64.b64decode(commitments.get("answer", "")),
         answer_salt=opening.answer_salt if opening else b"",
     )
+
+
+@lru_cache(maxsize=16)  # What comes in one call has one time.
+def _instant(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _basis(basis: Basis | None) -> Json | None:

@@ -107,6 +107,8 @@ class Tree:
         self.size = size
         self._nodes = nodes
         self._spans: dict[Range, bytes] = {}
+        # The way to the leaf that was proved last: each subtree on it, and that subtree's own proof.
+        self._way: list[tuple[int, int, tuple[bytes, ...]]] = [(0, size, ())]
 
     @classmethod
     def load(cls, size: int, tiles: Mapping[TileId, bytes]) -> Self:
@@ -173,8 +175,18 @@ class Tree:
         return tuple(self.span(low, high) for low, high in ranges)
 
     def inclusion(self, index: int) -> tuple[bytes, ...]:
-        """The inclusion proof of a leaf whose tiles this tree knows."""
-        return self.hashes(inclusion_ranges(index, self.size))
+        """The inclusion proof of a leaf whose tiles this tree knows; neighbours share most of the way."""
+        while not self._way[-1][0] <= index < self._way[-1][1]:
+            self._way.pop()
+        low, high, proof = self._way[-1]
+        while high - low > 1:
+            middle = low + _split(high - low)
+            if index < middle:
+                proof, high = (self.span(middle, high), *proof), middle
+            else:
+                proof, low = (self.span(low, middle), *proof), middle
+            self._way.append((low, high, proof))
+        return proof
 
 
 def tile_root(hashes: bytes) -> bytes:

@@ -25,7 +25,7 @@ from services.ledger.domain import (
     check,
     unavailable,
 )
-from services.ledger.entry import Opening, item_bytes, leaf_bytes, read_item, subject_of
+from services.ledger.entry import Opening, item_bytes, leaf_bytes, read_item
 from services.ledger.merkle import Tree, inclusion_ranges, tiles_of
 from services.ledger.sequencer import Repeated, Sequencer
 
@@ -99,9 +99,10 @@ class LedgerDesk:
         """
         answers: list[Receipt | ServiceError | CustodyError | None] = [None] * len(entries)
         prepared: list[tuple[int, Prepared]] = []
+        now = self._clock()
         for place, entry in enumerate(entries):
             try:
-                prepared.append((place, self._prepare(recorder, entry)))
+                prepared.append((place, self._prepare(recorder, entry, now)))
             except ServiceError as refusal:
                 answers[place] = refusal
         futures = self._sequencer.submit([item for _, item in prepared])
@@ -161,11 +162,10 @@ class LedgerDesk:
         self._notary.open(head.checkpoint)
         return head.checkpoint
 
-    def _prepare(self, recorder: str, entry: Entry) -> Prepared:
+    def _prepare(self, recorder: str, entry: Entry, now: datetime) -> Prepared:
         check(entry)
-        now = self._clock()
         opening = Opening.of(entry, secrets.token_bytes(SALT_BYTES), secrets.token_bytes(SALT_BYTES))
-        subject = subject_of(entry)
+        subject = opening.subject
         return Prepared(
             item_id=entry.item_id,
             kind=entry.kind,
