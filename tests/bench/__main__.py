@@ -27,6 +27,7 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "ledger": append.measure,
     "herd": herd.measure,
     "slope": search.measure_slope,
+    "lookup": search.measure_limit,
     "eseal": seals.measure,
     "city": town.measure,
     "soak": mixture.measure,

@@ -66,7 +66,7 @@ def prepare_lookups(city: City) -> str:
         connection.execute(
             sql.SQL(
                 "CREATE TABLE bench.key AS SELECT row_number() OVER () AS n, blind_index"
-                " FROM (SELECT blind_index FROM licence.holder_index LIMIT {}) AS some"
+                " FROM (SELECT blind_index FROM licence.holder_index LIMIT {}) AS sample"
             ).format(sql.Literal(KEYS))
         )
         connection.execute("ALTER TABLE bench.key ADD PRIMARY KEY (n)")

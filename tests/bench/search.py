@@ -26,17 +26,16 @@ GOALS = Goals.of(throughput={32: 3.0, 128: 3.0}, p50={1: 1.5}, p99={32: 1.0, 128
 
 
 def measure(bench: Bench) -> Iterable[Figure]:
-    """The search beside the peer's, and what PostgreSQL gives of the same table."""
+    """The search beside the peer's."""
     city = bench.city
     bodies = bodies_of(bench, city, "licence.search")
     with Peer(city) as peer:
         require_same_licences(city, peer, bodies)
-        figures = turns.compare(bench, side(city, "licence.search", bodies), peer_search(peer, bodies), GOALS)
-    return [*figures, *_limits(bench)]
+        return turns.compare(bench, side(city, "licence.search", bodies), peer_search(peer, bodies), GOALS)
 
 
-def _limits(bench: Bench) -> Iterable[Figure]:
-    """Look-ups of a holder by blind index, prepared, by pgbench."""
+def measure_limit(bench: Bench) -> Iterable[Figure]:
+    """What PostgreSQL gives of the same table: look-ups of a holder by blind index, prepared, by pgbench."""
     script = prepare_lookups(bench.city)
     for clients in turns.STEPS:
         bench.say(f"limit.pgbench.lookup, {clients} clients")
