@@ -76,6 +76,6 @@ def random_blocks(count: int, size: int) -> list[bytes]:
 
 
 def scattered(ones: Sequence[T]) -> tuple[list[bytes], list[T]]:
-    """Some with a fresh random id each, in the order of the ids: their rows meet an index in its own order."""
+    """Some with a fresh random id each, in the order of the ids, in which an index wants their rows."""
     pairs = sorted(zip(random_blocks(len(ones), ID_BYTES), ones, strict=True), key=itemgetter(0))
     return [one for one, _ in pairs], [one for _, one in pairs]

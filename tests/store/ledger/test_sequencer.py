@@ -45,7 +45,7 @@ async def way(fresh_database: CityDatabase) -> AsyncIterator[Way]:
 async def a_batch(store: PgLogStore, ledger: Town) -> Batch:
     """What a sequencer would append next."""
     size = (await store.head()).size
-    entry = ledger.desk._prepare("licence", disclosure())
+    entry = ledger.desk._prepare("licence", disclosure(), now())
     tree, tiles = (await load_tree(store, size)).grow([leaf_hash(entry.leaf)])
     checkpoint = CheckpointNotary(KEY, PRIVATE).sign(TreeHead(tree.size, tree.root()))
     return Batch(size, [entry], tiles, tree.size, checkpoint, now())

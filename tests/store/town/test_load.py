@@ -160,11 +160,11 @@ async def test_a_load_that_was_cut_off_begins_anew(fresh_database: CityDatabase)
 async def test_a_process_that_fails_leaves_a_town_that_begins_anew(
     fresh_database: CityDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: object, town: VillageTown) -> None:
+    def broken(self: object, companies: object) -> None:
         raise OSError("the machine is on fire")
 
     with monkeypatch.context() as patched:
-        patched.setattr("deploy.town.datanode_rows.DatanodeRows._company", broken)
+        patched.setattr("deploy.town.datanode_rows.DatanodeRows.add_companies", broken)
         with pytest.raises(OSError, match="on fire"):
             await fill(fresh_database, 100, workers=1)
     assert rows(fresh_database, "SELECT DISTINCT state FROM town.load") == [("loading",)]

@@ -50,5 +50,5 @@ def test_what_is_absent_is_null_and_what_recurs_is_made_once() -> None:
 
 
 def test_a_mu_is_two_thousand_thirds_of_a_square_metre() -> None:
-    assert numeric_of(pgcopy.square_metres(300)) == Decimal(2_000)
-    assert numeric_of(pgcopy.square_metres(100)) == Decimal("666.67")
+    assert numeric_of(pgcopy.hundredths(pgcopy.square_metres(300))) == Decimal(2_000)
+    assert numeric_of(pgcopy.hundredths(pgcopy.square_metres(100))) == Decimal("666.67")
