@@ -97,7 +97,8 @@ def _spent(process: psutil.Process) -> float:
         times = process.cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
-    return float(times.user + times.system)
+    # What a process that has ended had spent is its parent's from then on.
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _memory(processes: Processes) -> dict[str, float]:
