@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+_STEP = re.compile(r"(c|open)[0-9]+")
 MORE_IS_BETTER = ">="
 LESS_IS_BETTER = "<="
 
@@ -128,8 +130,10 @@ def table(figures: Sequence[Figure]) -> Table:
 
 
 def _area(name: str) -> str:
-    """The first two words of a name, which one suite measures together."""
-    return ".".join(name.split(".")[:2])
+    """What one suite measures together: a name's words before its step, or the first two."""
+    words = name.split(".")
+    step = next((place for place, word in enumerate(words) if _STEP.fullmatch(word)), 2)
+    return ".".join(words[:step])
 
 
 def _text(value: float) -> str:
