@@ -1,4 +1,4 @@
-"""Figures in bench.json: those of a suite that is measured again take the place of the old ones, others stay."""
+"""Figures in bench.json: a suite that is measured again takes the place of its own old ones alone."""
 
 from __future__ import annotations
 
