@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from asn1crypto import x509
-from pyhanko.pdf_utils.generic import DictionaryObject
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, async_validate_pdf_signature
@@ -22,11 +21,14 @@ from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathError, ValidationError
 
 from services.eseal.domain import Finding, Modification
-from services.eseal.pdf import malformed, open_reader, signature_fields
+from services.eseal.pdf import malformed, open_reader
 from services.eseal.refusals import DocumentError, DocumentTooLargeError
+from services.eseal.signatures import Signed, signature_fields, signatures_of
 
 MAX_SEALS = 64
 """More signatures than this in one file are not checked but refused."""
+MAX_FIELDS = 2048
+"""So many fields may show them, several a signature."""
 
 _LEVELS = {
     ModificationLevel.NONE: Modification.NONE,
@@ -58,12 +60,14 @@ async def inspect(document: bytes, *, roots: Sequence[bytes], moment: datetime) 
     """
     reader = open_reader(document)
     try:
-        fields = signature_fields(reader)
-        if len(fields) > MAX_SEALS:
+        if len(signature_fields(reader)) > MAX_FIELDS:
+            raise DocumentTooLargeError(f"the document bears more than {MAX_FIELDS} signature fields")
+        signatures = signatures_of(reader)
+        if len(signatures) > MAX_SEALS:
             raise DocumentTooLargeError(f"the document bears more than {MAX_SEALS} signatures")
         anchors = [x509.Certificate.load(root) for root in roots]
-        believed = Belief(anchors, moment, frozenset(name for name, _ in fields))
-        found = [await _inspect_field(reader, name, field, document, believed) for name, field in fields]
+        believed = Belief(anchors, moment, frozenset(name for one in signatures for name in one.names))
+        found = [await _inspect_one(reader, signed, document, believed) for signed in signatures]
     except DocumentError:
         raise
     except Exception as fault:  # a reader may raise anything at all on a file that lies about itself
@@ -81,22 +85,18 @@ class Belief:
     signed_fields: frozenset[str]
 
 
-async def _inspect_field(
-    reader: PdfFileReader,
-    name: str,
-    field: DictionaryObject,
-    document: bytes,
-    believed: Belief,
+async def _inspect_one(
+    reader: PdfFileReader, signed: Signed, document: bytes, believed: Belief
 ) -> tuple[int, Finding | None]:
-    """The revision and the signature in one field; no finding for a timestamp, which is no seal."""
+    """The revision and the signature in its fields; no finding for a timestamp, which is no seal."""
     try:
-        signature = EmbeddedPdfSignature(reader, field, name)
+        signature = EmbeddedPdfSignature(reader, signed.field, signed.name)
         if signature.sig_object_type == "/DocTimeStamp":
             return 0, None
         return signature.signed_revision, await _inspect_signature(signature, document, believed)
     except Exception:
         # What cannot even be read as a signature still shows: a seal that proves nothing.
-        return reader.xrefs.total_revisions, _unreadable(name)
+        return reader.xrefs.total_revisions, _unreadable(signed.name)
 
 
 async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, believed: Belief) -> Finding:

@@ -5,56 +5,58 @@ Nothing here touches a key: sealing is laid out here, and signed elsewhere over 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from io import BytesIO
+from itertools import islice
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.content import AnnotAppearances
-from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, enumerate_sig_fields
-from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
-from pyhanko.sign.signers.constants import ESIC_EXTENSION_1
-from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest, SignatureObject
+from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 from pyhanko.sign.validation import read_certification_data
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
-from core.errors import FieldFault
-from services.eseal import increment
+from services.eseal import increment, keyword
 from services.eseal.domain import Box, Picture, Place
+from services.eseal.layout import lay_out, lay_out_in_field
+from services.eseal.places import MOST_PLACES, Spot, around, at_points, over_edges, page_index, require_few
+from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
 from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.refusals import (
     DocumentEncryptedError,
     DocumentError,
     DocumentLockedError,
     DocumentMalformedError,
-    PageNotFoundError,
+    FieldNotFoundError,
+    KeywordNotFoundError,
 )
-from services.eseal.sheet import MATRICES, Sheet, rectangle, seal_box, seen_part, size_of
-from services.eseal.update import RESERVED_HEX
+from services.eseal.sheet import MATRICES, Sheet, rectangle, seen_part
+from services.eseal.signatures import signature_fields
 
 
-def prepare(document: bytes, place: Place, imprint: Imprint) -> PreparedDocument:
+def prepare(document: bytes, placing: Placing, imprint: Imprint) -> PreparedDocument:
     """Lays out one more seal as an incremental update; what came before stays byte for byte.
 
-    A file of ordinary form is laid out by `increment.py`; every other one by pyHanko, which decides what
-    is refused. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED, PAGE_NOT_FOUND.
+    A file of ordinary form, sealed in one place, is laid out by `increment.py`; everything else by pyHanko,
+    which decides what is refused. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED,
+    PAGE_NOT_FOUND, KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES.
     """
-    return increment.prepare(document, place, imprint) or prepare_by_pyhanko(document, place, imprint)
+    plain = increment.prepare(document, placing, imprint) if isinstance(placing, Place) else None
+    return plain or prepare_by_pyhanko(document, placing, imprint)
 
 
-def prepare_by_pyhanko(document: bytes, place: Place, imprint: Imprint) -> PreparedDocument:
+def prepare_by_pyhanko(document: bytes, placing: Placing, imprint: Imprint) -> PreparedDocument:
     """The same, by pyHanko whatever the file's form."""
     reader = open_reader(document)
     try:
         _require_unlocked(reader)
-        index, sheet = _sheet(reader, place.page)
-        box = seal_box(sheet, place, imprint.picture)
+        earlier = {name for name, _ in signature_fields(reader)}
         writer = IncrementalPdfFileWriter.from_reader(reader)
-        prepared = _lay_out(writer, document, page=index, turn=sheet.turn, box=box, imprint=imprint)
-        if signature_fields(reader):
-            _require_earlier_seals_hold(prepared.document, imprint.field_name)
+        prepared = _laid_out(reader, writer, document, placing, imprint)
+        if earlier:
+            _require_earlier_seals_hold(prepared.document, earlier)
     except DocumentError:
         raise
     except Exception as fault:  # a reader may raise anything at all on a file that lies about itself
@@ -90,20 +92,92 @@ def _require_unlocked(reader: PdfFileReader) -> None:
         raise DocumentLockedError("the document is certified and allows no changes")
 
 
-def _sheet(reader: PdfFileReader, number: int) -> tuple[int, Sheet]:
-    """The page asked for, 1 being the first and 0 the last; with its index from 0."""
+def _laid_out(
+    reader: PdfFileReader,
+    writer: IncrementalPdfFileWriter,
+    document: bytes,
+    placing: Placing,
+    imprint: Imprint,
+) -> PreparedDocument:
+    if isinstance(placing, InField):
+        area, turn = _empty_field(reader, placing.name)
+        return lay_out_in_field(writer, document, name=placing.name, area=area, turn=turn, imprint=imprint)
+    sheets: dict[int, Sheet] = {}
+    spots = _spots(reader, document, placing, imprint.picture, sheets)
+    turns = [sheets[spot.page].turn for spot in spots]
+    return lay_out(writer, document, spots=spots, turns=turns, imprint=imprint)
+
+
+def _spots(
+    reader: PdfFileReader, document: bytes, placing: Placing, picture: Picture, sheets: dict[int, Sheet]
+) -> list[Spot]:
+    """Where the pictures go; fills in the sheets of the pages that are looked at."""
+    count = _page_count(reader)
+
+    def sheet(index: int) -> Sheet:
+        if index not in sheets:
+            sheets[index] = _sheet(reader, index)
+        return sheets[index]
+
+    match placing:
+        case Place():
+            index = page_index(placing.page, count)
+            return at_points({index: sheet(index)}, placing, picture)
+        case OnPages():
+            indexes = [page_index(number, count) for number in placing.pages] or list(range(count))
+            require_few(len(indexes))
+            point = Place(0, placing.x_mm, placing.y_mm)
+            return at_points({index: sheet(index) for index in indexes}, point, picture)
+        case OverEdges():
+            require_few(count)
+            return over_edges([sheet(index) for index in range(count)], placing, picture)
+        case AtKeyword():
+            only = page_index(placing.page, count) if placing.page else None
+            found = list(islice(keyword.find(document, placing.keyword, page=only), MOST_PLACES + 1))
+            require_few(len(found))
+            if not found:
+                raise KeywordNotFoundError("the keyword stands nowhere in the document's text")
+            return [Spot(one.page, around(sheet(one.page), one.centre, picture)) for one in found]
+    raise AssertionError("a seal in a field has no spots")
+
+
+def _empty_field(reader: PdfFileReader, name: str) -> tuple[tuple[float, float], int]:
+    """Width and height in points of a signature field that may be sealed, and how its page is turned."""
+    try:
+        found = list(enumerate_sig_fields(reader, with_name=name))
+    except PdfReadError:
+        found = []
+    if not found:
+        raise FieldNotFoundError("the document has no signature field of this name")
+    _, value, reference = found[0]
+    field = reference.get_object()
+    if value is not None:
+        raise FieldNotFoundError("the signature field of this name has been signed already")
+    if "/SV" in field or "/Lock" in field:
+        raise DocumentLockedError("the field sets conditions on its signature, which a seal does not meet")
+    box = _rectangle(_inherited(field, "/Rect"))
+    if box is None or box.right <= box.left or box.top <= box.bottom:
+        raise FieldNotFoundError("the field of this name has no area on a page; a seal is seen")
+    turn = int(str(_inherited(field["/P"], "/Rotate") or 0)) % 360 if "/P" in field else 0
+    if turn not in MATRICES:
+        raise DocumentMalformedError("the page's /Rotate is out of its range")
+    return (box.right - box.left, box.top - box.bottom), turn
+
+
+def _page_count(reader: PdfFileReader) -> int:
     count = int(reader.root["/Pages"]["/Count"])
     if count < 1:
         raise DocumentMalformedError("the PDF has no page")
-    if number > count:
-        message = f"the document has {count} page(s)"
-        raise PageNotFoundError(message, faults=[FieldFault("place.page", "lte", message)])
-    index = (number or count) - 1
+    return count
+
+
+def _sheet(reader: PdfFileReader, index: int) -> Sheet:
+    """A page by its index from 0."""
     page = reader.find_page_for_modification(index)[0].get_object()
     box = _page_box(page)
     turn = int(str(_inherited(page, "/Rotate") or 0)) % 360
     unit = float(page.get("/UserUnit", 1))
-    return index, Sheet(box, turn, unit)
+    return Sheet(box, turn, unit)
 
 
 def _page_box(page: generic.DictionaryObject) -> Box:
@@ -135,72 +209,11 @@ def _rectangle(value: generic.PdfObject | None) -> Box | None:
     return rectangle([float(number) for number in value])
 
 
-def _lay_out(
-    writer: IncrementalPdfFileWriter, document: bytes, *, page: int, turn: int, box: Box, imprint: Imprint
-) -> PreparedDocument:
-    """Writes field, appearance and empty signature after the document; `page` counts from 0."""
-    writer.ensure_output_version((1, 7))
-    if writer.output_version < (2, 0):
-        writer.register_extension(ESIC_EXTENSION_1)
-    spec = SigFieldSpec(
-        imprint.field_name,
-        on_page=page,
-        box=(box.left, box.bottom, box.right, box.top),  # type: ignore[arg-type]  # it takes any numbers
-        readable_field_name=imprint.signer_name,
-    )
-    embedder = PdfCMSEmbedder(new_field_spec=spec).write_cms(field_name=imprint.field_name, writer=writer)
-    field = next(embedder).get_object()
-    appearance = writer.add_object(_appearance(imprint.picture, turn))
-    field[pdf_name("/AP")] = AnnotAppearances(normal=appearance).as_pdf_object()
-    signature = SignatureObject(
-        timestamp=imprint.moment,
-        subfilter=SigSeedSubFilter.PADES,
-        name=imprint.signer_name,
-        bytes_reserved=RESERVED_HEX,
-    )
-    embedder.send(SigObjSetup(sig_placeholder=signature))
-    gap: PreparedByteRangeDigest
-    gap, output = embedder.send(SigIOSetup(md_algorithm="sha256", output=BytesIO()))
-    laid_out = output.getbuffer()
-    if laid_out[: len(document)] != document:
-        raise ValueError("what came before the seal did not stay")
-    update = bytes(laid_out[len(document) :])
-    return PreparedDocument(document, update, gap.reserved_region_start, gap.reserved_region_end)
-
-
-def _appearance(picture: Picture, turn: int) -> generic.StreamObject:
-    """The picture as a form XObject. Its ink multiplies with what lies below, as on paper."""
-    width, height = size_of(picture)
-    ink = generic.DictionaryObject({pdf_name("/BM"): pdf_name("/Multiply")})
-    states = generic.DictionaryObject({pdf_name("/Ink"): ink})
-    return generic.StreamObject(
-        {
-            pdf_name("/Type"): pdf_name("/XObject"),
-            pdf_name("/Subtype"): pdf_name("/Form"),
-            pdf_name("/BBox"): _numbers(0, 0, width, height),
-            pdf_name("/Matrix"): _numbers(*MATRICES[turn], 0, 0),
-            pdf_name("/Resources"): generic.DictionaryObject({pdf_name("/ExtGState"): states}),
-            pdf_name("/Filter"): pdf_name("/FlateDecode"),
-        },
-        encoded_data=picture.content,
-    )
-
-
-def _numbers(*values: float) -> generic.ArrayObject:
-    return generic.ArrayObject(generic.FloatObject(round(value, 4)) for value in values)
-
-
-def signature_fields(reader: PdfFileReader) -> list[tuple[str, generic.DictionaryObject]]:
-    """Every filled signature field, by its full name."""
-    fields = enumerate_sig_fields(reader, filled_status=True)
-    return [(name, reference.get_object()) for name, _, reference in fields]
-
-
-def _require_earlier_seals_hold(sealed: bytes, own_field: str) -> None:
+def _require_earlier_seals_hold(sealed: bytes, names: Collection[str]) -> None:
     """Refuses when an earlier signature does not hold, or would not hold after this seal."""
     reader = PdfFileReader(BytesIO(sealed), strict=True)
     for name, field in signature_fields(reader):
-        if name == own_field:
+        if name not in names:
             continue
         earlier = EmbeddedPdfSignature(reader, field, name)
         earlier.compute_integrity_info()

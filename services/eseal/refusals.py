@@ -70,6 +70,27 @@ class PageNotFoundError(DocumentError):
     reason = "PAGE_NOT_FOUND"
 
 
+class KeywordNotFoundError(DocumentError):
+    """The text at which the seal is to stand is nowhere in the document."""
+
+    kind = Kind.PRECONDITION
+    reason = "KEYWORD_NOT_FOUND"
+
+
+class FieldNotFoundError(DocumentError):
+    """The document has no signature field of this name that could be sealed."""
+
+    kind = Kind.PRECONDITION
+    reason = "FIELD_NOT_FOUND"
+
+
+class TooManyPlacesError(DocumentError):
+    """The seal would stand in more places than one seal may."""
+
+    kind = Kind.PRECONDITION
+    reason = "TOO_MANY_PLACES"
+
+
 class WorkshopBusyError(ServiceError):
     """Every worker is taken; the call may be tried again."""
 

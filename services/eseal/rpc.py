@@ -22,7 +22,8 @@ from core.errors import fault_error
 from core.identity import Scope
 from core.ledger import receipt_to_pb
 from core.present import AnswerPresenter
-from services.eseal.domain import Place, Seal, SealedDocument
+from services.eseal.domain import Seal, SealedDocument
+from services.eseal.placing import Placing, placing_of
 from services.eseal.service import SealDesk
 from services.eseal.verdict import DocumentReport, SealReport
 
@@ -69,7 +70,7 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
             caller,
             seal_id=UUID(request.seal_id),
             document=document,
-            place=Place(request.place.page, request.place.x_mm, request.place.y_mm),
+            place=_placing(request.place),
             body=request_body(
                 pb.SignDocumentRequest(
                     context=request.context,
@@ -118,6 +119,19 @@ def present(answer: object) -> Presented:
         )
         return Presented(wire, answer.document)
     return _present_report(answer)
+
+
+def _placing(place: pb.SealPlace) -> Placing:
+    return placing_of(
+        page=place.page,
+        x_mm=place.x_mm,
+        y_mm=place.y_mm,
+        keyword=place.keyword,
+        pages=place.pages,
+        every_page=place.every_page,
+        over_edges=place.over_edges,
+        field_name=place.field_name,
+    )
 
 
 async def _give_way(document: bytes) -> None:

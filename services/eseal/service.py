@@ -17,7 +17,6 @@ from services.eseal.domain import (
     MAX_PAGE_SIZE,
     Finding,
     Picture,
-    Place,
     Seal,
     SealedDocument,
     SealUser,
@@ -25,6 +24,7 @@ from services.eseal.domain import (
     require_allowed,
     require_size,
 )
+from services.eseal.placing import Placing
 from services.eseal.prepared import PreparedDocument, Sha256
 from services.eseal.refusals import SealNotFoundError, SealNotInForceError
 from services.eseal.verdict import DocumentReport, report_on
@@ -90,7 +90,7 @@ class Workshop(Protocol):
     async def prepare(
         self,
         document: bytes,
-        place: Place,
+        place: Placing,
         picture: Picture,
         *,
         field_name: str,
@@ -150,7 +150,7 @@ class SealDesk:
         return page, page[-1].id if len(seals) > size else None
 
     async def sign(
-        self, context: RequestContext, *, seal_id: UUID, document: bytes, place: Place, body: bytes
+        self, context: RequestContext, *, seal_id: UUID, document: bytes, place: Placing, body: bytes
     ) -> Released:
         """Seals a PDF once per request_id; the answer is a SealedDocument.
 

@@ -54,15 +54,25 @@ def seal_box(sheet: Sheet, place: Place, picture: Picture) -> Box:
 
     Raises PageNotFoundError where the place lies off the page.
     """
+    return own_box(sheet, box_of(place, size_of(picture), Box(0, 0, *seen_size(sheet))))
+
+
+def seen_size(sheet: Sheet) -> tuple[float, float]:
+    """Width and height of the page as it is seen, in points."""
     wide, tall = sheet.box.right - sheet.box.left, sheet.box.top - sheet.box.bottom
     if sheet.turn in (90, 270):
         wide, tall = tall, wide
-    size = size_of(picture)
-    seen = box_of(place, size, Box(0, 0, wide * sheet.unit, tall * sheet.unit))
+    return wide * sheet.unit, tall * sheet.unit
+
+
+def own_box(sheet: Sheet, seen: Box) -> Box:
+    """A rectangle given as the page is seen, in points from its lower left corner, in the page's own
+    coordinates."""
+    wide, tall = (length / sheet.unit for length in seen_size(sheet))
     x, y = (seen.left + seen.right) / 2 / sheet.unit, (seen.bottom + seen.top) / 2 / sheet.unit
     turned = {0: (x, y), 90: (tall - y, x), 180: (wide - x, tall - y), 270: (y, wide - x)}
     own_x, own_y = turned[sheet.turn]
-    half_w, half_h = size[0] / 2 / sheet.unit, size[1] / 2 / sheet.unit
+    half_w, half_h = (seen.right - seen.left) / 2 / sheet.unit, (seen.top - seen.bottom) / 2 / sheet.unit
     if sheet.turn in (90, 270):
         half_w, half_h = half_h, half_w
     x, y = sheet.box.left + own_x, sheet.box.bottom + own_y

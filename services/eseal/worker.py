@@ -22,7 +22,8 @@ from typing import BinaryIO
 
 from core.errors import FieldFault
 from services.eseal import inspection, pdf
-from services.eseal.domain import Finding, Modification, Picture, Place
+from services.eseal.domain import Finding, Modification, Picture
+from services.eseal.placing import Placing, from_json, to_json
 from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.refusals import (
     DocumentEncryptedError,
@@ -30,7 +31,10 @@ from services.eseal.refusals import (
     DocumentLockedError,
     DocumentMalformedError,
     DocumentTooLargeError,
+    FieldNotFoundError,
+    KeywordNotFoundError,
     PageNotFoundError,
+    TooManyPlacesError,
 )
 
 MAX_FRAME = 64 * 1024 * 1024
@@ -49,7 +53,10 @@ _ERRORS: dict[str, type[DocumentError]] = {
         DocumentLockedError,
         DocumentMalformedError,
         DocumentTooLargeError,
+        FieldNotFoundError,
+        KeywordNotFoundError,
         PageNotFoundError,
+        TooManyPlacesError,
     )
 }
 
@@ -59,7 +66,7 @@ class PrepareJob:
     """Lay out one more seal."""
 
     document: bytes
-    place: Place
+    place: Placing
     picture: Picture
     field_name: str
     signer_name: str
@@ -69,7 +76,7 @@ class PrepareJob:
         """The job as it travels."""
         head: Json = {
             "job": "prepare",
-            "place": [self.place.page, self.place.x_mm, self.place.y_mm],
+            "place": to_json(self.place),
             "size": [self.picture.width_mm, self.picture.height_mm],
             "field_name": self.field_name,
             "signer_name": self.signer_name,
@@ -205,16 +212,15 @@ def _where(fault: BaseException) -> str:
 
 def _prepare(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json, list[bytes]]:
     place, size = head["place"], head["size"]
-    if not isinstance(place, list) or not isinstance(size, list):
-        raise ValueError("place and size must be lists")
+    if not isinstance(place, dict) or not isinstance(size, list):
+        raise ValueError("place must be an object, size a list")
     imprint = Imprint(
         Picture(blobs[1], float(size[0]), float(size[1])),
         field_name=str(head["field_name"]),
         signer_name=str(head["signer_name"]),
         moment=moment,
     )
-    where = Place(int(place[0]), float(place[1]), float(place[2]))
-    prepared = pdf.prepare(blobs[0], where, imprint)
+    prepared = pdf.prepare(blobs[0], from_json(place), imprint)
     return {"gap": [prepared.gap_start, prepared.gap_end]}, [prepared.update]
 
 

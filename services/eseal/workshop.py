@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core.log import get_logger
-from services.eseal.domain import Finding, Picture, Place
+from services.eseal.domain import Finding, Picture
+from services.eseal.placing import Placing
 from services.eseal.prepared import PreparedDocument
 from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 from services.eseal.worker import (
@@ -72,7 +73,7 @@ class Workshop:
     async def prepare(
         self,
         document: bytes,
-        place: Place,
+        place: Placing,
         picture: Picture,
         *,
         field_name: str,

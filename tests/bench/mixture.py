@@ -12,7 +12,7 @@ from tests.bench.soak import Steady, minutes_wanted, soak
 
 
 def measure(bench: Bench) -> Iterable[Figure]:
-    """A soak of SOAK_MINUTES, at about a third of what a machine of two cores can do, or SOAK_SHARE of that."""
+    """A soak of SOAK_MINUTES, at about a third of what two cores can do, or SOAK_SHARE of that."""
     share = float(os.environ.get("SOAK_SHARE", "1"))
     mixture = (
         Steady(search.own_side(bench), rate=150.0 * share),

@@ -8,6 +8,7 @@ import uuid
 
 import httpx2
 import pytest
+from fpdf import FPDF
 
 from cli.demo.client import receipt_in
 from tests.city import City
@@ -26,6 +27,16 @@ def parts(request: Json, document: bytes | None = None) -> Json:
         "document": ("letter.pdf", letter() if document is None else document, "application/pdf"),
         "request": (None, json.dumps(request).encode(), "application/json"),
     }
+
+
+def many_pages(count: int) -> bytes:
+    """A document that says on each page which one it is."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=14)
+    for number in range(count):
+        pdf.add_page()
+        pdf.text(60, 200, f"page {number + 1}")
+    return bytes(pdf.output())
 
 
 def sign(platform: Machine, seal: str, case: Json, key: str = "", **request: object) -> httpx2.Response:
@@ -99,6 +110,30 @@ def test_the_sealed_file_comes_as_json_where_that_is_asked_for(
     document = base64.b64decode(answer["document"])
     assert proved_file(city, document, answer["receipt"]).answer_proved
     assert answer["signed_at"].endswith("Z")
+
+
+def test_a_seal_stands_at_its_keyword_and_a_second_over_the_edges(
+    city: City, platform: Machine, seal: str
+) -> None:
+    case, two_pages = case_of(city), many_pages(2)
+
+    def put(document: bytes, **place: object) -> httpx2.Response:
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        files = parts({"case": case, "place": place}, document)
+        return platform.ask("POST", f"{SEALS}/{seal}:sign", headers, files=files)
+
+    at_keyword = put(two_pages, keyword="page 2")
+    both = put(at_keyword.content, over_edges=True)
+    report = platform.upload(VERIFY, both.content, {"case": case}).json()
+
+    assert at_keyword.status_code == both.status_code == 200, both.text
+    assert report["verdict"] == "valid"
+    assert [found["seal_id"] for found in report["seals"]] == [seal, seal]
+    assert report["seals"][1]["covers_whole_document"]
+    refused(put(two_pages, keyword="page 3"), 422, "KEYWORD_NOT_FOUND")
+    refused(put(two_pages, field_name="approver"), 422, "FIELD_NOT_FOUND")
+    unclear = refused(put(two_pages, keyword="page", over_edges=True), 400, "REQUEST_INVALID")
+    assert faults(unclear) == {"request.place.over_edges": "alone"}
 
 
 def test_a_retry_gets_the_same_file_and_receipt(city: City, platform: Machine, seal: str) -> None:

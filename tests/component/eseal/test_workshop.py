@@ -8,11 +8,15 @@ import time
 import pytest
 
 from services.eseal.domain import Picture, Place
+from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
 from services.eseal.prepared import PreparedDocument
 from services.eseal.refusals import (
     DocumentError,
     DocumentMalformedError,
+    FieldNotFoundError,
+    KeywordNotFoundError,
     PageNotFoundError,
+    TooManyPlacesError,
     WorkshopBusyError,
 )
 from services.eseal.workshop import Workshop
@@ -23,7 +27,7 @@ REMARK = b"% a remark after the end\n"
 """What makes a file unusual, so that it is read by pyHanko, which reads every page."""
 
 
-async def prepare(workshop: Workshop, document: bytes, place: Place = Place()) -> PreparedDocument:  # noqa: B008  # frozen
+async def prepare(workshop: Workshop, document: bytes, place: Placing = Place()) -> PreparedDocument:  # noqa: B008  # frozen
     return await workshop.prepare(
         document, place, PICTURE, field_name="seal-1", signer_name="某局印章", moment=NOW
     )
@@ -34,8 +38,9 @@ async def test_a_hostile_file_is_a_typed_error_within_its_time(workshop: Worksho
     document = hostile()[name]
     began = time.monotonic()
 
-    with pytest.raises(DocumentError):
-        await prepare(workshop, document)
+    for placing in (Place(), AtKeyword("公章"), OverEdges(), OnPages(()), InField("seal")):
+        with pytest.raises(DocumentError):
+            await prepare(workshop, document, placing)
     found = await asyncio.gather(workshop.inspect(document, roots=[], moment=NOW), return_exceptions=True)
 
     # A check does not look at pages, so it may find some of these merely unsealed.
@@ -50,6 +55,15 @@ async def test_a_page_that_is_not_there_keeps_its_name_across_the_pipe(workshop:
 
     assert refusal.value.faults[0].field == "place.page"
     assert "2 page" in refusal.value.message
+
+
+async def test_what_is_not_there_keeps_its_name_across_the_pipe(workshop: Workshop) -> None:
+    with pytest.raises(KeywordNotFoundError):
+        await prepare(workshop, plain(), AtKeyword("公章"))
+    with pytest.raises(FieldNotFoundError):
+        await prepare(workshop, plain(), InField("approver"))
+    with pytest.raises(TooManyPlacesError):
+        await prepare(workshop, plain(300), OnPages(()))
 
 
 async def test_a_finding_crosses_the_pipe_whole(workshop: Workshop) -> None:

@@ -25,6 +25,7 @@ from services.eseal.envelope import _KeystoreSigner, pades_envelope
 from services.eseal.keystore import VaultSigner
 from services.eseal.pdf import prepare
 from services.eseal.picture import draw_round_seal
+from services.eseal.placing import Placing
 from services.eseal.prepared import Imprint
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -138,7 +139,7 @@ class SealKit:
     signer: VaultSigner
     picture: Picture
 
-    async def seal(self, document: bytes, *, field: str = "seal-1", place: Place = Place()) -> bytes:  # noqa: B008  # frozen
+    async def seal(self, document: bytes, *, field: str = "seal-1", place: Placing = Place()) -> bytes:  # noqa: B008  # frozen
         """The document with one more seal."""
         imprint = Imprint(self.picture, field_name=field, signer_name=OFFICE + KIND, moment=NOW)
         prepared = prepare(document, place, imprint)

@@ -28,7 +28,7 @@ from onestop.common.v1 import context_pb2 as onestop_dot_common_dot_v1_dot_conte
 from onestop.common.v1 import receipt_pb2 as onestop_dot_common_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1conestop/eseal/v1/eseal.proto\x12\x10onestop.eseal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\"\xf1\x01\n\x04Seal\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nowner_code\x18\x03 \x01(\t\x12\x12\n\nowner_name\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealState\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x08 \x01(\t\"\xc3\x01\n\x10ListSealsRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"S\n\x11ListSealsResponse\x12%\n\x05seals\x18\x01 \x03(\x0b\x32\x16.onestop.eseal.v1.Seal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\tSealPlace\x12\x17\n\x04page\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06\x12%\n\x04x_mm\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x04y_mm\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00\"\xf3\x01\n\x13SignDocumentRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x07seal_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x08\x64ocument\x18\x04 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x12*\n\x05place\x18\x05 \x01(\x0b\x32\x1b.onestop.eseal.v1.SealPlace\"\x9a\x01\n\x14SignDocumentResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07receipt\x18\x04 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\"\xae\x01\n\x15VerifyDocumentRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1e\n\x08\x64ocument\x18\x03 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\"\xb0\x02\n\nSealReport\x12\x12\n\nfield_name\x18\x01 \x01(\t\x12\x0e\n\x06signer\x18\x02 \x01(\t\x12\x14\n\x07seal_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tseal_name\x18\x04 \x01(\tH\x01\x88\x01\x01\x12-\n\tsigned_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06intact\x18\x06 \x01(\x08\x12\r\n\x05valid\x18\x07 \x01(\x08\x12\x0f\n\x07trusted\x18\x08 \x01(\x08\x12\x0f\n\x07revoked\x18\t \x01(\x08\x12\x1d\n\x15\x63overs_whole_document\x18\n \x01(\x08\x12\x14\n\x0cmodification\x18\x0b \x01(\t\x12\x11\n\talgorithm\x18\x0c \x01(\tB\n\n\x08_seal_idB\x0c\n\n_seal_name\"\xb8\x01\n\x14VerifyDocumentAnswer\x12\x32\n\x07verdict\x18\x01 \x01(\x0e\x32!.onestop.eseal.v1.DocumentVerdict\x12+\n\x05seals\x18\x02 \x03(\x0b\x32\x1c.onestop.eseal.v1.SealReport\x12\x12\n\nsummary_zh\x18\x03 \x01(\t\x12\x12\n\nsummary_en\x18\x04 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x05 \x01(\t\"}\n\x16VerifyDocumentResponse\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.eseal.v1.VerifyDocumentAnswer\x12+\n\x07receipt\x18\x02 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt*\x8a\x01\n\tSealState\x12\x1a\n\x16SEAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SEAL_STATE_IN_FORCE\x10\x01\x12\x18\n\x14SEAL_STATE_SUSPENDED\x10\x02\x12\x16\n\x12SEAL_STATE_REVOKED\x10\x03\x12\x16\n\x12SEAL_STATE_EXPIRED\x10\x04*\x8c\x01\n\x0f\x44ocumentVerdict\x12 \n\x1c\x44OCUMENT_VERDICT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44OCUMENT_VERDICT_VALID\x10\x01\x12\x1c\n\x18\x44OCUMENT_VERDICT_INVALID\x10\x02\x12\x1d\n\x19\x44OCUMENT_VERDICT_UNSEALED\x10\x03\x32\xa8\x02\n\x0c\x45sealService\x12T\n\tListSeals\x12\".onestop.eseal.v1.ListSealsRequest\x1a#.onestop.eseal.v1.ListSealsResponse\x12]\n\x0cSignDocument\x12%.onestop.eseal.v1.SignDocumentRequest\x1a&.onestop.eseal.v1.SignDocumentResponse\x12\x63\n\x0eVerifyDocument\x12\'.onestop.eseal.v1.VerifyDocumentRequest\x1a(.onestop.eseal.v1.VerifyDocumentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1conestop/eseal/v1/eseal.proto\x12\x10onestop.eseal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\"\xf1\x01\n\x04Seal\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nowner_code\x18\x03 \x01(\t\x12\x12\n\nowner_name\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealState\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x08 \x01(\t\"\xc3\x01\n\x10ListSealsRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"S\n\x11ListSealsResponse\x12%\n\x05seals\x18\x01 \x03(\x0b\x32\x16.onestop.eseal.v1.Seal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf8\x01\n\tSealPlace\x12\x17\n\x04page\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06\x12%\n\x04x_mm\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x04y_mm\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x18\n\x07keyword\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12$\n\x05pages\x18\x05 \x03(\rB\x15\xbaH\x12\x92\x01\x0f\x10\x80\x02\x18\x01\"\x08*\x06\x18\xa0\x8d\x06(\x01\x12\x12\n\nevery_page\x18\x06 \x01(\x08\x12\x12\n\nover_edges\x18\x07 \x01(\x08\x12\x1c\n\nfield_name\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\"\xf3\x01\n\x13SignDocumentRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x07seal_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x08\x64ocument\x18\x04 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x12*\n\x05place\x18\x05 \x01(\x0b\x32\x1b.onestop.eseal.v1.SealPlace\"\x9a\x01\n\x14SignDocumentResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07receipt\x18\x04 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\"\xae\x01\n\x15VerifyDocumentRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1e\n\x08\x64ocument\x18\x03 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\"\xb0\x02\n\nSealReport\x12\x12\n\nfield_name\x18\x01 \x01(\t\x12\x0e\n\x06signer\x18\x02 \x01(\t\x12\x14\n\x07seal_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tseal_name\x18\x04 \x01(\tH\x01\x88\x01\x01\x12-\n\tsigned_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06intact\x18\x06 \x01(\x08\x12\r\n\x05valid\x18\x07 \x01(\x08\x12\x0f\n\x07trusted\x18\x08 \x01(\x08\x12\x0f\n\x07revoked\x18\t \x01(\x08\x12\x1d\n\x15\x63overs_whole_document\x18\n \x01(\x08\x12\x14\n\x0cmodification\x18\x0b \x01(\t\x12\x11\n\talgorithm\x18\x0c \x01(\tB\n\n\x08_seal_idB\x0c\n\n_seal_name\"\xb8\x01\n\x14VerifyDocumentAnswer\x12\x32\n\x07verdict\x18\x01 \x01(\x0e\x32!.onestop.eseal.v1.DocumentVerdict\x12+\n\x05seals\x18\x02 \x03(\x0b\x32\x1c.onestop.eseal.v1.SealReport\x12\x12\n\nsummary_zh\x18\x03 \x01(\t\x12\x12\n\nsummary_en\x18\x04 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x05 \x01(\t\"}\n\x16VerifyDocumentResponse\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.eseal.v1.VerifyDocumentAnswer\x12+\n\x07receipt\x18\x02 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt*\x8a\x01\n\tSealState\x12\x1a\n\x16SEAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SEAL_STATE_IN_FORCE\x10\x01\x12\x18\n\x14SEAL_STATE_SUSPENDED\x10\x02\x12\x16\n\x12SEAL_STATE_REVOKED\x10\x03\x12\x16\n\x12SEAL_STATE_EXPIRED\x10\x04*\x8c\x01\n\x0f\x44ocumentVerdict\x12 \n\x1c\x44OCUMENT_VERDICT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44OCUMENT_VERDICT_VALID\x10\x01\x12\x1c\n\x18\x44OCUMENT_VERDICT_INVALID\x10\x02\x12\x1d\n\x19\x44OCUMENT_VERDICT_UNSEALED\x10\x03\x32\xa8\x02\n\x0c\x45sealService\x12T\n\tListSeals\x12\".onestop.eseal.v1.ListSealsRequest\x1a#.onestop.eseal.v1.ListSealsResponse\x12]\n\x0cSignDocument\x12%.onestop.eseal.v1.SignDocumentRequest\x1a&.onestop.eseal.v1.SignDocumentResponse\x12\x63\n\x0eVerifyDocument\x12\'.onestop.eseal.v1.VerifyDocumentRequest\x1a(.onestop.eseal.v1.VerifyDocumentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEALPLACE'].fields_by_name['x_mm']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\210\263@)\000\000\000\000\000\000\000\000'
   _globals['_SEALPLACE'].fields_by_name['y_mm']._loaded_options = None
   _globals['_SEALPLACE'].fields_by_name['y_mm']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\210\263@)\000\000\000\000\000\000\000\000'
+  _globals['_SEALPLACE'].fields_by_name['keyword']._loaded_options = None
+  _globals['_SEALPLACE'].fields_by_name['keyword']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_SEALPLACE'].fields_by_name['pages']._loaded_options = None
+  _globals['_SEALPLACE'].fields_by_name['pages']._serialized_options = b'\272H\022\222\001\017\020\200\002\030\001\"\010*\006\030\240\215\006(\001'
+  _globals['_SEALPLACE'].fields_by_name['field_name']._loaded_options = None
+  _globals['_SEALPLACE'].fields_by_name['field_name']._serialized_options = b'\272H\005r\003\030\377\001'
   _globals['_SIGNDOCUMENTREQUEST'].fields_by_name['credential']._loaded_options = None
   _globals['_SIGNDOCUMENTREQUEST'].fields_by_name['credential']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SIGNDOCUMENTREQUEST'].fields_by_name['context']._loaded_options = None
@@ -63,30 +69,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYDOCUMENTREQUEST'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
   _globals['_VERIFYDOCUMENTREQUEST'].fields_by_name['document']._loaded_options = None
   _globals['_VERIFYDOCUMENTREQUEST'].fields_by_name['document']._serialized_options = b'\272H\tz\007\020\001\030\200\200\200\010'
-  _globals['_SEALSTATE']._serialized_start=2023
-  _globals['_SEALSTATE']._serialized_end=2161
-  _globals['_DOCUMENTVERDICT']._serialized_start=2164
-  _globals['_DOCUMENTVERDICT']._serialized_end=2304
+  _globals['_SEALSTATE']._serialized_start=2158
+  _globals['_SEALSTATE']._serialized_end=2296
+  _globals['_DOCUMENTVERDICT']._serialized_start=2299
+  _globals['_DOCUMENTVERDICT']._serialized_end=2439
   _globals['_SEAL']._serialized_start=179
   _globals['_SEAL']._serialized_end=420
   _globals['_LISTSEALSREQUEST']._serialized_start=423
   _globals['_LISTSEALSREQUEST']._serialized_end=618
   _globals['_LISTSEALSRESPONSE']._serialized_start=620
   _globals['_LISTSEALSRESPONSE']._serialized_end=703
-  _globals['_SEALPLACE']._serialized_start=705
-  _globals['_SEALPLACE']._serialized_end=819
-  _globals['_SIGNDOCUMENTREQUEST']._serialized_start=822
-  _globals['_SIGNDOCUMENTREQUEST']._serialized_end=1065
-  _globals['_SIGNDOCUMENTRESPONSE']._serialized_start=1068
-  _globals['_SIGNDOCUMENTRESPONSE']._serialized_end=1222
-  _globals['_VERIFYDOCUMENTREQUEST']._serialized_start=1225
-  _globals['_VERIFYDOCUMENTREQUEST']._serialized_end=1399
-  _globals['_SEALREPORT']._serialized_start=1402
-  _globals['_SEALREPORT']._serialized_end=1706
-  _globals['_VERIFYDOCUMENTANSWER']._serialized_start=1709
-  _globals['_VERIFYDOCUMENTANSWER']._serialized_end=1893
-  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_start=1895
-  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_end=2020
-  _globals['_ESEALSERVICE']._serialized_start=2307
-  _globals['_ESEALSERVICE']._serialized_end=2603
+  _globals['_SEALPLACE']._serialized_start=706
+  _globals['_SEALPLACE']._serialized_end=954
+  _globals['_SIGNDOCUMENTREQUEST']._serialized_start=957
+  _globals['_SIGNDOCUMENTREQUEST']._serialized_end=1200
+  _globals['_SIGNDOCUMENTRESPONSE']._serialized_start=1203
+  _globals['_SIGNDOCUMENTRESPONSE']._serialized_end=1357
+  _globals['_VERIFYDOCUMENTREQUEST']._serialized_start=1360
+  _globals['_VERIFYDOCUMENTREQUEST']._serialized_end=1534
+  _globals['_SEALREPORT']._serialized_start=1537
+  _globals['_SEALREPORT']._serialized_end=1841
+  _globals['_VERIFYDOCUMENTANSWER']._serialized_start=1844
+  _globals['_VERIFYDOCUMENTANSWER']._serialized_end=2028
+  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_start=2030
+  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_end=2155
+  _globals['_ESEALSERVICE']._serialized_start=2442
+  _globals['_ESEALSERVICE']._serialized_end=2738
 # @@protoc_insertion_point(module_scope)

@@ -165,28 +165,54 @@ class ListSealsResponse(message.Message):
 
 @typing.final
 class SealPlace(message.Message):
-    """Where the seal's picture goes."""
+    """Where the seal's picture goes; nothing said means the lower right of the last page. Of keyword, pages, every_page,
+    over_edges and field_name at most one is given. However many pictures there are, the document is signed once.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
     PAGE_FIELD_NUMBER: builtins.int
     X_MM_FIELD_NUMBER: builtins.int
     Y_MM_FIELD_NUMBER: builtins.int
+    KEYWORD_FIELD_NUMBER: builtins.int
+    PAGES_FIELD_NUMBER: builtins.int
+    EVERY_PAGE_FIELD_NUMBER: builtins.int
+    OVER_EDGES_FIELD_NUMBER: builtins.int
+    FIELD_NAME_FIELD_NUMBER: builtins.int
     page: builtins.int
-    """Page from 1; 0 means the last page."""
+    """Page from 1; 0 means the last page, and every page for a keyword."""
     x_mm: builtins.float
     """Centre of the picture in millimetres from the page's left and bottom edge; both 0 means lower right."""
     y_mm: builtins.float
+    keyword: builtins.str
+    """A picture at each place where this text stands, its centre on the text's (关键字签章). Capitals count."""
+    every_page: builtins.bool
+    """The same point on every page."""
+    over_edges: builtins.bool
+    """One picture split over the right edges of all pages, twenty pages at most to a picture (骑缝章); y_mm is the
+    height of its centre, 0 the middle.
+    """
+    field_name: builtins.str
+    """In the empty signature field of this name, as large as the field allows."""
+    @builtins.property
+    def pages(self) -> containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The same point on each of these pages, from 1."""
+
     def __init__(
         self,
         *,
         page: builtins.int = ...,
         x_mm: builtins.float = ...,
         y_mm: builtins.float = ...,
+        keyword: builtins.str = ...,
+        pages: abc.Iterable[builtins.int] | None = ...,
+        every_page: builtins.bool = ...,
+        over_edges: builtins.bool = ...,
+        field_name: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["page", b"page", "x_mm", b"x_mm", "y_mm", b"y_mm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["every_page", b"every_page", "field_name", b"field_name", "keyword", b"keyword", "over_edges", b"over_edges", "page", b"page", "pages", b"pages", "x_mm", b"x_mm", "y_mm", b"y_mm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

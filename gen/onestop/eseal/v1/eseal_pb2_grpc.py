@@ -67,7 +67,7 @@ class EsealServiceServicer:
         """Seals a PDF as PAdES B-B (ETSI EN 319 142-1) with a visible seal picture. Idempotent by request_id.
         Called by the gateway. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE,
         DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED (an earlier signature allows no more),
-        DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, WORKSHOP_BUSY.
+        DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class EsealServiceStub:
     """Seals a PDF as PAdES B-B (ETSI EN 319 142-1) with a visible seal picture. Idempotent by request_id.
     Called by the gateway. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE,
     DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED (an earlier signature allows no more),
-    DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, WORKSHOP_BUSY.
+    DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
     """
     VerifyDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]
     """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
@@ -57,7 +57,7 @@ class EsealServiceAsyncStub(EsealServiceStub):
     """Seals a PDF as PAdES B-B (ETSI EN 319 142-1) with a visible seal picture. Idempotent by request_id.
     Called by the gateway. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE,
     DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED (an earlier signature allows no more),
-    DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, WORKSHOP_BUSY.
+    DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
     """
     VerifyDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]  # type: ignore[assignment]
     """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
@@ -84,7 +84,7 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
         """Seals a PDF as PAdES B-B (ETSI EN 319 142-1) with a visible seal picture. Idempotent by request_id.
         Called by the gateway. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE,
         DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED (an earlier signature allows no more),
-        DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, WORKSHOP_BUSY.
+        DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
         """
 
     @_abc_1.abstractmethod
