@@ -33,6 +33,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "/onestop.eseal.v1.EsealService/ListSeals": GATEWAY,
     "/onestop.eseal.v1.EsealService/SignDocument": GATEWAY,
     "/onestop.eseal.v1.EsealService/VerifyDocument": GATEWAY,
+    "/onestop.eseal.v1.EsealService/CheckDocument": GATEWAY,
     "/onestop.agricredit.v1.AgriCreditService/CreateConsentRequest": GATEWAY,
     "/onestop.agricredit.v1.AgriCreditService/GetConsentRequest": GATEWAY,
     "/onestop.agricredit.v1.AgriCreditService/ListConsentRequests": GATEWAY,

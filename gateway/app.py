@@ -16,7 +16,7 @@ from gateway.observe import observer
 from gateway.openapi import build_document
 from gateway.partner import consent_requests, farmers
 from gateway.parts import PARTS, Parts
-from gateway.public import keys, ledger, token
+from gateway.public import documents, keys, ledger, token
 from gateway.public.docs import Documentation
 from gateway.public.operations import Operations
 from gateway.routes import Route
@@ -33,6 +33,7 @@ ROUTES: tuple[Route, ...] = tuple(
         consents.ROUTES,
         signin.ROUTES,
         ledger.ROUTES,
+        documents.ROUTES,
         keys.ROUTES,
     )
 )

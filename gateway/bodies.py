@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -68,16 +68,24 @@ async def read_form(request: web.Request, *, seconds: float) -> dict[str, list[s
 
 
 async def read_upload(
-    request: web.Request, *, largest_document: int, largest_json: int, seconds: float
+    request: web.Request,
+    *,
+    largest_document: int,
+    largest_json: int,
+    seconds: float,
+    names: Collection[str] = ("document", "request"),
 ) -> Upload:
-    """The parts `document` (a file) and `request` (JSON) of a multipart body, read as they arrive."""
+    """The parts `document` (a file) and `request` (JSON) of a multipart body, read as they arrive.
+
+    `names` are the parts that may come.
+    """
     require_type(request, MULTIPART)
     limit = largest_document + largest_json + _HEADERS_OF_PARTS
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(largest_document)
     try:
         async with asyncio.timeout(seconds):
-            return await _read_parts(await request.multipart(), largest_document, largest_json)
+            return await _read_parts(await request.multipart(), largest_document, largest_json, names)
     except TimeoutError:
         raise _slow(seconds) from None
     except (ValueError, ClientPayloadError, web.RequestPayloadError):
@@ -166,15 +174,17 @@ async def _read(request: web.Request, largest: int, seconds: float) -> bytes:
     return bytes(body)
 
 
-async def _read_parts(reader: MultipartReader, largest_document: int, largest_json: int) -> Upload:
+async def _read_parts(
+    reader: MultipartReader, largest_document: int, largest_json: int, names: Collection[str]
+) -> Upload:
     document: bytes | None = None
     said: Mapping[str, object] = {}
     seen: set[str] = set()
     async for part in reader:
         name = part.name if isinstance(part, BodyPartReader) else None
-        if not isinstance(part, BodyPartReader) or name not in {"document", "request"} or name in seen:
+        if not isinstance(part, BodyPartReader) or name is None or name not in names or name in seen:
             raise InvalidError(
-                "the upload has the parts document and request, once each",
+                f"the upload has of {' and '.join(names)} each once",
                 faults=[
                     FieldFault(str(name)[:64], "unknown", "is not a part of this upload, or comes twice")
                 ],

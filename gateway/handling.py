@@ -90,6 +90,7 @@ class Endpoint:
                 largest_document=config.largest_document,
                 largest_json=config.largest_json,
                 seconds=config.body_seconds,
+                names=("document",) if body.document_alone else ("document", "request"),
             )
         elif isinstance(body, FormBody):
             call.form = await read_form(call.request, seconds=config.body_seconds)

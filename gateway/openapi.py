@@ -38,6 +38,7 @@ _TAGS = {
     "sign-in": "Signing in and out with a browser.",
     "ledger": "The verifiable record. 存证",
     "keys": "The city's public keys.",
+    "public": "For anybody. 公众",
 }
 
 _KEY_TEXT = (

@@ -10,6 +10,13 @@ from gateway.routes import Route
 from gateway.schemas import Schema, Schemas, descriptor_of
 from gateway.shapes import CaseIn, FormBody, JsonBody, UploadBody
 
+_DOCUMENT: Schema = {
+    "type": "string",
+    "contentMediaType": "application/pdf",
+    "description": "The file, at most 16 MiB.",
+}
+_FILES = "application/pdf, application/octet-stream"
+
 
 def request_body(route: Route, schemas: Schemas) -> dict[str, Any]:
     """The request body of a route that has one."""
@@ -50,6 +57,15 @@ def _json_body(body: JsonBody, schemas: Schemas) -> Schema:
 
 
 def _upload_body(body: UploadBody, schemas: Schemas) -> dict[str, Any]:
+    if body.document_alone:
+        return {
+            "schema": {
+                "type": "object",
+                "required": ["document"],
+                "properties": {"document": _DOCUMENT},
+            },
+            "encoding": {"document": {"contentType": _FILES}},
+        }
     said: dict[str, Schema] = {"case": {"$ref": "#/components/schemas/Case"}}
     if body.place is not None:
         said["place"] = schemas.reference(descriptor_of(body.place), request=True)
@@ -58,11 +74,7 @@ def _upload_body(body: UploadBody, schemas: Schemas) -> dict[str, Any]:
             "type": "object",
             "required": ["document", "request"],
             "properties": {
-                "document": {
-                    "type": "string",
-                    "contentMediaType": "application/pdf",
-                    "description": "The file, at most 16 MiB.",
-                },
+                "document": _DOCUMENT,
                 "request": {
                     "type": "object",
                     "required": ["case"],
@@ -72,7 +84,7 @@ def _upload_body(body: UploadBody, schemas: Schemas) -> dict[str, Any]:
             },
         },
         "encoding": {
-            "document": {"contentType": "application/pdf, application/octet-stream"},
+            "document": {"contentType": _FILES},
             "request": {"contentType": "application/json"},
         },
     }

@@ -77,6 +77,8 @@ class UploadBody:
     """A multipart body: the file `document`, and the JSON `request` with the case and the place."""
 
     place: type[Message] | None = None
+    document_alone: bool = False
+    """Whether there is no `request` beside it."""
 
 
 @dataclass(frozen=True)

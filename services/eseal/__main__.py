@@ -43,7 +43,9 @@ async def main(config: EsealConfig) -> None:
     workshop = Workshop(
         workers=config.pdf_workers or max(2, os.cpu_count() or 2), cpu_seconds=config.pdf_cpu_seconds
     )
+    public_workshop = Workshop(workers=1, cpu_seconds=config.pdf_cpu_seconds, waiting=8)
     await workshop.open()
+    await public_workshop.open()
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     replies = PgReplies(pool, vault, now)
@@ -53,6 +55,7 @@ async def main(config: EsealConfig) -> None:
         store=PgSealStore(pool),
         keystore=VaultKeystore(pool, vault),
         workshop=workshop,
+        public_workshop=public_workshop,
         envelope=pades_envelope,
         disclosure=disclosure,
         roots=load_roots(config.seal_roots),
@@ -63,7 +66,7 @@ async def main(config: EsealConfig) -> None:
         PART,
         partial(register, desk, context_reader(config, now), now),
         tasks=protocol_tasks(disclosure, replies),
-        closers=[disclosure.drain, workshop.close, ledger.close, pool.close],
+        closers=[disclosure.drain, workshop.close, public_workshop.close, ledger.close, pool.close],
     )
 
 

@@ -33,6 +33,9 @@ _MATTER = frozenset({BasisKind.MATTER})
 _LARGE = 1024 * 1024
 """Bytes of a document that are worth a turn of the event loop for each step over it."""
 
+LONGEST_CHECK = 20.0
+"""Seconds that a public check may take, whose caller names no deadline."""
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -97,6 +100,14 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
         )
         answer = cast(pb.VerifyDocumentAnswer, released.wire)
         return pb.VerifyDocumentResponse(answer=answer, receipt=receipt_to_pb(released.receipt))
+
+    async def CheckDocument(
+        self, request: pb.CheckDocumentRequest, context: Context
+    ) -> pb.CheckDocumentResponse:
+        """Checks a document for anybody."""
+        left = context.time_remaining()
+        report = await self._desk.check(request.document, seconds=LONGEST_CHECK if left is None else left)
+        return pb.CheckDocumentResponse(answer=_report(report))
 
 
 def register(desk: SealDesk, contexts: ContextReader, clock: Clock, server: grpc.aio.Server) -> Sequence[str]:

@@ -124,6 +124,7 @@ class SealDesk:
         store: SealStore,
         keystore: Keystore,
         workshop: Workshop,
+        public_workshop: Workshop,
         envelope: Envelope,
         disclosure: Disclosure,
         roots: Sequence[bytes],
@@ -132,6 +133,7 @@ class SealDesk:
         self._store = store
         self._keystore = keystore
         self._workshop = workshop
+        self._public_workshop = public_workshop  # Its own: a crowd of strangers holds up no office.
         self._envelope = envelope
         self._disclosure = disclosure
         self._roots = roots
@@ -222,7 +224,9 @@ class SealDesk:
         digest = (await _sha256(document)).digest()
 
         async def produce() -> Produced:
-            report = await self._check(context, document, digest.hex())
+            report = await self._check(
+                self._workshop, document, digest.hex(), seconds=self._seconds_left(context)
+            )
             known = [
                 RecordRef(f"seal:{seal.seal_id}", seal.finding.certificate_sha256)
                 for seal in report.seals
@@ -232,9 +236,20 @@ class SealDesk:
 
         return await self._disclosure.read(context, method=VERIFY, body=digest + body, produce=produce)
 
-    async def _check(self, context: RequestContext, document: bytes, digest: str) -> DocumentReport:
-        async with asyncio.timeout(self._seconds_left(context)):
-            findings = await self._workshop.inspect(document, roots=self._roots, moment=self._clock())
+    async def check(self, document: bytes, *, seconds: float) -> DocumentReport:
+        """Checks every seal in a PDF for anybody. Errors: DOCUMENT_*, WORKSHOP_BUSY.
+
+        Nothing personal leaves by it: the report says what the file shows, and which of our seals stand.
+        """
+        require_size(document)
+        digest = (await _sha256(document)).digest()
+        return await self._check(self._public_workshop, document, digest.hex(), seconds=seconds)
+
+    async def _check(
+        self, workshop: Workshop, document: bytes, digest: str, *, seconds: float
+    ) -> DocumentReport:
+        async with asyncio.timeout(seconds):
+            findings = await workshop.inspect(document, roots=self._roots, moment=self._clock())
         seals = await self._store.of_certificates([it.certificate_sha256 for it in findings])
         times = await self._store.signing_times([it.cms_sha256 for it in findings])
         return report_on(findings, seals=seals, signing_times=times, document_sha256=digest)

@@ -13,7 +13,7 @@ from fpdf import FPDF
 from cli.demo.client import receipt_in
 from tests.city import City
 from tests.e2e.contract import faults, refused
-from tests.story import Json, Machine, case_of, entry_of, letter, proved_file
+from tests.story import Json, Machine, case_of, citizen_of, entry_of, letter, proved_file
 
 SEALS = "/approval/v1/seals"
 VERIFY = "/approval/v1/documents:verify"
@@ -170,6 +170,25 @@ def test_a_changed_letter_is_found_out(city: City, platform: Machine, sealed: by
     for document in (changed, grown):
         answer = platform.ask("POST", VERIFY, files=parts({"case": case_of(city)}, document))
         assert answer.status_code == 400 or answer.json()["verdict"] == "invalid", answer.text
+
+
+def test_anybody_checks_a_sealed_letter_without_signing_in(city: City, seal: str, sealed: bytes) -> None:
+    with citizen_of(city) as anybody:
+
+        def check(document: bytes, **more: object) -> httpx2.Response:
+            files = {"document": ("letter.pdf", document, "application/pdf"), **more}
+            return anybody.ask("POST", "/public/v1/documents:verify", files=files)
+
+        genuine, unsealed, changed = check(sealed), check(letter()), check(sealed + b"\n% one line more\n")
+        no_pdf, surprise = check(b"hello"), check(sealed, request=(None, b"{}", "application/json"))
+
+    assert genuine.status_code == 200, genuine.text
+    assert genuine.json()["verdict"] == "valid"
+    assert genuine.json()["seals"][0]["seal_id"] == seal
+    assert unsealed.json()["verdict"] == "unsealed"
+    assert changed.json()["verdict"] == "invalid"
+    refused(no_pdf, 400, "DOCUMENT_MALFORMED")
+    assert faults(refused(surprise, 400, "REQUEST_INVALID")) == {"request": "unknown"}
 
 
 def test_a_letter_without_a_seal_proves_nothing(city: City, platform: Machine) -> None:

@@ -186,6 +186,7 @@ async def running_desk(
         store=PgSealStore(pool),
         keystore=VaultKeystore(pool, vault),
         workshop=workshop,
+        public_workshop=workshop,
         envelope=pades_envelope,
         disclosure=Disclosure(
             ledger=ledger, replies=PgReplies(pool, vault, clock), present=present, clock=clock

@@ -238,6 +238,11 @@ class _Eseal(eseal_pb2_grpc.EsealServiceServicer):
         usual = eseal_pb2.VerifyDocumentResponse(answer=answer, receipt=self._behind.receipt())
         return await self._behind.answer("verify_document", request, context, usual)
 
+    async def CheckDocument(self, request: Any, context: Any) -> Any:
+        answer = eseal_pb2.VerifyDocumentAnswer(verdict=eseal_pb2.DOCUMENT_VERDICT_UNSEALED)
+        usual = eseal_pb2.CheckDocumentResponse(answer=answer)
+        return await self._behind.answer("check_document", request, context, usual)
+
 
 class _AgriCredit(agricredit_pb2_grpc.AgriCreditServiceServicer):
     def __init__(self, behind: Behind) -> None:

@@ -430,3 +430,39 @@ class VerifyDocumentResponse(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CheckDocumentRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: builtins.int
+    document: builtins.bytes
+    """The file, at most 16 MiB."""
+    def __init__(
+        self,
+        *,
+        document: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CheckDocumentResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def answer(self) -> VerifyDocumentAnswer: ...
+    def __init__(
+        self,
+        *,
+        answer: VerifyDocumentAnswer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -50,6 +50,11 @@ class EsealServiceStub:
                 request_serializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.VerifyDocumentRequest.SerializeToString,
                 response_deserializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.VerifyDocumentResponse.FromString,
                 _registered_method=True)
+        self.CheckDocument = channel.unary_unary(
+                '/onestop.eseal.v1.EsealService/CheckDocument',
+                request_serializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentRequest.SerializeToString,
+                response_deserializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentResponse.FromString,
+                _registered_method=True)
 
 
 class EsealServiceServicer:
@@ -81,6 +86,14 @@ class EsealServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckDocument(self, request, context):
+        """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
+        is public, so nothing is recorded. Called by the gateway. Errors as of VerifyDocument.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EsealServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +111,11 @@ def add_EsealServiceServicer_to_server(servicer, server):
                     servicer.VerifyDocument,
                     request_deserializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.VerifyDocumentRequest.FromString,
                     response_serializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.VerifyDocumentResponse.SerializeToString,
+            ),
+            'CheckDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckDocument,
+                    request_deserializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentRequest.FromString,
+                    response_serializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +200,33 @@ class EsealService:
             '/onestop.eseal.v1.EsealService/VerifyDocument',
             onestop_dot_eseal_dot_v1_dot_eseal__pb2.VerifyDocumentRequest.SerializeToString,
             onestop_dot_eseal_dot_v1_dot_eseal__pb2.VerifyDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.eseal.v1.EsealService/CheckDocument',
+            onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentRequest.SerializeToString,
+            onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class EsealServiceStub:
     """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_TOO_LARGE, WORKSHOP_BUSY.
     """
+    CheckDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.CheckDocumentRequest, _eseal_pb2.CheckDocumentResponse]
+    """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
+    is public, so nothing is recorded. Called by the gateway. Errors as of VerifyDocument.
+    """
 
 @_typing.type_check_only
 class EsealServiceAsyncStub(EsealServiceStub):
@@ -62,6 +66,10 @@ class EsealServiceAsyncStub(EsealServiceStub):
     VerifyDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]  # type: ignore[assignment]
     """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_TOO_LARGE, WORKSHOP_BUSY.
+    """
+    CheckDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.CheckDocumentRequest, _eseal_pb2.CheckDocumentResponse]  # type: ignore[assignment]
+    """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
+    is public, so nothing is recorded. Called by the gateway. Errors as of VerifyDocument.
     """
 
 class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -95,6 +103,16 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_eseal_pb2.VerifyDocumentResponse, _abc.Awaitable[_eseal_pb2.VerifyDocumentResponse]]:
         """Checks a sealed document. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
         DOCUMENT_TOO_LARGE, WORKSHOP_BUSY.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckDocument(
+        self,
+        request: _eseal_pb2.CheckDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_eseal_pb2.CheckDocumentResponse, _abc.Awaitable[_eseal_pb2.CheckDocumentResponse]]:
+        """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
+        is public, so nothing is recorded. Called by the gateway. Errors as of VerifyDocument.
         """
 
 def add_EsealServiceServicer_to_server(servicer: EsealServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
