@@ -111,12 +111,12 @@ class Disclosure:
         method: str,
         body: bytes,
         produce: Callable[[], Awaitable[Produced]],
-        confirm: Callable[[], Awaitable[None]] | None = None,
+        confirm: Callable[[Receipt], Awaitable[None]] | None = None,
     ) -> Released:
         """Releases what `produce` answers, once the ledger holds an entry for it.
 
         `method` is the entry's, such as `licence.search`; `body` the request's canonical bytes.
-        `confirm` runs between append and release, to confirm a reservation.
+        `confirm` runs between append and release, to confirm a reservation under the entry's receipt.
         With a request_id the first answer is remembered for 24 hours and given again.
         """
         key = _reply_key(context, method)
@@ -135,7 +135,7 @@ class Disclosure:
         )
         receipt = _beside(presented, await self._ledger.append(entry))
         if confirm is not None:
-            await confirm()
+            await confirm(receipt)
         if key is not None and not await self._replies.store_read(key, body, presented.wire, receipt):
             stored = await self._replies.find(key, body)
             if stored is not None:

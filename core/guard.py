@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from core import access, log, trace
 from core.batch import is_batch
 from core.errors import Kind, ServiceError
+from core.release import require_receipts
 from core.status import reason_in, to_status
 from core.validation import validate
 
@@ -53,6 +54,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _guard_unary(self, handler: Handler, method: str) -> Handler:
         inner = cast(Callable[[Any, Context], Awaitable[Any]], handler.unary_unary)
+        leaves = access.releases(method)
 
         async def guarded(request: Any, context: Context) -> Any:
             peer = await self._admit(method, context)
@@ -65,6 +67,8 @@ class Guard(grpc.aio.ServerInterceptor):
                 try:
                     validate(request)
                     answer = await inner(request, context)
+                    if leaves:
+                        require_receipts(answer)
                     if loud and not is_batch(request):
                         log.answered("ok", began)
                     return answer

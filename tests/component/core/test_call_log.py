@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from core import log
-from core.batch import answer_batch
+from core.batch import answer_inner_batch
 from core.errors import Kind, ServiceError
 from core.rpc import build_server, channel
 from tests.component.core.test_access import SERVER, peer, pki, service_config
@@ -47,7 +47,7 @@ async def search(request: pb.BatchSearchLicencesRequest, context: Context) -> pb
             raise MissingError("it is not there")
         return pb.SearchLicencesResult()
 
-    results = await answer_batch(request.items, pb.SearchLicencesResult, one)
+    results = await answer_inner_batch(request.items, pb.SearchLicencesResult, one)
     return pb.BatchSearchLicencesResponse(results=results)
 
 

@@ -225,7 +225,7 @@ async def test_confirmation_comes_after_the_entry_and_before_the_release() -> No
     city = City()
     seen: list[int] = []
 
-    async def confirm() -> None:
+    async def confirm(_receipt: Receipt) -> None:
         seen.append(len(city.ledger.entries))
 
     await city.disclosure.read(

@@ -1,0 +1,273 @@
+"""The log against itself: every leaf, tile and checkpoint, read once from the first to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import orjson
+from psycopg.rows import DictRow
+
+from cli.audit.database import Q, Snapshot
+from cli.audit.findings import Kind, Report
+from cli.audit.tree import TILE_WIDTH, Frontier, Tiles
+from core.merkle import HASH_LENGTH, VerificationError, leaf_hash
+from core.note import Checkpoint, VerifierKey, open_checkpoint
+
+CLOCK_TOLERANCE = timedelta(seconds=5)
+"""So far a clock that is set, or that of another machine, may go back without anybody being dishonest."""
+
+KINDS = {1: "disclosure", 2: "intent", 3: "outcome"}
+
+Told = Callable[[], None]
+"""Hears of each entry that has been read."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A checkpoint that is known from outside the database: kept, released, or cosigned by a witness."""
+
+    name: str
+    """Where it comes from, in words."""
+    note: str
+
+
+class LogAudit:
+    """One reading of the log."""
+
+    def __init__(
+        self, snapshot: Snapshot, report: Report, keys: Sequence[VerifierKey], tolerance: timedelta
+    ) -> None:
+        self._snapshot = snapshot
+        self._report = report
+        self._keys = keys
+        self._tolerance = tolerance
+        self._frontier = Frontier()
+        self._tiles = Tiles()
+        self._stored_tiles: dict[int, Iterator[DictRow]] = {}
+        self._next_tiles: dict[int, DictRow | None] = {}
+        self._latest = datetime.fromtimestamp(0, UTC)
+        self._size = 0
+
+    def run(self, known: Sequence[Known], told: Told) -> None:
+        """Reads everything, and notes what is wrong."""
+        head = self._snapshot.one(Q.head)
+        self._size = head["size"]
+        self._report.size = self._size
+        self._report.origin = self._keys[0].name
+        outside = self._opened(known)
+        checkpoints = self._snapshot.rows(Q.checkpoints)
+        due = self._next_checkpoint(checkpoints)
+        read, newest, missed = 0, "", -1
+        for row in self._snapshot.rows(Q.entries):
+            told()
+            read += 1
+            if not self._takes_its_place(row):
+                continue
+            if due is None or row["tree_size"] != due["size"]:
+                if row["tree_size"] != missed:
+                    sample = (
+                        f"entry {row['idx']} came with a checkpoint of {row['tree_size']}, which is not there"
+                    )
+                    self._report.add(Kind.LOST, "checkpoints of the entries", sample)
+                missed = row["tree_size"]
+            self._entry(row)
+            while due is not None and due["size"] <= self._frontier.size:
+                newest = due["note"]
+                self._checkpoint(due, row["appended_at"])
+                due = self._next_checkpoint(checkpoints)
+            for name, checkpoint in outside.pop(self._frontier.size, []):
+                self._outside(name, checkpoint)
+        self._report.count("entries", read)
+        self._end(head, newest, due, outside)
+
+    def _takes_its_place(self, row: DictRow) -> bool:
+        """Whether the row is the next entry; a gap is noted, and what follows it is read on."""
+        index, expected = row["idx"], self._frontier.size
+        if index >= self._size:
+            self._report.add(
+                Kind.INSERTED, "entries beyond the head", f"entry {index} of a log of {self._size}"
+            )
+            return False
+        if index < expected:
+            self._report.add(Kind.INSERTED, "entries in order", f"a second entry {index}")
+            return False
+        if index > expected:
+            self._report.add(
+                Kind.LOST, "entries in order", f"entries {expected} to {index - 1} are not there"
+            )
+            while self._frontier.size < index:
+                self._take(b"\0" * HASH_LENGTH)
+        return True
+
+    def _entry(self, row: DictRow) -> None:
+        leaf = row["leaf"]
+        self._take(leaf_hash(leaf))
+        try:
+            said = orjson.loads(leaf)
+            canonical = orjson.dumps(said, option=orjson.OPT_SORT_KEYS) == leaf
+            at = datetime.fromisoformat(said["time"]).astimezone(UTC)
+        except (ValueError, KeyError, TypeError):
+            self._altered(row["idx"], "it is no entry in the log's form")
+            return
+        columns = {
+            "id": str(row["item_id"]),
+            "kind": KINDS.get(row["kind"]),
+            "recorder": row["recorder"],
+            "caller": row["caller"],
+            "intent_id": str(row["intent_id"]) if row["intent_id"] else None,
+        }
+        differing = [name for name, value in columns.items() if said.get(name) != value]
+        if at != row["appended_at"]:
+            differing.append("time")
+        if differing or not canonical:
+            what = ", ".join(differing) or "its form"
+            self._altered(row["idx"], f"the row and the entry differ: {what}")
+        for moment in {at, row["appended_at"]}:
+            if moment < self._latest - self._tolerance:
+                sample = (
+                    f"entry {row['idx']} says {moment.isoformat()}, one before it {self._latest.isoformat()}"
+                )
+                self._report.add(Kind.BACK_DATED, "entries in the order of their times", sample)
+        self._latest = max(self._latest, at)
+
+    def _take(self, leaf: bytes) -> None:
+        """Adds a leaf, and compares the tiles that it fills with the stored ones."""
+        self._frontier.add(leaf)
+        for level, index, hashes, root in self._tiles.add(leaf):
+            stored = self._tile(level, index)
+            self._report.count("tiles")
+            if stored is None:
+                self._report.add(Kind.LOST, "tiles over the entries", f"tile {level}/{index} is not there")
+            elif stored["hashes"] != hashes or stored["root"] != root:
+                what = f"tile {level}/{index} and what lies below it differ"
+                sample = what + _places(level, index, stored, hashes)
+                self._report.add(Kind.ALTERED, "tiles over the entries", sample)
+
+    def _tile(self, level: int, index: int) -> DictRow | None:
+        """The stored tile; those that nothing fills are noted on the way."""
+        if level not in self._stored_tiles:
+            self._stored_tiles[level] = self._snapshot.rows(Q.tiles, {"level": level})
+            self._next_tiles[level] = next(self._stored_tiles[level], None)
+        while (row := self._next_tiles[level]) is not None and row["idx"] <= index:
+            self._next_tiles[level] = next(self._stored_tiles[level], None)
+            if row["idx"] == index:
+                return row
+            self._report.add(Kind.INSERTED, "tiles over the entries", f"tile {level}/{row['idx']}")
+        return None
+
+    def _next_checkpoint(self, checkpoints: Iterator[DictRow]) -> DictRow | None:
+        """The next stored checkpoint; its signature is proved here."""
+        row = next(checkpoints, None)
+        if row is not None:
+            self._report.count("checkpoints")
+        return row
+
+    def _checkpoint(self, row: DictRow, newest_entry: datetime) -> None:
+        """Proves that a stored checkpoint is signed, and says what the log is at its size."""
+        size = row["size"]
+        opened = self._open(row["note"], f"the checkpoint of {size}")
+        if opened is None:
+            return
+        if opened.size != size or size != self._frontier.size:
+            self._report.add(Kind.ALTERED, "checkpoints", f"the checkpoint of {size} says {opened.size}")
+        elif opened.root != self._frontier.root():
+            self._report.add(
+                Kind.ALTERED,
+                "entries under their checkpoints",
+                f"the first {size} are not those it was signed for",
+            )
+        if newest_entry > row["signed_at"] + self._tolerance:
+            sample = f"the checkpoint of {size} is older than the entries under it"
+            self._report.add(Kind.BACK_DATED, "checkpoints in the order of their times", sample)
+
+    def _outside(self, name: str, checkpoint: Checkpoint) -> None:
+        self._report.count("checkpoints from outside")
+        if checkpoint.root != self._frontier.root():
+            self._report.add(
+                Kind.FORKED,
+                "checkpoints from outside the database",
+                f"{name} says another log of {checkpoint.size} entries",
+            )
+
+    def _opened(self, known: Sequence[Known]) -> dict[int, list[tuple[str, Checkpoint]]]:
+        """Checkpoints from outside by size; those of a longer log than there is are noted."""
+        by_size: dict[int, list[tuple[str, Checkpoint]]] = {}
+        for one in known:
+            opened = self._open(one.note, one.name)
+            if opened is None:
+                continue
+            if opened.size > self._size:
+                self._report.add(
+                    Kind.ROLLED_BACK,
+                    "checkpoints from outside the database",
+                    f"{one.name} is over {opened.size} entries, and the log has {self._size}",
+                )
+            elif opened.size == 0:
+                self._outside(one.name, opened)
+            else:
+                by_size.setdefault(opened.size, []).append((one.name, opened))
+        return by_size
+
+    def _open(self, note: str, name: str) -> Checkpoint | None:
+        failure = ""
+        for key in self._keys:
+            try:
+                return open_checkpoint(note, key)
+            except VerificationError as error:
+                failure = str(error)
+        self._report.add(Kind.WRONG_KEY, "checkpoints", f"{name}: {failure}")
+        return None
+
+    def _end(
+        self,
+        head: DictRow,
+        newest: str,
+        due: DictRow | None,
+        outside: Mapping[int, Sequence[tuple[str, Checkpoint]]],
+    ) -> None:
+        """What can be said when the last entry has been read."""
+        reached = self._frontier.size
+        if reached < self._size:
+            self._report.add(
+                Kind.LOST, "entries in order", f"entries {reached} to {self._size - 1} are not there"
+            )
+        for size, several in outside.items():
+            for name, _ in several:
+                self._report.add(Kind.LOST, "entries in order", f"{name} is over {size} entries")
+        if due is not None:
+            check = "checkpoints beyond the head"
+            self._report.add(
+                Kind.INSERTED, check, f"the checkpoint of {due['size']} in a log of {self._size}"
+            )
+        if self._size and head["checkpoint"] != newest:
+            self._report.add(Kind.ALTERED, "the head", "its checkpoint is not the newest that was signed")
+        if head["checkpoint"]:
+            opened = self._open(head["checkpoint"], "the head's checkpoint")
+            if opened is not None and opened.size != self._size:
+                sample = f"its size is {self._size}, its checkpoint is over {opened.size}"
+                self._report.add(Kind.ALTERED, "the head", sample)
+        for row in self._snapshot.few(Q.levels):
+            self._tile(row["level"], reached)
+
+    def _altered(self, index: int, what: str) -> None:
+        self._report.add(Kind.ALTERED, "entries and their rows", f"entry {index}: {what}")
+
+
+def _places(level: int, index: int, stored: DictRow, hashes: bytes) -> str:
+    """Which entries a tile of leaves disagrees with."""
+    if level or len(stored["hashes"]) != len(hashes):
+        return ""
+    cuts = list(pairwise(range(0, len(hashes) + 1, HASH_LENGTH)))
+    places = [
+        index * TILE_WIDTH + place
+        for place, (low, high) in enumerate(cuts)
+        if stored["hashes"][low:high] != hashes[low:high]
+    ]
+    return (
+        f": entries {', '.join(map(str, places[:5]))}{' and more' if len(places) > 5 else ''}"
+        if places
+        else ""
+    )
