@@ -12,7 +12,7 @@ OUTSIDE := .onestop/compose
 CHECKS := check-format check-lint check-types check-rooms check-proto check-breaking proto-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo up down test bench profile check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo audit up down test bench profile check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ bench: .venv-bench/.bench ## measure, beside the peers and the limits (SCALE=340
 
 profile: .venv-bench/.bench ## where the processor time goes: a flame graph of each process under load (ONLY=licence)
 	@exec .venv-bench/bin/python -m tests.bench.profile
+
+audit: .venv/.run ## reconcile the ledger with all services' own records; ends with 0 if nothing was found
+	@exec .venv/bin/python -m cli audit
 
 check: .venv/.dev ## format, lint, types, rooms, proto lint, breaking changes and drift
 	@$(MAKE) --no-print-directory -k -j4 $(if $(filter output-sync,$(.FEATURES)),-Otarget) $(CHECKS)

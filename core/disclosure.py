@@ -12,7 +12,7 @@ import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from core.clock import Clock
 from core.entries import (
@@ -38,6 +38,7 @@ from core.errors import FieldFault, InvalidError, Kind, ServiceError
 from core.identity import Subject
 
 __all__ = [
+    "MOST_OPEN_INTENTS",
     "OPEN_INTENT_GRACE",
     "ActAbortedError",
     "Basis",
@@ -62,6 +63,9 @@ __all__ = [
     "StoredReply",
     "Transaction",
 ]
+
+MOST_OPEN_INTENTS = 1000
+"""As many as the ledger tells of at once."""
 
 OPEN_INTENT_GRACE = timedelta(seconds=30)
 """An intent younger than this may still be under way and is left alone by recovery."""
@@ -205,6 +209,17 @@ class Disclosure:
                 failures.append(failure)
         if failures:
             raise failures[0]
+
+    async def forget(self, older_than: datetime) -> int:
+        """Forgets how acts ended that the ledger holds an outcome of; answers how many.
+
+        Only the ledger knows which outcomes it holds: without it, or while it lists more open intents than it
+        tells at once, nothing is forgotten.
+        """
+        open_intents = await self._ledger.open_intents(self._clock())
+        if len(open_intents) >= MOST_OPEN_INTENTS:
+            return 0
+        return await self._replies.forget_ends(older_than, [intent.item_id for intent in open_intents])
 
     async def drain(self) -> None:
         """Waits for intents that are being closed."""

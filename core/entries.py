@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -224,4 +224,8 @@ class Replies(Protocol):
 
     async def close(self, aborted: Entry) -> Entry:
         """The outcome entry of an intent's terminal row, which becomes `aborted` where there was none."""
+        ...
+
+    async def forget_ends(self, older_than: datetime, still_open: Collection[uuid.UUID]) -> int:
+        """Deletes terminal rows that nobody can need: old, not of these intents, and named by no reply."""
         ...

@@ -19,6 +19,8 @@ from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
 
 APPEND_TIMEOUT_SECONDS = 5.0
+MOST_OPEN_INTENTS = 1000
+"""So many are told of at once."""
 
 
 class LedgerClient:
@@ -36,7 +38,7 @@ class LedgerClient:
 
     async def open_intents(self, older_than: datetime) -> list[Entry]:
         """This part's intents that have no outcome yet."""
-        request = pb.ListOpenIntentsRequest(limit=1000)
+        request = pb.ListOpenIntentsRequest(limit=MOST_OPEN_INTENTS)
         request.older_than.FromDatetime(older_than)
         try:
             response = await self._stub.ListOpenIntents(request, timeout=APPEND_TIMEOUT_SECONDS)

@@ -50,6 +50,8 @@ class LogAudit:
         self._next_tiles: dict[int, DictRow | None] = {}
         self._latest = datetime.fromtimestamp(0, UTC)
         self._size = 0
+        self._proved = 0
+        self._broken = False
 
     def run(self, known: Sequence[Known], told: Told) -> None:
         """Reads everything, and notes what is wrong."""
@@ -173,19 +175,20 @@ class LogAudit:
             return
         if opened.size != size or size != self._frontier.size:
             self._report.add(Kind.ALTERED, "checkpoints", f"the checkpoint of {size} says {opened.size}")
-        elif opened.root != self._frontier.root():
-            self._report.add(
-                Kind.ALTERED,
-                "entries under their checkpoints",
-                f"the first {size} are not those it was signed for",
-            )
+        elif opened.root == self._frontier.root():
+            self._proved = size
+        elif not self._broken:
+            # No later checkpoint can agree either: they are over the same entries.
+            self._broken = True
+            sample = f"entries {self._proved} to {size - 1} are not those that were signed for"
+            self._report.add(Kind.ALTERED, "entries under their checkpoints", sample)
         if newest_entry > row["signed_at"] + self._tolerance:
             sample = f"the checkpoint of {size} is older than the entries under it"
             self._report.add(Kind.BACK_DATED, "checkpoints in the order of their times", sample)
 
     def _outside(self, name: str, checkpoint: Checkpoint) -> None:
         self._report.count("checkpoints from outside")
-        if checkpoint.root != self._frontier.root():
+        if checkpoint.root != self._frontier.root() and not self._broken:
             self._report.add(
                 Kind.FORKED,
                 "checkpoints from outside the database",

@@ -1,6 +1,6 @@
 """What left the system, by the parts' own log files: each line of an answer names its receipt.
 
-A line is written after the entry is durable, as the answer leaves. So every receipt in the logs has its entry.
+A line is written after its entry is durable, as the answer leaves: every receipt in the logs has its entry.
 The other way round it need not be: a caller may have gone, a log may have been cut off by a crash, or thrown
 away when its time was over.
 """
