@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from core.clock import Clock
 from core.entries import (
+    MOST_OPEN_INTENTS,
     Basis,
     BasisKind,
     Entry,
@@ -38,7 +39,6 @@ from core.errors import FieldFault, InvalidError, Kind, ServiceError
 from core.identity import Subject
 
 __all__ = [
-    "MOST_OPEN_INTENTS",
     "OPEN_INTENT_GRACE",
     "ActAbortedError",
     "Basis",
@@ -63,9 +63,6 @@ __all__ = [
     "StoredReply",
     "Transaction",
 ]
-
-MOST_OPEN_INTENTS = 1000
-"""As many as the ledger tells of at once."""
 
 OPEN_INTENT_GRACE = timedelta(seconds=30)
 """An intent younger than this may still be under way and is left alone by recovery."""

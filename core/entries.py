@@ -184,6 +184,10 @@ class Presenter(Protocol):
     def __call__(self, answer: object) -> Presented: ...
 
 
+MOST_OPEN_INTENTS = 1000
+"""So many open intents the ledger tells of at once."""
+
+
 class Ledger(Protocol):
     """Where entries go."""
 
@@ -192,7 +196,7 @@ class Ledger(Protocol):
         ...
 
     async def open_intents(self, older_than: datetime) -> Sequence[Entry]:
-        """This service's intents that have no outcome yet."""
+        """This service's intents that have no outcome yet, oldest first, MOST_OPEN_INTENTS at most."""
         ...
 
 

@@ -12,15 +12,13 @@ from onestop.ledger.v1 import ledger_pb2 as pb
 from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
 
 from core.coalesce import Coalescer
-from core.entries import Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, RecordRef
+from core.entries import MOST_OPEN_INTENTS, Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, RecordRef
 from core.errors import ServiceError
 from core.identity import Subject
 from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
 
 APPEND_TIMEOUT_SECONDS = 5.0
-MOST_OPEN_INTENTS = 1000
-"""So many are told of at once."""
 
 
 class LedgerClient:

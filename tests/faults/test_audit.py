@@ -129,9 +129,11 @@ COPY_SIGNATURE = (
 )
 END = "(intent_id, completed, outcome) VALUES (gen_random_uuid(), true, '')"
 OTHER_ENTRY = "(SELECT item_id FROM ledger.entry WHERE kind = 1 AND recorder = 'licence' LIMIT 1)"
-ONE_USE = (
-    "WHERE use_id = (SELECT min(use_id::text)::uuid FROM agricredit.consent_use WHERE entry_id IS NOT NULL)"
-)
+INTENT = "(SELECT item_id FROM ledger.entry WHERE kind = 2 LIMIT 1)"
+ONE_ENTRY = "(SELECT entry_id FROM agricredit.consent_use WHERE entry_id IS NOT NULL LIMIT 1)"
+LONG_AGO = "granted_at - interval '1 h'"
+NAMED = "(SELECT min(use_id::text)::uuid FROM agricredit.consent_use WHERE entry_id IS NOT NULL)"
+CONSENT, REQUEST, USE = "agricredit.consent", "agricredit.consent_request", "agricredit.consent_use"
 
 
 @pytest.mark.parametrize(

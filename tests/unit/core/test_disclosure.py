@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -134,6 +134,13 @@ class Memory:
     async def close(self, aborted: Entry) -> Entry:
         assert aborted.intent_id is not None
         return self.terminal.setdefault(aborted.intent_id, aborted)
+
+    async def forget_ends(self, older_than: datetime, still_open: Collection[uuid.UUID]) -> int:
+        named = {row.intent_id for row in self.rows.values()}
+        gone = self.terminal.keys() - set(still_open) - named
+        for intent_id in gone:
+            del self.terminal[intent_id]
+        return len(gone)
 
 
 class City:
