@@ -21,6 +21,9 @@ from deploy.local.settings import read_settings
 
 CLEAN, FOUND, UNUSABLE = 0, 1, 2
 
+WIDTH = 160
+"""Of a table that goes to a file."""
+
 _EPILOG = """\
 Reads one moment of the city's database as the role onestop_auditor, which may write nothing and sees nothing
 that is sealed, and beside it the last released checkpoint and the parts' log files. The city may be running.
@@ -52,7 +55,7 @@ def main() -> int:
     if arguments.json:
         print(json.dumps(report.document(), ensure_ascii=False, indent=2))
     else:
-        show(report, Console())
+        show(report, Console(width=None if sys.stdout.isatty() else WIDTH))
     return CLEAN if report.clean else FOUND
 
 

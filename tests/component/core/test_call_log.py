@@ -10,7 +10,7 @@ from typing import Any, cast
 import grpc
 import pytest
 import structlog
-from onestop.common.v1 import context_pb2
+from onestop.common.v1 import context_pb2, receipt_pb2
 from onestop.issuer.v1 import issuer_pb2
 from onestop.licence.v1 import licence_pb2 as pb
 from structlog.testing import capture_logs
@@ -45,7 +45,7 @@ async def search(request: pb.BatchSearchLicencesRequest, context: Context) -> pb
     async def one(item: pb.SearchLicencesItem) -> pb.SearchLicencesResult:
         if item.context.office:
             raise MissingError("it is not there")
-        return pb.SearchLicencesResult()
+        return pb.SearchLicencesResult(receipt=receipt_pb2.Receipt(id="r"))
 
     results = await answer_inner_batch(request.items, pb.SearchLicencesResult, one)
     return pb.BatchSearchLicencesResponse(results=results)
