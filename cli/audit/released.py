@@ -7,11 +7,14 @@ away when its time was over.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from uuid import UUID
 
 import orjson
 from psycopg.rows import DictRow
@@ -24,6 +27,8 @@ from core.merkle import leaf_hash
 AT_ONCE = 2000
 CHECK = "answers in the logs"
 LONGEST_LINE = 1 << 20
+
+_PIECE = re.compile(r"\.log(?:\.([0-9]+))?")
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,18 @@ class LogFiles:
         self._parts = parts
 
     def lines(self, report: Report) -> Iterator[Line]:
-        """Every line of an answer. Answers without a receipt are noted, lines that are no JSON counted."""
+        """Every line of an answer. Answers without a receipt are noted, lines that are no JSON counted.
+
+        What a part wrote before it knew how to name receipts, in an earlier version, is counted only.
+        """
         for part, files in self._parts.items():
+            named = False
             for file, size in files:
                 file.seek(0)
                 while file.tell() < size and (raw := file.readline(LONGEST_LINE)):
-                    line = _line(part, raw, report)
+                    line = _line(part, raw, report, named=named)
                     if line is not None:
+                        named = True
                         yield line
 
 
@@ -59,10 +69,17 @@ def log_files(folder: Path, parts: Sequence[str]) -> Iterator[LogFiles]:
     with ExitStack() as stack:
         opened: dict[str, list[tuple[IO[bytes], int]]] = {}
         for part in parts:
-            for path in sorted(folder.glob(f"{part}.log*"), reverse=True):
+            for path in _pieces(folder, part):
                 file = stack.enter_context(path.open("rb"))
-                opened.setdefault(part, []).append((file, path.stat().st_size))
+                opened.setdefault(part, []).append((file, os.fstat(file.fileno()).st_size))
         yield LogFiles(opened)
+
+
+def _pieces(folder: Path, part: str) -> list[Path]:
+    """The pieces of a part's log, oldest first."""
+    pieces = {path: _PIECE.fullmatch(path.name.removeprefix(part)) for path in folder.glob(f"{part}.log*")}
+    numbers = {path: int(match[1] or 0) for path, match in pieces.items() if match}
+    return sorted(numbers, key=lambda path: -numbers[path])
 
 
 def check_released(snapshot: Snapshot, files: LogFiles, report: Report) -> None:
@@ -106,19 +123,22 @@ def _difference(line: Line, entry: DictRow) -> str:
     return ""
 
 
-def _line(part: str, raw: bytes, report: Report) -> Line | None:
+def _line(part: str, raw: bytes, report: Report, *, named: bool) -> Line | None:
     """The answer that a line tells of, if it does."""
     if b'"receipt"' not in raw and b'"outcome":"ok"' not in raw:
         return None
     try:
         said = orjson.loads(raw)
-        receipt = said.get("receipt")
-        if receipt is None:
-            if said.get("outcome") == "ok" and releases(said.get("method", "")) and "event" in said:
-                sample = f"{said['method']} at {said.get('timestamp')} without a receipt"
-                report.add(Kind.UNRECORDED, CHECK, sample, part=part)
+        if "receipt" in said:
+            return Line(part, str(UUID(said["receipt"])), said.get("entry"), said.get("leaf", ""))
+        if said["outcome"] != "ok" or not releases(said.get("method", "")):
             return None
-        return Line(part, receipt, said.get("entry"), said.get("leaf", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         report.count("lines of the logs that cannot be read")  # A crash cuts the last line of a log.
         return None
+    if named:
+        sample = f"{said['method']} at {said.get('timestamp')} without a receipt"
+        report.add(Kind.UNRECORDED, CHECK, sample, part=part)
+    else:
+        report.count("answers in the logs from before they named receipts")
+    return None

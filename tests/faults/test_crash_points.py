@@ -21,7 +21,7 @@ import pytest
 
 import core.disclosure
 from cli.audit.evidence import audit_city
-from cli.demo.client import RefusedError, receipt_in
+from cli.demo.client import RefusedError, answered, receipt_in
 from core.clock import now
 from core.config import Mode, PeerConfig
 from core.db import make_pool
@@ -112,7 +112,8 @@ def granting(bank: Machine, farmer: Person, cast: Json) -> Callable[[str], str]:
     body = {"consent_request_id": asked["id"], "text_sha256": asked["text_sha256"], "items": asked["items"]}
 
     def ask(key: str) -> str:
-        return str(farmer.post("/citizen/v1/consents", body, key)["receipt"]["id"])
+        answer = farmer.ask("POST", "/citizen/v1/consents", {"Idempotency-Key": key}, json=body)
+        return str(answered(answer).json()["receipt"]["id"])
 
     return ask
 
@@ -337,7 +338,7 @@ def answers(city: City, consent_id: str) -> int:
 
 def done_once(city: City, act: Act, key: str, before: int) -> str:
     """Retries as the caller would until it is done, twice; it is done once, and the books balance."""
-    first = patiently(lambda: act.ask(key))
+    first = str(patiently(lambda: act.ask(key)))
 
     assert patiently(lambda: act.ask(key)) == first
     assert made(city, act) == before + 1
