@@ -10,6 +10,13 @@ SELECT idx, item_id, tree_size, kind, recorder, caller, intent_id, appended_at, 
   FROM ledger.entry
  ORDER BY idx;
 
+-- name: continuations
+-- The entries by which a log goes on under a new origin.
+SELECT idx, leaf
+  FROM ledger.entry
+ WHERE kind = 4
+ ORDER BY idx;
+
 -- name: checkpoints
 SELECT size, note, signed_at
   FROM ledger.checkpoint
