@@ -33,6 +33,7 @@ PARTS = (
     "idp",
 )
 AUDITOR = "auditor"
+AUDITOR_ROLE = "onestop_auditor"
 """Reads what an audit compares, in every part's schema, and writes nothing (cli/audit)."""
 OLDEST = 15
 MIGRATION_LOCK = 440200_1  # An advisory lock's number: one migrator at a time.
@@ -64,9 +65,9 @@ def migrate(admin_dsn: str, parts: Sequence[str], keys_dir: Path) -> list[str]:
         connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
         try:
             for part in parts:
-                _ensure_role(connection, admin_dsn, part, keys_dir / f"{part}.dsn")
+                _ensure_role(connection, admin_dsn, role_of(part), keys_dir / f"{part}.dsn")
                 _ensure_schema(connection, part)
-            _ensure_role(connection, admin_dsn, AUDITOR, keys_dir / f"{AUDITOR}.dsn")
+            _ensure_role(connection, admin_dsn, AUDITOR_ROLE, keys_dir / f"{AUDITOR}.dsn")
             set_database_rights(connection, parts)
             for part in parts:
                 applied += _apply(connection, part)
@@ -106,7 +107,7 @@ def set_database_rights(connection: psycopg.Connection[tuple[object, ...]], part
     name = sql.Identifier(str(database))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-    auditor = sql.Identifier(role_of(AUDITOR))
+    auditor = sql.Identifier(AUDITOR_ROLE)
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, auditor))
     connection.execute(
         sql.SQL("ALTER ROLE {} IN DATABASE {} SET default_transaction_read_only = on").format(auditor, name)
@@ -153,13 +154,12 @@ def _check_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def _ensure_role(
-    connection: psycopg.Connection[tuple[object, ...]], admin_dsn: str, part: str, dsn_file: Path
+    connection: psycopg.Connection[tuple[object, ...]], admin_dsn: str, role: str, dsn_file: Path
 ) -> None:
     """Makes the role with the password in its DSN file, which is written first: a crash loses neither.
 
     A role that exists is never given another password: another city may be using it.
     """
-    role = role_of(part)
     exists = _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role)
     if exists and not dsn_file.exists():
         raise GroundError(
