@@ -30,10 +30,16 @@ def peer_name(context: Context) -> str:
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Refuses strangers, enforces the contract's rules, and turns errors into statuses."""
+    """Refuses strangers, enforces the contract's rules, turns errors into statuses, and lets no answer that
+    leaves the system pass without its receipt."""
 
-    def __init__(self, permitted: Callable[[str, str], bool] = access.permitted) -> None:
+    def __init__(
+        self,
+        permitted: Callable[[str, str], bool] = access.permitted,
+        releases: Callable[[str], bool] = access.releases,
+    ) -> None:
         self._permitted = permitted
+        self._releases = releases
         self._guarded: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -54,7 +60,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _guard_unary(self, handler: Handler, method: str) -> Handler:
         inner = cast(Callable[[Any, Context], Awaitable[Any]], handler.unary_unary)
-        leaves = access.releases(method)
+        leaves = self._releases(method)
 
         async def guarded(request: Any, context: Context) -> Any:
             peer = await self._admit(method, context)
