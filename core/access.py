@@ -52,6 +52,7 @@ WITHOUT_RECEIPT: dict[str, str] = {
     "/onestop.autofill.v1.AutofillService/ListMatters": "which matters there are is published",
     "/onestop.autofill.v1.AutofillService/GetMatter": "a matter's form is published; it holds nobody's data",
     "/onestop.eseal.v1.EsealService/ListSeals": "which seals an office may use: nobody's data",
+    "/onestop.eseal.v1.EsealService/CheckDocument": "says what a file shows, to whoever has it",
     "/onestop.agricredit.v1.AgriCreditService/GetAnswerKeys": "public keys",
 }
 """What the gateway may ask a composing service for without an entry in the ledger, and why.
