@@ -54,8 +54,13 @@ WITHOUT_RECEIPT: dict[str, str] = {
     "/onestop.eseal.v1.EsealService/ListSeals": "which seals an office may use: nobody's data",
     "/onestop.eseal.v1.EsealService/CheckDocument": "says what a file shows, to whoever has it",
     "/onestop.agricredit.v1.AgriCreditService/GetAnswerKeys": "public keys",
+    "/onestop.issuer.v1.IssuerService/IssueToken": "a caller's own credential",
+    "/onestop.issuer.v1.IssuerService/ExchangeCitizenToken": "the gateway's own, for who has signed in",
+    "/onestop.issuer.v1.IssuerService/GetKeys": "public keys",
+    "/onestop.ledger.v1.LedgerService/GetReceipt": "is itself the record, given to whom it is about",
+    "/onestop.ledger.v1.LedgerService/GetCheckpoint": "public",
 }
-"""What the gateway may ask a composing service for without an entry in the ledger, and why.
+"""What the gateway may ask for without an entry in the ledger, and why.
 
 `make check` compares this list with the contracts; what is not on it answers with a receipt or not at all."""
 

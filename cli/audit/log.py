@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -12,6 +12,7 @@ from psycopg.rows import DictRow
 
 from cli.audit.database import Q, Snapshot
 from cli.audit.findings import Kind, Report
+from cli.audit.pruned import Pruned
 from cli.audit.signers import Signers
 from cli.audit.tree import TILE_WIDTH, Frontier, Tiles
 from core.merkle import HASH_LENGTH, leaf_hash
@@ -53,38 +54,49 @@ class LogAudit:
         self._size = 0
         self._proved = 0
         self._broken = False
+        self._checkpoints: Iterator[DictRow] = iter(())
+        self._due: DictRow | None = None
+        self._newest = ""
+        self._outside_due: dict[int, list[tuple[str, Checkpoint]]] = {}
 
-    def run(self, known: Sequence[Known], told: Told) -> None:
+    def run(self, known: Sequence[Known], pruned: Pruned, told: Told) -> None:
         """Reads everything, and notes what is wrong."""
         head = self._snapshot.one(Q.head)
         self._size = head["size"]
         self._report.size = self._size
         self._report.origin = self._signers.origin
-        outside = self._opened(known)
-        checkpoints = self._snapshot.rows(Q.checkpoints)
-        due = self._next_checkpoint(checkpoints)
-        read, newest, missed = 0, "", -1
+        self._outside_due = self._opened(known)
+        self._checkpoints = self._snapshot.rows(Q.checkpoints)
+        self._due = self._next_checkpoint()
+        pruned.check(self._report)
+        for leaf in pruned.leaves(self._report):
+            told()
+            self._take(leaf)
+            self._reached(None)
+        read, missed = 0, -1
         for row in self._snapshot.rows(Q.entries):
             told()
             read += 1
             if not self._takes_its_place(row):
                 continue
-            if due is None or row["tree_size"] != due["size"]:
-                if row["tree_size"] != missed:
-                    sample = (
-                        f"entry {row['idx']} came with a checkpoint of {row['tree_size']}, which is not there"
-                    )
-                    self._report.add(Kind.LOST, "checkpoints of the entries", sample)
-                missed = row["tree_size"]
+            tree_size = row["tree_size"]
+            if tree_size != missed and (self._due is None or tree_size != self._due["size"]):
+                missed = tree_size
+                sample = f"entry {row['idx']} came with a checkpoint of {tree_size}, which is not there"
+                self._report.add(Kind.LOST, "checkpoints of the entries", sample)
             self._entry(row)
-            while due is not None and due["size"] <= self._frontier.size:
-                newest = due["note"]
-                self._checkpoint(due, row["appended_at"])
-                due = self._next_checkpoint(checkpoints)
-            for name, checkpoint in outside.pop(self._frontier.size, []):
-                self._outside(name, checkpoint)
+            self._reached(row["appended_at"])
         self._report.count("entries", read)
-        self._end(head, newest, due, outside)
+        self._end(head)
+
+    def _reached(self, newest_entry: datetime | None) -> None:
+        """Proves the checkpoints that are over as many entries as have been read."""
+        while self._due is not None and self._due["size"] <= self._frontier.size:
+            self._newest = self._due["note"]
+            self._checkpoint(self._due, newest_entry)
+            self._due = self._next_checkpoint()
+        for name, checkpoint in self._outside_due.pop(self._frontier.size, []):
+            self._outside(name, checkpoint)
 
     def _takes_its_place(self, row: DictRow) -> bool:
         """Whether the row is the next entry; a gap is noted, and what follows it is read on."""
@@ -103,6 +115,7 @@ class LogAudit:
             )
             while self._frontier.size < index:
                 self._take(b"\0" * HASH_LENGTH)
+                self._reached(None)
         return True
 
     def _entry(self, row: DictRow) -> None:
@@ -161,14 +174,14 @@ class LogAudit:
             self._report.add(Kind.INSERTED, "tiles over the entries", f"tile {level}/{row['idx']}")
         return None
 
-    def _next_checkpoint(self, checkpoints: Iterator[DictRow]) -> DictRow | None:
-        """The next stored checkpoint; its signature is proved here."""
-        row = next(checkpoints, None)
+    def _next_checkpoint(self) -> DictRow | None:
+        """The next stored checkpoint."""
+        row = next(self._checkpoints, None)
         if row is not None:
             self._report.count("checkpoints")
         return row
 
-    def _checkpoint(self, row: DictRow, newest_entry: datetime) -> None:
+    def _checkpoint(self, row: DictRow, newest_entry: datetime | None) -> None:
         """Proves that a stored checkpoint is signed, and says what the log is at its size."""
         size = row["size"]
         opened = self._signers.open(row["note"], f"the checkpoint of {size}")
@@ -183,7 +196,7 @@ class LogAudit:
             self._broken = True
             sample = f"entries {self._proved} to {size - 1} are not those that were signed for"
             self._report.add(Kind.ALTERED, "entries under their checkpoints", sample)
-        if newest_entry > row["signed_at"] + self._tolerance:
+        if newest_entry is not None and newest_entry > row["signed_at"] + self._tolerance:
             sample = f"the checkpoint of {size} is older than the entries under it"
             self._report.add(Kind.BACK_DATED, "checkpoints in the order of their times", sample)
 
@@ -215,29 +228,21 @@ class LogAudit:
                 by_size.setdefault(opened.size, []).append((one.name, opened))
         return by_size
 
-    def _end(
-        self,
-        head: DictRow,
-        newest: str,
-        due: DictRow | None,
-        outside: Mapping[int, Sequence[tuple[str, Checkpoint]]],
-    ) -> None:
+    def _end(self, head: DictRow) -> None:
         """What can be said when the last entry has been read."""
         reached = self._frontier.size
         if reached < self._size:
             self._report.add(
                 Kind.LOST, "entries in order", f"entries {reached} to {self._size - 1} are not there"
             )
-        for size, several in outside.items():
+        for size, several in self._outside_due.items():
             for name, _ in several:
                 self._report.add(Kind.LOST, "entries in order", f"{name} is over {size} entries")
-        if due is not None:
-            check = "checkpoints beyond the head"
-            self._report.add(
-                Kind.INSERTED, check, f"the checkpoint of {due['size']} in a log of {self._size}"
-            )
+        if self._due is not None:
+            sample = f"the checkpoint of {self._due['size']} in a log of {self._size}"
+            self._report.add(Kind.INSERTED, "checkpoints beyond the head", sample)
         # While a key is rotated the head may bear another signature than the row, over the same text.
-        if self._size and _text(head["checkpoint"]) != _text(newest):
+        if self._size and _text(head["checkpoint"]) != _text(self._newest):
             self._report.add(Kind.ALTERED, "the head", "its checkpoint is not the newest that was signed")
         if head["checkpoint"]:
             opened = self._signers.open(head["checkpoint"], "the head's checkpoint")

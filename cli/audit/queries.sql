@@ -54,12 +54,43 @@ SELECT min(item_id::text) AS item_id, count(*) AS times
  GROUP BY substring(leaf FROM position('"answer":"'::bytea IN leaf) FOR 54)
 HAVING count(*) > 1;
 
+-- name: knows_pruning
+SELECT to_regclass('ledger.pruning') IS NOT NULL AS known;
+
+-- name: pruned_end
+SELECT coalesce(max(end_idx), 0) AS end_idx
+  FROM ledger.pruning;
+
+-- name: pruned_count
+SELECT count(*) AS entries
+  FROM ledger.pruned_entry;
+
+-- name: undecided_prunings
+-- Prunings whose act is not in the log, or did not end as done; the entries of an old one may be gone themselves.
+SELECT p.end_idx
+  FROM ledger.pruning AS p
+  LEFT JOIN ledger.entry AS i ON i.item_id = p.item_id
+  LEFT JOIN ledger.entry AS o ON o.intent_id = p.item_id
+ WHERE NOT EXISTS (SELECT FROM ledger.pruned_entry AS g WHERE g.item_id = p.item_id)
+   AND (i.item_id IS NULL
+        OR i.kind <> 2
+        OR o.item_id IS NOT NULL AND position('"outcome":"completed"'::bytea IN o.leaf) = 0);
+
+-- name: first_tiles
+-- %(end)s how many
+SELECT idx, hashes
+  FROM ledger.tile
+ WHERE level = 0
+   AND idx < %(end)s
+ ORDER BY idx;
+
 -- name: odd_outcomes
 -- Outcomes of what is no intent, or of another part's, or of one that came later.
 SELECT o.idx, o.item_id, i.item_id IS NULL AS lost
   FROM ledger.entry AS o
   LEFT JOIN ledger.entry AS i ON i.item_id = o.intent_id
  WHERE o.kind = 3
+   AND NOT EXISTS (SELECT FROM gone WHERE gone.item_id = o.intent_id)
    AND (i.item_id IS NULL OR i.kind <> 2 OR i.recorder <> o.recorder OR i.caller <> o.caller OR i.idx > o.idx);
 
 -- name: open_intents
@@ -85,6 +116,12 @@ SELECT count(*) FILTER (WHERE p.item_id IS NULL) AS closed_for_good,
        count(*) FILTER (WHERE e.item_id IS NULL) AS without_entry
   FROM ledger.entry AS e
   FULL JOIN ledger.opening AS p ON p.item_id = e.item_id;
+
+-- name: pruned_of
+-- %(ids)s item ids
+SELECT item_id
+  FROM ledger.pruned_entry
+ WHERE item_id = ANY (%(ids)s::uuid[]);
 
 -- name: entries_of
 -- %(ids)s item ids

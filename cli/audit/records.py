@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from cli.audit.database import Q, Snapshot
 from cli.audit.findings import Kind, Report
+from cli.audit.pruned import Pruned, without_the_pruned
 from core import queries
 from core.replies import TERMINALS_KEPT
 
@@ -47,7 +48,7 @@ OWN: dict[str, tuple[Check, ...]] = {
 """Of one part alone. A part whose reads leave no row is compared by its log files (cli.audit.released)."""
 
 
-def check_records(snapshot: Snapshot, report: Report) -> None:
+def check_records(snapshot: Snapshot, report: Report, pruned: Pruned) -> None:
     """Compares every part's records with the log, in both directions."""
     now = snapshot.taken_at
     for part, own in OWN.items():
@@ -55,14 +56,14 @@ def check_records(snapshot: Snapshot, report: Report) -> None:
         values = {"part": part, "grace": now - GRACE, "kept_since": now - TERMINALS_KEPT + FORGETTING}
         for check in (*EVERY_PART, *own):
             for statement in check.statements:
-                for row in snapshot.rows(getattr(R, statement), values):
+                for row in snapshot.rows(without_the_pruned(getattr(R, statement), pruned), values):
                     sample = f"{row['ref']}: {row['detail']}"
                     report.add(Kind(row["kind"]), check.name, sample, part=part)
             if check.counted:
                 report.count(f"{check.name} ({part})", snapshot.one(getattr(R, check.counted))["records"])
 
 
-def check_acts(snapshot: Snapshot, report: Report) -> None:
+def check_acts(snapshot: Snapshot, report: Report, pruned: Pruned) -> None:
     """Intents and outcomes within the log, and what stands beside it."""
     doubled = (
         ("doubled_items", "item_id", "entries under one id"),
@@ -72,7 +73,7 @@ def check_acts(snapshot: Snapshot, report: Report) -> None:
     for statement, ref, check in doubled:
         for row in snapshot.rows(getattr(Q, statement)):
             report.add(Kind.DOUBLED, check, f"{row[ref]}: {row['times']} times")
-    for row in snapshot.rows(Q.odd_outcomes):
+    for row in snapshot.rows(without_the_pruned(Q.odd_outcomes, pruned)):
         kind = Kind.LOST if row["lost"] else Kind.ALTERED
         what = "its intent is not there" if row["lost"] else "what it closes is no such intent"
         report.add(kind, "outcomes and their intents", f"entry {row['idx']}: {what}")

@@ -1,6 +1,7 @@
 -- What services have kept of what they did and released, beside the ledger. Each statement answers rows with the
 -- members kind, ref and detail, one for each finding. Leaves are searched as bytes: one that was tampered with
--- may be no JSON, not even text. A part's own tables are named without their schema.
+-- may be no JSON, not even text. A part's own tables are named without their schema. `gone` has the ids of entries
+-- whose time was over and that were pruned: of those nothing is left to compare.
 
 -- name: count_terminals
 SELECT count(*) AS records FROM intent_terminal;
@@ -17,7 +18,8 @@ SELECT CASE WHEN i.item_id IS NULL THEN 'unrecorded' ELSE 'altered' END AS kind,
   FROM intent_terminal AS t
   LEFT JOIN ledger.entry AS i ON i.item_id = t.intent_id
   LEFT JOIN ledger.entry AS o ON o.intent_id = t.intent_id
- WHERE CASE WHEN i.item_id IS NULL THEN t.completed
+ WHERE NOT EXISTS (SELECT FROM gone WHERE gone.item_id = t.intent_id)
+   AND CASE WHEN i.item_id IS NULL THEN t.completed
             WHEN i.kind <> 2 OR i.recorder <> %(part)s THEN true
             WHEN o.item_id IS NULL THEN false  -- told as an open intent, once it is old
             WHEN o.recorder <> %(part)s THEN true
@@ -46,6 +48,7 @@ SELECT CASE WHEN e.item_id IS NULL THEN 'unrecorded' ELSE 'altered' END AS kind,
   FROM reply AS r
   LEFT JOIN ledger.entry AS e ON e.item_id = r.receipt_id
  WHERE r.receipt_id IS NOT NULL
+   AND NOT EXISTS (SELECT FROM gone WHERE gone.item_id = r.receipt_id)
    AND (e.item_id IS NULL OR e.kind <> 1 OR e.recorder <> %(part)s);
 
 -- name: count_signatures
@@ -61,7 +64,8 @@ SELECT CASE WHEN i.item_id IS NULL OR o.item_id IS NULL THEN 'unrecorded' ELSE '
   FROM eseal.signature AS s
   LEFT JOIN ledger.entry AS i ON i.item_id = s.intent_id AND i.kind = 2 AND i.recorder = 'eseal'
   LEFT JOIN ledger.entry AS o ON o.intent_id = s.intent_id
- WHERE i.item_id IS NULL
+ WHERE NOT EXISTS (SELECT FROM gone WHERE gone.item_id = s.intent_id)
+   AND (i.item_id IS NULL
     OR CASE WHEN o.item_id IS NULL THEN i.appended_at < %(grace)s
             ELSE o.recorder <> 'eseal'
                  OR o.caller <> s.caller
@@ -70,7 +74,7 @@ SELECT CASE WHEN i.item_id IS NULL OR o.item_id IS NULL THEN 'unrecorded' ELSE '
                  OR position(convert_to('"version":"' || s.id || '"', 'UTF8') IN o.leaf) = 0
                  OR position(convert_to('"office":' || to_json(s.office_code)::text, 'UTF8') IN o.leaf) = 0
                  OR position(convert_to('"case_number":' || to_json(s.case_number)::text, 'UTF8') IN o.leaf) = 0
-       END;
+       END);
 
 -- name: sealed_acts
 -- Each completed act of sealing ↔ its signature.
@@ -97,7 +101,8 @@ SELECT CASE WHEN o.item_id IS NULL THEN 'unrecorded' ELSE 'altered' END AS kind,
         SELECT consent_id, 'consent.grant', NULL FROM agricredit.consent) AS made
   LEFT JOIN ledger.entry AS i ON i.item_id = made.id
   LEFT JOIN ledger.entry AS o ON o.intent_id = made.id
- WHERE CASE WHEN o.item_id IS NULL THEN i.item_id IS NULL OR i.appended_at < %(grace)s
+ WHERE NOT EXISTS (SELECT FROM gone WHERE gone.item_id = made.id)
+   AND CASE WHEN o.item_id IS NULL THEN i.item_id IS NULL OR i.appended_at < %(grace)s
             ELSE o.recorder <> 'agricredit'
                  OR o.caller <> coalesce(made.caller, o.caller)
                  OR position('"outcome":"completed"'::bytea IN o.leaf) = 0
@@ -136,7 +141,7 @@ SELECT CASE WHEN said.consent_id IS NULL THEN 'unrecorded' WHEN c.consent_id IS 
             ELSE 'the log says that it was revoked, and it stands' END AS detail
   FROM agricredit.consent AS c
   FULL JOIN said ON said.consent_id = c.consent_id::text
- WHERE (said.consent_id IS NULL AND c.revoked_at < %(grace)s)
+ WHERE (said.consent_id IS NULL AND c.revoked_at < %(grace)s AND NOT EXISTS (SELECT FROM gone))
     OR (said.consent_id IS NOT NULL AND c.revoked_at IS NULL);
 
 -- name: count_uses
@@ -151,6 +156,7 @@ SELECT CASE WHEN e.item_id IS NULL THEN 'unrecorded' ELSE 'altered' END AS kind,
   FROM agricredit.consent_use AS u
   LEFT JOIN ledger.entry AS e ON e.item_id = u.entry_id
  WHERE u.entry_id IS NOT NULL
+   AND NOT EXISTS (SELECT FROM gone WHERE gone.item_id = u.entry_id)
    AND (e.item_id IS NULL
         OR e.kind <> 1
         OR e.recorder <> 'agricredit'
@@ -198,4 +204,4 @@ SELECT CASE WHEN used.consent_id IS NULL THEN 'unknown' ELSE 'unrecorded' END AS
   FROM given
   FULL JOIN used ON used.consent_id = given.consent_id
  WHERE used.consent_id IS NULL
-    OR used.confirmed > coalesce(given.times, 0);
+    OR used.confirmed > coalesce(given.times, 0) AND NOT EXISTS (SELECT FROM gone);

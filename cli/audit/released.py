@@ -21,6 +21,7 @@ from psycopg.rows import DictRow
 
 from cli.audit.database import Q, Snapshot
 from cli.audit.findings import Kind, Report
+from cli.audit.pruned import Pruned
 from core.access import releases
 from core.merkle import leaf_hash
 
@@ -82,25 +83,28 @@ def _pieces(folder: Path, part: str) -> list[Path]:
     return sorted(numbers, key=lambda path: -numbers[path])
 
 
-def check_released(snapshot: Snapshot, files: LogFiles, report: Report) -> None:
+def check_released(snapshot: Snapshot, files: LogFiles, report: Report, pruned: Pruned) -> None:
     """Looks each receipt of the logs up. The files were opened before the snapshot was taken."""
     waiting: list[Line] = []
     for line in files.lines(report):
         waiting.append(line)
         if len(waiting) == AT_ONCE:
-            _compare(snapshot, waiting, report)
+            _compare(snapshot, waiting, report, pruned)
             waiting.clear()
-    _compare(snapshot, waiting, report)
+    _compare(snapshot, waiting, report, pruned)
 
 
-def _compare(snapshot: Snapshot, lines: Sequence[Line], report: Report) -> None:
+def _compare(snapshot: Snapshot, lines: Sequence[Line], report: Report, pruned: Pruned) -> None:
     if not lines:
         return
     ids = list({line.receipt for line in lines})
     entries = {str(row["item_id"]): row for row in snapshot.few(Q.entries_of, {"ids": ids})}
+    gone = pruned.holds([one for one in ids if one not in entries])
     for line in lines:
         report.count(CHECK)
         entry = entries.get(line.receipt)
+        if line.receipt in gone:
+            continue
         if entry is None:
             sample = f"{line.receipt}: an answer left with this receipt, and its entry is not in the log"
             report.add(Kind.LOST, CHECK, sample, part=line.part)

@@ -13,6 +13,7 @@ from cli.audit.database import Q, snapshot
 from cli.audit.findings import Report
 from cli.audit.log import CLOCK_TOLERANCE, Known, LogAudit
 from cli.audit.progress import Shown, Silent
+from cli.audit.pruned import Pruned
 from cli.audit.records import check_acts, check_records
 from cli.audit.released import check_released, log_files
 from core.access import COMPOSERS
@@ -53,14 +54,15 @@ def audit(evidence: Evidence, shown: Shown | None = None) -> Report:
         files = stack.enter_context(log_files(evidence.logs, LOGGING)) if evidence.logs else None
         moment = stack.enter_context(snapshot(evidence.dsn))
         shown.begin(moment.one(Q.head)["size"])
-        LogAudit(moment, report, evidence.keys, evidence.tolerance).run(evidence.known, shown.step)
+        pruned = Pruned(moment)
+        LogAudit(moment, report, evidence.keys, evidence.tolerance).run(evidence.known, pruned, shown.step)
         shown.next("intents and outcomes")
-        check_acts(moment, report)
+        check_acts(moment, report, pruned)
         shown.next("the services' records")
-        check_records(moment, report)
+        check_records(moment, report, pruned)
         if files is not None:
             shown.next("the parts' log files")
-            check_released(moment, files, report)
+            check_released(moment, files, report, pruned)
         else:
             report.limits.append("no log files: reads that leave no row are not compared with what left")
         shown.end()

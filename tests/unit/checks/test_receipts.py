@@ -197,9 +197,28 @@ def test_what_was_released_without_a_receipt_is_no_answer() -> None:
 
 def test_a_contract_without_a_place_for_the_receipt_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     method = "/onestop.autofill.v1.AutofillService/GetMatter"
-    monkeypatch.setattr(access, "_RELEASING", access._RELEASING | {method})
+    monkeypatch.delitem(access.WITHOUT_RECEIPT, method)
 
-    assert any(method in fault and "without a receipt" in fault for fault in receipts.contract_faults())
+    (fault,) = receipts.contract_faults()
+
+    assert method in fault
+    assert "without a receipt" in fault
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "/onestop.datanode.v1.DataNodeService/BatchReadRecords",
+        "/onestop.licence.v1.LicenceService/BatchReadLicenceFields",
+        "/onestop.ledger.v1.LedgerService/ListOpenIntents",
+    ],
+)
+def test_a_method_that_is_opened_to_the_gateway_is_found(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(access.CALLERS, method, access.CALLERS[method] | {"gateway"})
+
+    assert any(method in fault for fault in receipts.contract_faults())
 
 
 def test_an_entry_of_the_list_that_is_no_method_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,19 @@ import json
 from pathlib import Path
 
 from cli.audit.findings import Report
+from cli.audit.records import OWN
 from cli.audit.released import Line, log_files
+from cli.audit.run import LOGGING
+from core.access import COMPOSERS
 
 GET = "/onestop.licence.v1.LicenceService/BatchGetLicences"
 INNER = "/onestop.licence.v1.LicenceService/BatchReadLicenceFields"
 ID = "5b3c2a44-3b1e-4d22-9c3e-0d9a1b6f7a10"
+
+
+def test_every_part_that_appends_is_compared() -> None:
+    assert OWN.keys() == COMPOSERS
+    assert set(LOGGING) == COMPOSERS | {"gateway"}
 
 
 def call(method: str = GET, outcome: str = "ok", **more: object) -> str:
