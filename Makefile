@@ -9,10 +9,10 @@ WORKERS ?= 2
 CODE := core services gateway deploy cli tests protos
 COMPOSE ?= docker compose
 OUTSIDE := .onestop/compose
-CHECKS := check-format check-lint check-types check-rooms check-proto check-breaking proto-check
+CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo up down test bench profile check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo audit up down test bench profile check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -42,7 +42,10 @@ bench: .venv-bench/.bench ## measure, beside the peers and the limits (SCALE=340
 profile: .venv-bench/.bench ## where the processor time goes: a flame graph of each process under load (ONLY=licence)
 	@exec .venv-bench/bin/python -m tests.bench.profile
 
-check: .venv/.dev ## format, lint, types, rooms, proto lint, breaking changes and drift
+audit: .venv/.run ## reconcile the ledger with all services' own records; ends with 0 if nothing was found
+	@exec .venv/bin/python -m cli audit
+
+check: .venv/.dev ## format, lint, types, rooms, receipts, proto lint, breaking changes and drift
 	@$(MAKE) --no-print-directory -k -j4 $(if $(filter output-sync,$(.FEATURES)),-Otarget) $(CHECKS)
 
 check-format: .venv/.dev
@@ -56,6 +59,9 @@ check-types: .venv/.dev
 
 check-rooms: .venv/.dev
 	@lint-imports > .venv/rooms.log 2>&1 || { cat .venv/rooms.log; exit 1; }
+
+check-receipts: .venv/.dev
+	@python -m tests.checks.receipts
 
 check-proto: .venv/.dev
 	@cd protos && buf lint ../gen/onestop.binpb --config buf.yaml

@@ -17,6 +17,7 @@ class Command:
 
 
 COMMANDS = {
+    "audit": Command("cli.audit.__main__", "reconcile the ledger with all services' own records"),
     "demo": Command("cli.demo.__main__", "walk the whole path through the running city"),
     "keys": Command("cli.keys.__main__", "show key versions; rotate keys while the city runs"),
     "verify": Command("cli.verify", "check a receipt with nothing but the ledger's public key"),

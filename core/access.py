@@ -48,7 +48,40 @@ CALLERS: dict[str, frozenset[str]] = {
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": frozenset({"supervisor"}),
 }
 
+WITHOUT_RECEIPT: dict[str, str] = {
+    "/onestop.autofill.v1.AutofillService/ListMatters": "which matters there are is published",
+    "/onestop.autofill.v1.AutofillService/GetMatter": "a matter's form is published; it holds nobody's data",
+    "/onestop.eseal.v1.EsealService/ListSeals": "which seals an office may use: nobody's data",
+    "/onestop.eseal.v1.EsealService/CheckDocument": "says what a file shows, to whoever has it",
+    "/onestop.agricredit.v1.AgriCreditService/GetAnswerKeys": "public keys",
+    "/onestop.issuer.v1.IssuerService/IssueToken": "a caller's own credential",
+    "/onestop.issuer.v1.IssuerService/ExchangeCitizenToken": "the gateway's own, for who has signed in",
+    "/onestop.issuer.v1.IssuerService/GetKeys": "public keys",
+    "/onestop.ledger.v1.LedgerService/GetReceipt": "is itself the record, given to whom it is about",
+    "/onestop.ledger.v1.LedgerService/GetCheckpoint": "public",
+}
+"""What the gateway may ask for without an entry in the ledger, and why.
+
+`make check` compares this list with the contracts; what is not on it answers with a receipt or not at all."""
+
+
+def releases(method: str) -> bool:
+    """Whether the answers of a method leave the system and therefore come with a receipt each."""
+    return method in _RELEASING
+
 
 def permitted(method: str, peer: str) -> bool:
     """Whether a peer, by its certificate's name, may call a method."""
     return peer in CALLERS.get(method, frozenset())
+
+
+def _service(method: str) -> str:
+    """The part that serves a method."""
+    return method.removeprefix("/onestop.").partition(".")[0]
+
+
+_RELEASING = frozenset(
+    method
+    for method, callers in CALLERS.items()
+    if callers & GATEWAY and _service(method) in COMPOSERS and method not in WITHOUT_RECEIPT
+)

@@ -13,6 +13,7 @@ from onestop.common.v1 import context_pb2
 
 from core.errors import InvalidError, ServiceError
 from core.log import answered, get_logger
+from core.release import Answered
 from core.status import reason_in, to_status
 from core.trace import span
 from core.validation import item_faults
@@ -39,9 +40,22 @@ R = TypeVar("R", bound=BatchResult)
 
 
 async def answer_batch(
+    items: Sequence[I], result_type: Callable[[], R], one: Callable[[I], Awaitable[Answered[R]]]
+) -> list[R]:
+    """Results that leave the system: each is what `one` answers of what was released, or an error."""
+
+    async def message(item: I) -> R:
+        return (await one(item)).message
+
+    return await answer_inner_batch(items, result_type, message)
+
+
+async def answer_inner_batch(
     items: Sequence[I], result_type: Callable[[], R], one: Callable[[I], Awaitable[R]]
 ) -> list[R]:
     """The results of `one` for each item, in order; errors become the item's own `error`.
+
+    For calls between parts; what leaves the system goes through `answer_batch`.
 
     Items that break the contract's rules are answered without being run. Each item leaves a line in the log,
     under its own trace.

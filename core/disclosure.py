@@ -12,10 +12,11 @@ import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from core.clock import Clock
 from core.entries import (
+    MOST_OPEN_INTENTS,
     Basis,
     BasisKind,
     Entry,
@@ -111,12 +112,12 @@ class Disclosure:
         method: str,
         body: bytes,
         produce: Callable[[], Awaitable[Produced]],
-        confirm: Callable[[], Awaitable[None]] | None = None,
+        confirm: Callable[[Receipt], Awaitable[None]] | None = None,
     ) -> Released:
         """Releases what `produce` answers, once the ledger holds an entry for it.
 
         `method` is the entry's, such as `licence.search`; `body` the request's canonical bytes.
-        `confirm` runs between append and release, to confirm a reservation.
+        `confirm` runs between append and release, to confirm a reservation under the entry's receipt.
         With a request_id the first answer is remembered for 24 hours and given again.
         """
         key = _reply_key(context, method)
@@ -135,7 +136,7 @@ class Disclosure:
         )
         receipt = _beside(presented, await self._ledger.append(entry))
         if confirm is not None:
-            await confirm()
+            await confirm(receipt)
         if key is not None and not await self._replies.store_read(key, body, presented.wire, receipt):
             stored = await self._replies.find(key, body)
             if stored is not None:
@@ -205,6 +206,17 @@ class Disclosure:
                 failures.append(failure)
         if failures:
             raise failures[0]
+
+    async def forget(self, older_than: datetime) -> int:
+        """Forgets how acts ended that the ledger holds an outcome of; answers how many.
+
+        Only the ledger knows which outcomes it holds: without it, or while it lists more open intents than it
+        tells at once, nothing is forgotten.
+        """
+        open_intents = await self._ledger.open_intents(self._clock())
+        if len(open_intents) >= MOST_OPEN_INTENTS:
+            return 0
+        return await self._replies.forget_ends(older_than, [intent.item_id for intent in open_intents])
 
     async def drain(self) -> None:
         """Waits for intents that are being closed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -184,6 +184,10 @@ class Presenter(Protocol):
     def __call__(self, answer: object) -> Presented: ...
 
 
+MOST_OPEN_INTENTS = 1000
+"""So many open intents the ledger tells of at once."""
+
+
 class Ledger(Protocol):
     """Where entries go."""
 
@@ -192,7 +196,7 @@ class Ledger(Protocol):
         ...
 
     async def open_intents(self, older_than: datetime) -> Sequence[Entry]:
-        """This service's intents that have no outcome yet."""
+        """This service's intents that have no outcome yet, oldest first, MOST_OPEN_INTENTS at most."""
         ...
 
 
@@ -224,4 +228,8 @@ class Replies(Protocol):
 
     async def close(self, aborted: Entry) -> Entry:
         """The outcome entry of an intent's terminal row, which becomes `aborted` where there was none."""
+        ...
+
+    async def forget_ends(self, older_than: datetime, still_open: Collection[uuid.UUID]) -> int:
+        """Deletes terminal rows that nobody can need: old, not of these intents, and named by no reply."""
         ...

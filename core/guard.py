@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from core import access, log, trace
 from core.batch import is_batch
 from core.errors import Kind, ServiceError
+from core.release import require_receipts
 from core.status import reason_in, to_status
 from core.validation import validate
 
@@ -29,10 +30,16 @@ def peer_name(context: Context) -> str:
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Refuses strangers, enforces the contract's rules, and turns errors into statuses."""
+    """Refuses strangers, enforces the contract's rules, turns errors into statuses, and lets no answer that
+    leaves the system pass without its receipt."""
 
-    def __init__(self, permitted: Callable[[str, str], bool] = access.permitted) -> None:
+    def __init__(
+        self,
+        permitted: Callable[[str, str], bool] = access.permitted,
+        releases: Callable[[str], bool] = access.releases,
+    ) -> None:
         self._permitted = permitted
+        self._releases = releases
         self._guarded: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -53,6 +60,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _guard_unary(self, handler: Handler, method: str) -> Handler:
         inner = cast(Callable[[Any, Context], Awaitable[Any]], handler.unary_unary)
+        leaves = self._releases(method)
 
         async def guarded(request: Any, context: Context) -> Any:
             peer = await self._admit(method, context)
@@ -65,6 +73,8 @@ class Guard(grpc.aio.ServerInterceptor):
                 try:
                     validate(request)
                     answer = await inner(request, context)
+                    if leaves:
+                        require_receipts(answer)
                     if loud and not is_batch(request):
                         log.answered("ok", began)
                     return answer

@@ -12,7 +12,7 @@ from onestop.ledger.v1 import ledger_pb2 as pb
 from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
 
 from core.coalesce import Coalescer
-from core.entries import Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, RecordRef
+from core.entries import MOST_OPEN_INTENTS, Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, RecordRef
 from core.errors import ServiceError
 from core.identity import Subject
 from core.status import from_rpc_error, from_status
@@ -36,7 +36,7 @@ class LedgerClient:
 
     async def open_intents(self, older_than: datetime) -> list[Entry]:
         """This part's intents that have no outcome yet."""
-        request = pb.ListOpenIntentsRequest(limit=1000)
+        request = pb.ListOpenIntentsRequest(limit=MOST_OPEN_INTENTS)
         request.older_than.FromDatetime(older_than)
         try:
             response = await self._stub.ListOpenIntents(request, timeout=APPEND_TIMEOUT_SECONDS)

@@ -153,10 +153,19 @@ def answered(outcome: str, began: float, trace_parent: str = "") -> None:
     """Writes the one line that a call, or an item of a batch, leaves in its part's log.
 
     `outcome` is `ok` or the error's reason, `began` what `time.monotonic` said. The line has the trace of
-    `trace_parent` or else of the current span, and the method and the peer of the call (see `bound`).
+    `trace_parent` or else of the current span, and the method and the peer of the call (see `bound`); of an
+    answer that was released, its receipt too (see `released`).
     """
     facts = {"trace_id": found[1]} if (found := _TRACE_PARENT.fullmatch(trace_parent)) else {}
     _logger.info("call", outcome=outcome, milliseconds=round((time.monotonic() - began) * 1000, 1), **facts)
+
+
+def released(receipt: str, entry: int, leaf: bytes) -> None:
+    """Notes for this task's next lines that an answer leaves: its receipt's id, its entry's index and hash.
+
+    An audit compares the lines with the ledger (cli/audit): they tell of answers of which no row is kept.
+    """
+    structlog.contextvars.bind_contextvars(receipt=receipt, entry=entry, leaf=leaf.hex())
 
 
 bound = structlog.contextvars.bound_contextvars

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import cast
@@ -29,7 +29,11 @@ Q = queries.load("core", "replies.sql")
 KEPT = timedelta(hours=24)
 """How long a reply is remembered (design, invariant 4)."""
 
+TERMINALS_KEPT = timedelta(days=30)
+"""How long the end of an act is kept: much longer than its reply, so that an audit can still compare it."""
+
 SWEEP_SECONDS = 300.0
+FORGOTTEN_AT_ONCE = 1000
 
 
 class PgReplies:
@@ -81,6 +85,7 @@ class PgReplies:
                 receipt_to_pb(receipt).SerializeToString(), row=reply_id, column="reply.receipt"
             ),
             self._clock() + KEPT,
+            uuid.UUID(receipt.id),
         )
         return kept is not None
 
@@ -117,6 +122,20 @@ class PgReplies:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 pass  # The database is away; the next round finds the same rows.
             await asyncio.sleep(SWEEP_SECONDS)
+
+    async def forget_ends(self, older_than: datetime, still_open: Collection[uuid.UUID]) -> int:
+        """Deletes ends of acts that nobody can need any more, a thousand at a time; answers how many.
+
+        Kept are those of `still_open`, whose outcome the ledger does not hold yet, and those that a reply
+        names: a late act that finds neither its end nor its reply rolls back.
+        """
+        forgotten = 0
+        while True:
+            done = await self._pool.execute(Q.delete_old_terminals, older_than, list(still_open))
+            number = int(done.removeprefix("DELETE "))
+            forgotten += number
+            if number < FORGOTTEN_AT_ONCE:
+                return forgotten
 
     async def keep_keys_fresh(self) -> None:
         """Keeps the service's vault up with the rotation of its keys."""

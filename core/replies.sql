@@ -14,7 +14,7 @@ INSERT INTO reply (request, reply_id, body, intent_id, deadline, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (request) DO UPDATE
    SET reply_id = excluded.reply_id, body = excluded.body, intent_id = excluded.intent_id,
-       answer = NULL, receipt = NULL, deadline = excluded.deadline, expires_at = excluded.expires_at
+       answer = NULL, receipt = NULL, receipt_id = NULL, deadline = excluded.deadline, expires_at = excluded.expires_at
  WHERE reply.expires_at <= now()
     OR (reply.body = excluded.body
         AND EXISTS (SELECT FROM intent_terminal
@@ -22,12 +22,13 @@ VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING reply_id;
 
 -- name: store_read_reply
--- $1 request hash, $2 reply id, $3 body hash, $4 sealed answer, $5 sealed receipt, $6 expires at
-INSERT INTO reply (request, reply_id, body, answer, receipt, deadline, expires_at)
-VALUES ($1, $2, $3, $4, $5, now(), $6)
+-- $1 request hash, $2 reply id, $3 body hash, $4 sealed answer, $5 sealed receipt, $6 expires at, $7 receipt's id
+INSERT INTO reply (request, reply_id, body, answer, receipt, deadline, expires_at, receipt_id)
+VALUES ($1, $2, $3, $4, $5, now(), $6, $7)
     ON CONFLICT (request) DO UPDATE
    SET reply_id = excluded.reply_id, body = excluded.body, intent_id = NULL, answer = excluded.answer,
-       receipt = excluded.receipt, deadline = excluded.deadline, expires_at = excluded.expires_at
+       receipt = excluded.receipt, receipt_id = excluded.receipt_id, deadline = excluded.deadline,
+       expires_at = excluded.expires_at
  WHERE reply.expires_at <= now()
 RETURNING reply_id;
 
@@ -62,3 +63,13 @@ SELECT completed, outcome
 -- name: delete_expired_replies
 DELETE FROM reply
  WHERE request IN (SELECT request FROM reply WHERE expires_at <= now() LIMIT 1000);
+
+-- name: delete_old_terminals
+-- $1 closed before, $2 intents that the ledger holds as open
+DELETE FROM intent_terminal
+ WHERE intent_id IN (SELECT intent_id
+                       FROM intent_terminal AS old
+                      WHERE closed_at < $1
+                        AND intent_id <> ALL ($2::uuid[])
+                        AND NOT EXISTS (SELECT FROM reply WHERE reply.intent_id = old.intent_id)
+                      LIMIT 1000);

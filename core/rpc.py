@@ -14,14 +14,14 @@ from grpc_reflection.v1alpha import reflection
 from onestop.issuer.v1 import issuer_pb2, issuer_pb2_grpc
 
 from core import log, trace
-from core.clock import Clock
+from core.clock import Clock, now
 from core.config import PeerConfig, ServiceConfig
 from core.context import ContextReader
 from core.db import is_outage
 from core.disclosure import Disclosure
 from core.errors import ServiceError
 from core.guard import Guard, peer_name
-from core.replies import PgReplies
+from core.replies import TERMINALS_KEPT, PgReplies
 from core.status import from_rpc_error
 from core.tokens import IssuerKeys, TokenVerifier
 
@@ -41,6 +41,7 @@ __all__ = [
 LARGEST_MESSAGE = 20 * 1024 * 1024
 DRAIN_SECONDS = 8.0
 RECOVER_SECONDS = 10.0
+FORGET_SECONDS = 3600.0
 RARELY = (20_000, 20, 50)
 """Cycles are looked for after so many new objects; the usual 700 come with every few calls."""
 
@@ -95,8 +96,8 @@ def context_reader(config: PeerConfig, clock: Clock) -> ContextReader:
 
 
 def protocol_tasks(disclosure: Disclosure, replies: PgReplies) -> list[Task]:
-    """What a composing service runs beside its server: recovery of intents, sweeping of replies, and keys
-    that are the live ones."""
+    """What a composing service runs beside its server: recovery of intents, forgetting of how old ones ended,
+    sweeping of replies, and keys that are the live ones."""
 
     async def recover_forever() -> None:
         while True:
@@ -112,7 +113,20 @@ def protocol_tasks(disclosure: Disclosure, replies: PgReplies) -> list[Task]:
                     _logger.exception("recovery_failed")
             await asyncio.sleep(RECOVER_SECONDS)
 
-    return [recover_forever, replies.sweep_forever, replies.keep_keys_fresh]
+    async def forget_forever() -> None:
+        while True:
+            try:
+                await disclosure.forget(now() - TERMINALS_KEPT)
+            except ServiceError as error:
+                _logger.info("nothing_forgotten", reason=error.reason, waits_for=error.part)
+            except Exception as error:
+                if is_outage(error):
+                    _logger.info("nothing_forgotten", reason="DATABASE_AWAY", waits_for="database")
+                else:
+                    _logger.exception("forgetting_failed")
+            await asyncio.sleep(FORGET_SECONDS)
+
+    return [recover_forever, forget_forever, replies.sweep_forever, replies.keep_keys_fresh]
 
 
 def build_server(

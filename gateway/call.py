@@ -26,6 +26,7 @@ from gateway.accepts import best_type
 from gateway.auth import Certificate, Identity
 from gateway.bodies import Upload
 from gateway.cases import Case, parse_case
+from gateway.observe import RECEIPT
 from gateway.parts import Parts
 from gateway.shapes import CaseIn, JsonBody, Key, Shape
 
@@ -180,9 +181,14 @@ class Call:
             return json_response(render(message), status=status)
         if receipt is None or not receipt.id:
             raise MissingReceiptError(f"{self.route.name} was answered without a receipt")
+        self.leaves_with(receipt.id)
         # What the part committed to leaves as it is, so that the receipt proves it whatever our version.
         answer = receipt.answer_json or orjson.dumps(render(message))
         return raw_json_response(with_receipt(answer, receipt), status=status)
+
+    def leaves_with(self, receipt_id: str) -> None:
+        """Notes for the log under which receipt the answer leaves."""
+        self.request[RECEIPT] = receipt_id
 
     def _beside_names(self, shape: JsonBody) -> set[str]:
         names = {"case"} if shape.case is not CaseIn.NOWHERE else set()

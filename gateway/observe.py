@@ -16,6 +16,9 @@ from gateway.problems import QUIET, problem_of, problem_response
 CALLER = web.RequestKey("caller", str)
 """Name of the machine, or `citizen`; for the log."""
 
+RECEIPT = web.RequestKey("receipt", str)
+"""Id of the receipt that the answer leaves with; for the log, by which an audit knows what has left."""
+
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 STRICT_TRANSPORT = "max-age=31536000"
 
@@ -83,6 +86,7 @@ def _log(listener: str, request: web.Request, route: str, status: int, began: fl
         status=status,
         milliseconds=round((time.monotonic() - began) * 1000, 1),
         caller=request.get(CALLER, ""),
+        **({"receipt": receipt} if (receipt := request.get(RECEIPT, "")) else {}),
     )
 
 

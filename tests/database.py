@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from deploy.local import files, keys
-from deploy.local.migrate import PARTS, migrate, set_database_rights
+from deploy.local.migrate import AUDITOR, PARTS, migrate, set_database_rights
 from deploy.local.postgres import Cluster
 
 PREFIX = "onestop-test-"
@@ -100,9 +100,10 @@ class CityDatabase:
         self.admin_dsn = _in_database(str(facts["admin_dsn"]), name)
         self._seeded = frozenset(facts["seeded"])
         files.private_folder(self.keys)
-        for part in PARTS:
+        for part in (*PARTS, AUDITOR):
             dsn = (ground / "keys" / f"{part}.dsn").read_text()
             files.write_private(self.dsn_file(part), _in_database(dsn, name))
+        for part in PARTS:
             keys.make_keyring(self.keyring(part))
 
     def dsn(self, part: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from core.config import Mode
 from deploy.local import files
 from deploy.local.errors import GroundError
-from deploy.local.migrate import PARTS, role_of
+from deploy.local.migrate import AUDITOR_ROLE, PARTS, role_of
 
 CITY = Path("/city")
 """Where the city's folder is mounted: `pki/`, `keys/`, `demo/` as on one machine."""
@@ -58,7 +58,7 @@ def parts_of(mode: Mode) -> tuple[str, ...]:
 
 def roles_of(parts: Sequence[str]) -> tuple[str, ...]:
     """The roles of the database that need a client certificate."""
-    return (OWNER, *(role_of(part) for part in parts))
+    return (OWNER, AUDITOR_ROLE, *(role_of(part) for part in parts))
 
 
 def belongings(part: str) -> dict[str, str]:

@@ -32,6 +32,9 @@ PARTS = (
     "gateway",
     "idp",
 )
+AUDITOR = "auditor"
+AUDITOR_ROLE = "onestop_auditor"
+"""Reads what an audit compares, in every part's schema, and writes nothing (cli/audit)."""
 OLDEST = 15
 MIGRATION_LOCK = 440200_1  # An advisory lock's number: one migrator at a time.
 
@@ -51,8 +54,9 @@ def migrate(admin_dsn: str, parts: Sequence[str], keys_dir: Path) -> list[str]:
     """Makes what is missing and returns the migrations applied now, as `part/name`.
 
     `admin_dsn` reaches the database as a role that may make roles and schemas; `keys_dir` receives a file
-    `<part>.dsn` (0600) for each part. Raises GroundError when the server is too old, rights are missing, the
-    server cannot be reached, or a migration fails (which leaves nothing of itself behind).
+    `<part>.dsn` (0600) for each part, and one for the auditor. Raises GroundError when the server is too old,
+    rights are missing, the server cannot be reached, or a migration fails (which leaves nothing of itself
+    behind).
     """
     files.private_folder(keys_dir)
     applied: list[str] = []
@@ -61,8 +65,9 @@ def migrate(admin_dsn: str, parts: Sequence[str], keys_dir: Path) -> list[str]:
         connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
         try:
             for part in parts:
-                _ensure_role(connection, admin_dsn, part, keys_dir / f"{part}.dsn")
+                _ensure_role(connection, admin_dsn, role_of(part), keys_dir / f"{part}.dsn")
                 _ensure_schema(connection, part)
+            _ensure_role(connection, admin_dsn, AUDITOR_ROLE, keys_dir / f"{AUDITOR}.dsn")
             set_database_rights(connection, parts)
             for part in parts:
                 applied += _apply(connection, part)
@@ -95,12 +100,18 @@ def connect(admin_dsn: str) -> psycopg.Connection[tuple[object, ...]]:
 def set_database_rights(connection: psycopg.Connection[tuple[object, ...]], parts: Iterable[str]) -> None:
     """What belongs to a database rather than to a schema, and so is not copied with a template:
 
-    nobody may connect but the parts, and each part finds its own tables without naming the schema.
+    nobody may connect but the parts and the auditor, who never writes; and each part finds its own tables
+    without naming the schema.
     """
     (database,) = connection.execute("SELECT current_database()").fetchone() or ("",)
     name = sql.Identifier(str(database))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    auditor = sql.Identifier(AUDITOR_ROLE)
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, auditor))
+    connection.execute(
+        sql.SQL("ALTER ROLE {} IN DATABASE {} SET default_transaction_read_only = on").format(auditor, name)
+    )
     for part in parts:
         role = sql.Identifier(role_of(part))
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, role))
@@ -143,13 +154,12 @@ def _check_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def _ensure_role(
-    connection: psycopg.Connection[tuple[object, ...]], admin_dsn: str, part: str, dsn_file: Path
+    connection: psycopg.Connection[tuple[object, ...]], admin_dsn: str, role: str, dsn_file: Path
 ) -> None:
     """Makes the role with the password in its DSN file, which is written first: a crash loses neither.
 
     A role that exists is never given another password: another city may be using it.
     """
-    role = role_of(part)
     exists = _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role)
     if exists and not dsn_file.exists():
         raise GroundError(

@@ -46,6 +46,7 @@ async def sign(call: Call) -> web.StreamResponse:
     sealed = await call.ask(PART, call.parts.clients.eseal.SignDocument, request)
     if not sealed.receipt.id:
         raise MissingReceiptError("a document was sealed without a receipt")
+    call.leaves_with(sealed.receipt.id)
     if wanted_type(call.request, (PDF, JSON)) == JSON:
         # The entry commits to the file's bytes; this form of the answer carries them in base64.
         return raw_json_response(with_receipt(orjson.dumps(render(sealed)), sealed.receipt))

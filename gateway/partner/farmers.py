@@ -27,6 +27,7 @@ async def land_rights(call: Call) -> web.StreamResponse:
     query = call.query(pb.FetchQuery)
     item = call.checked(pb.FetchLandRightsItem(context=consent_context(call), query=query))
     result = await call.parts.clients.fetch_land_rights(call.credential, item)
+    call.leaves_with(result.receipt_id)
     return call.answer(result.answer)
 
 
@@ -35,6 +36,7 @@ async def subsidies(call: Call) -> web.StreamResponse:
     query = call.query(pb.FetchQuery)
     item = call.checked(pb.FetchSubsidiesItem(context=consent_context(call), query=query))
     result = await call.parts.clients.fetch_subsidies(call.credential, item)
+    call.leaves_with(result.receipt_id)
     return call.answer(result.answer)
 
 

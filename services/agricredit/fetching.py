@@ -11,7 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from core.clock import Clock
-from core.disclosure import BasisKind, Disclosure, Produced, RecordRef, Released, RequestContext
+from core.disclosure import BasisKind, Disclosure, Produced, Receipt, RecordRef, Released, RequestContext
 from core.errors import BasisMissingError, Kind, ServiceError
 from core.identity import Subject
 from services.agricredit.domain import Claim, Consent, Item, Partner
@@ -114,8 +114,8 @@ class Uses(Protocol):
         """
         ...
 
-    async def confirm(self, reservation: Reservation) -> None:
-        """The ledger holds the entry of this use. Raises UnavailableError where the use was given back."""
+    async def confirm(self, reservation: Reservation, entry_id: UUID) -> None:
+        """The ledger holds this entry of the use. Raises UnavailableError where the use was given back."""
         ...
 
     async def release(self, reservation: Reservation) -> None:
@@ -234,8 +234,8 @@ class FetchDesk:
             reserved.append(reservation)
             return Produced(answer, disclosed_names(item), _refs(found), farmer)
 
-        async def confirm() -> None:
-            await self._uses.confirm(reserved[0])
+        async def confirm(receipt: Receipt) -> None:
+            await self._uses.confirm(reserved[0], UUID(receipt.id))
 
         try:
             released = await self._disclosure.read(

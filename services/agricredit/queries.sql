@@ -208,9 +208,9 @@ UPDATE consent_use
    AND use_id = $2;
 
 -- name: confirm_uses
--- $1 subject ids, $2 use ids
+-- $1 subject ids, $2 use ids, $3 the entry of each
 UPDATE consent_use
-   SET state = 'confirmed'
+   SET state = 'confirmed', entry_id = ($3::uuid[])[array_position($2::uuid[], use_id)]
  WHERE subject_id = ANY ($1::uuid[])
    AND use_id = ANY ($2::uuid[])
    AND state <> 'released'

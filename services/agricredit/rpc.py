@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import grpc
 from google.protobuf.message import Message
 from onestop.agricredit.v1 import agricredit_pb2 as pb
 from onestop.agricredit.v1 import agricredit_pb2_grpc as pb_grpc
-from onestop.common.v1 import context_pb2
+from onestop.common.v1 import context_pb2, receipt_pb2
 
 from core.batch import answer_batch, with_deadline
 from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Released, RequestContext
 from core.identity import Scope, Subject
-from core.ledger import receipt_to_pb
 from core.public_json import canonical
 from core.receipt_json import with_receipt
+from core.release import Answered, answer_of, releasing
 from core.wire import Relay
 from services.agricredit.answers import ITEM_OF
 from services.agricredit.domain import Wish
@@ -30,6 +30,7 @@ BY_HOLDER = frozenset({BasisKind.HOLDER})
 BY_CONSENT = frozenset({BasisKind.CONSENT})
 
 R = TypeVar("R")
+F = TypeVar("F", pb.FetchLandRightsResult, pb.FetchSubsidiesResult)
 I = TypeVar("I", pb.FetchLandRightsItem, pb.FetchSubsidiesItem)  # noqa: E741
 
 
@@ -66,9 +67,10 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
         self._contexts = contexts
         self._seal = seal
 
+    @releasing
     async def CreateConsentRequest(
         self, request: pb.CreateConsentRequestRequest, context: object
-    ) -> pb.CreateConsentRequestResponse:
+    ) -> Answered[pb.CreateConsentRequestResponse]:
         """A partner asks a farmer for a consent."""
         query = request.query
         farmer = Subject(query.farmer.code_type, query.farmer.code)
@@ -83,26 +85,28 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
             return await self._consents.ask(asked, farmer, wish, body=request_body(request))
 
         released = await self._one(request, Scope.CONSENT_REQUEST, BY_AGREEMENT, work)
-        return pb.CreateConsentRequestResponse(
-            answer=cast(pb.ConsentRequestAnswer, released.wire), receipt=receipt_to_pb(released.receipt)
+        return answer_of(
+            released, lambda wire, receipt: pb.CreateConsentRequestResponse(answer=wire, receipt=receipt)
         )
 
+    @releasing
     async def GetConsentRequest(
         self, request: pb.GetConsentRequestRequest, context: object
-    ) -> pb.GetConsentRequestResponse:
+    ) -> Answered[pb.GetConsentRequestResponse]:
         """The state of a partner's own request."""
 
         async def work(asked: RequestContext) -> Released:
             return await self._consents.look(asked, UUID(request.id), body=request_body(request))
 
         released = await self._one(request, Scope.CONSENT_REQUEST, BY_AGREEMENT, work)
-        return pb.GetConsentRequestResponse(
-            answer=cast(pb.ConsentRequestAnswer, released.wire), receipt=receipt_to_pb(released.receipt)
+        return answer_of(
+            released, lambda wire, receipt: pb.GetConsentRequestResponse(answer=wire, receipt=receipt)
         )
 
+    @releasing
     async def ListConsentRequests(
         self, request: pb.ListConsentRequestsRequest, context: object
-    ) -> pb.ListConsentRequestsResponse:
+    ) -> Answered[pb.ListConsentRequestsResponse]:
         """What the signed-in person was asked."""
 
         async def work(asked: RequestContext) -> Released:
@@ -111,11 +115,14 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
             )
 
         released = await self._one(request, Scope.CITIZEN, BY_HOLDER, work)
-        return pb.ListConsentRequestsResponse(
-            answer=cast(pb.ListConsentRequestsAnswer, released.wire), receipt=receipt_to_pb(released.receipt)
+        return answer_of(
+            released, lambda wire, receipt: pb.ListConsentRequestsResponse(answer=wire, receipt=receipt)
         )
 
-    async def GrantConsent(self, request: pb.GrantConsentRequest, context: object) -> pb.GrantConsentResponse:
+    @releasing
+    async def GrantConsent(
+        self, request: pb.GrantConsentRequest, context: object
+    ) -> Answered[pb.GrantConsentResponse]:
         """The signed-in person grants what she ticked."""
         query = request.query
         items = [ITEM_OF[item] for item in query.items]
@@ -126,21 +133,22 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
             )
 
         released = await self._one(request, Scope.CITIZEN, BY_HOLDER, work)
-        return pb.GrantConsentResponse(
-            answer=cast(pb.ConsentAnswer, released.wire), receipt=receipt_to_pb(released.receipt)
+        return answer_of(
+            released, lambda wire, receipt: pb.GrantConsentResponse(answer=wire, receipt=receipt)
         )
 
+    @releasing
     async def RevokeConsent(
         self, request: pb.RevokeConsentRequest, context: object
-    ) -> pb.RevokeConsentResponse:
+    ) -> Answered[pb.RevokeConsentResponse]:
         """The signed-in person revokes; effective at once."""
 
         async def work(asked: RequestContext) -> Released:
             return await self._consents.revoke(asked, UUID(request.consent_id), body=request_body(request))
 
         released = await self._one(request, Scope.CITIZEN, BY_HOLDER, work)
-        return pb.RevokeConsentResponse(
-            answer=cast(pb.ConsentAnswer, released.wire), receipt=receipt_to_pb(released.receipt)
+        return answer_of(
+            released, lambda wire, receipt: pb.RevokeConsentResponse(answer=wire, receipt=receipt)
         )
 
     async def BatchFetchLandRights(
@@ -148,12 +156,12 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
     ) -> pb.BatchFetchLandRightsResponse:
         """Each item's sealed land rights, or the item's own error."""
 
-        async def one(item: pb.FetchLandRightsItem) -> pb.FetchLandRightsResult:
+        async def one(item: pb.FetchLandRightsItem) -> Answered[pb.FetchLandRightsResult]:
             asked, relay = await self._fetch_context(request.credentials, item)
             fetched = await self._fetches.land_rights(
                 asked, item.query.purpose_code, relay, body=request_body(item)
             )
-            return pb.FetchLandRightsResult(answer=self._sealed(fetched))
+            return self._sealed(fetched, pb.FetchLandRightsResult)
 
         results = await answer_batch(request.items, pb.FetchLandRightsResult, one)
         return pb.BatchFetchLandRightsResponse(results=results)
@@ -163,13 +171,13 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
     ) -> pb.BatchFetchSubsidiesResponse:
         """Each item's sealed subsidies, or the item's own error."""
 
-        async def one(item: pb.FetchSubsidiesItem) -> pb.FetchSubsidiesResult:
+        async def one(item: pb.FetchSubsidiesItem) -> Answered[pb.FetchSubsidiesResult]:
             asked, relay = await self._fetch_context(request.credentials, item)
             query = item.query
             fetched = await self._fetches.subsidies(
                 asked, query.purpose_code, query.years, relay, body=request_body(item)
             )
-            return pb.FetchSubsidiesResult(answer=self._sealed(fetched))
+            return self._sealed(fetched, pb.FetchSubsidiesResult)
 
         results = await answer_batch(request.items, pb.FetchSubsidiesResult, one)
         return pb.BatchFetchSubsidiesResponse(results=results)
@@ -194,12 +202,15 @@ class AgriCreditServicer(pb_grpc.AgriCreditServiceServicer):
         )
         return asked, Relay(credentials[item.context.credential_index], item.context)
 
-    def _sealed(self, fetched: Fetched) -> pb.SealedAnswer:
+    def _sealed(self, fetched: Fetched, result: type[F]) -> Answered[F]:
         """The answer with its receipt as JSON, signed by the city and encrypted to the partner."""
-        receipt = receipt_to_pb(fetched.released.receipt)
-        answer = receipt.answer_json or canonical(cast(Message, fetched.released.wire))
-        payload = with_receipt(answer, receipt)
-        return pb.SealedAnswer(jwe=self._seal.seal(payload, fetched.partner.encryption_jwk))
+
+        def make(wire: Message, receipt: receipt_pb2.Receipt) -> F:
+            payload = with_receipt(receipt.answer_json or canonical(wire), receipt)
+            sealed = pb.SealedAnswer(jwe=self._seal.seal(payload, fetched.partner.encryption_jwk))
+            return result(answer=sealed, receipt_id=receipt.id)
+
+        return answer_of(fetched.released, make)
 
 
 class _Work(Protocol):

@@ -59,7 +59,7 @@ class PgUses(PgConsents):
         self._looks: Coalescer[tuple[str, UUID | None], Look] = Coalescer(self._look)
         self._standing: Coalescer[Consent, bool] = Coalescer(self._stand)
         self._taking: Coalescer[Wanted, Reservation | None] = Coalescer(self._take_together)
-        self._confirming: Coalescer[Reservation, bool] = Coalescer(self._confirm)
+        self._confirming: Coalescer[tuple[Reservation, UUID], bool] = Coalescer(self._confirm)
 
     async def look(self, partner_id: str, consent_id: UUID | None) -> Look:
         """An active partner, and the consent of this id, whosever it is."""
@@ -79,9 +79,9 @@ class PgUses(PgConsents):
             raise
         return reservation if reservation is not None else await self._take_alone(wanted)
 
-    async def confirm(self, reservation: Reservation) -> None:
-        """The ledger holds the entry of this use."""
-        if not await self._confirming.submit(reservation):
+    async def confirm(self, reservation: Reservation, entry_id: UUID) -> None:
+        """The ledger holds this entry of the use."""
+        if not await self._confirming.submit((reservation, entry_id)):
             raise UnavailableError("the use was given back meanwhile; ask again", retry_after=1.0)
 
     async def release(self, reservation: Reservation) -> None:
@@ -126,12 +126,15 @@ class PgUses(PgConsents):
         standing = {row["consent_id"] for row in rows}
         return [one.consent_id in standing for one in consents]
 
-    async def _confirm(self, reservations: Sequence[Reservation]) -> Sequence[bool]:
+    async def _confirm(self, entered: Sequence[tuple[Reservation, UUID]]) -> Sequence[bool]:
         rows = await self._pool.fetch(
-            Q.confirm_uses, {one.subject_id for one in reservations}, {one.use_id for one in reservations}
+            Q.confirm_uses,
+            [one.subject_id for one, _ in entered],
+            [one.use_id for one, _ in entered],
+            [entry_id for _, entry_id in entered],
         )
         confirmed = {row["use_id"] for row in rows}
-        return [one.use_id in confirmed for one in reservations]
+        return [one.use_id in confirmed for one, _ in entered]
 
     async def _take_together(self, wanted: Sequence[Wanted]) -> Sequence[Reservation | None]:
         """A use each, in one transaction; None for whoever is to ask alone.

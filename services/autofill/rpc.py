@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import grpc
 from onestop.autofill.v1 import autofill_pb2 as pb
@@ -14,7 +13,7 @@ from core.batch import answer_batch
 from core.context import ContextReader, request_body
 from core.disclosure import BasisKind
 from core.identity import Scope, Subject
-from core.ledger import receipt_to_pb
+from core.release import Answered, answer_of
 from core.wire import Relay, json_of, struct_of
 from services.autofill.matter import Matter
 from services.autofill.service import FormDesk
@@ -53,7 +52,7 @@ class AutofillServicer(pb_grpc.AutofillServiceServicer):
     ) -> pb.BatchAutofillResponse:
         """Each item's filled form, or the item's own error."""
 
-        async def one(item: pb.AutofillItem) -> pb.AutofillResult:
+        async def one(item: pb.AutofillItem) -> Answered[pb.AutofillResult]:
             asked = await self._contexts.read(
                 request.credentials, item.context, scope=Scope.AUTOFILL_FILL, basis=FOR_A_CASE
             )
@@ -64,8 +63,7 @@ class AutofillServicer(pb_grpc.AutofillServiceServicer):
                 relay=_relay(request.credentials, item.context),
                 body=request_body(item),
             )
-            answer = cast(pb.AutofillAnswer, released.wire)
-            return pb.AutofillResult(answer=answer, receipt=receipt_to_pb(released.receipt))
+            return answer_of(released, lambda wire, receipt: pb.AutofillResult(answer=wire, receipt=receipt))
 
         results = await answer_batch(request.items, pb.AutofillResult, one)
         return pb.BatchAutofillResponse(results=results)
@@ -75,7 +73,7 @@ class AutofillServicer(pb_grpc.AutofillServiceServicer):
     ) -> pb.BatchVerifyFieldsResponse:
         """Each item's verdicts, or the item's own error."""
 
-        async def one(item: pb.VerifyFieldsItem) -> pb.VerifyFieldsResult:
+        async def one(item: pb.VerifyFieldsItem) -> Answered[pb.VerifyFieldsResult]:
             asked = await self._contexts.read(
                 request.credentials, item.context, scope=Scope.AUTOFILL_VERIFY, basis=FOR_A_CASE
             )
@@ -86,8 +84,9 @@ class AutofillServicer(pb_grpc.AutofillServiceServicer):
                 relay=_relay(request.credentials, item.context),
                 body=request_body(item),
             )
-            answer = cast(pb.VerifyFieldsAnswer, released.wire)
-            return pb.VerifyFieldsResult(answer=answer, receipt=receipt_to_pb(released.receipt))
+            return answer_of(
+                released, lambda wire, receipt: pb.VerifyFieldsResult(answer=wire, receipt=receipt)
+            )
 
         results = await answer_batch(request.items, pb.VerifyFieldsResult, one)
         return pb.BatchVerifyFieldsResponse(results=results)

@@ -8,7 +8,7 @@ import grpc
 from onestop.datanode.v1 import datanode_pb2 as pb
 from onestop.datanode.v1 import datanode_pb2_grpc as pb_grpc
 
-from core.batch import answer_batch
+from core.batch import answer_inner_batch
 from core.context import ContextReader
 from core.disclosure import BasisKind
 from core.identity import Scope, Subject
@@ -51,7 +51,7 @@ class DataNodeServicer(pb_grpc.DataNodeServiceServicer):
             return pb.ReadRecordsResult(answer=_answer(query.resource, records))
 
         return pb.BatchReadRecordsResponse(
-            results=await answer_batch(request.items, pb.ReadRecordsResult, one)
+            results=await answer_inner_batch(request.items, pb.ReadRecordsResult, one)
         )
 
     async def ListResources(

@@ -12,16 +12,17 @@ from uuid import UUID
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
+from onestop.common.v1 import receipt_pb2
 from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 
 from core.clock import Clock
 from core.context import ContextReader, request_body
-from core.disclosure import BasisKind, Presented, Receipt
+from core.disclosure import BasisKind, Presented
 from core.errors import fault_error
 from core.identity import Scope
-from core.ledger import receipt_to_pb
 from core.present import AnswerPresenter
+from core.release import Answered, answer_of, releasing
 from services.eseal.domain import Seal, SealedDocument
 from services.eseal.placing import Placing, placing_of
 from services.eseal.service import SealDesk
@@ -60,9 +61,10 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
             seals=[_seal(seal, moment) for seal in seals], next_page_token=_token_of(after)
         )
 
+    @releasing
     async def SignDocument(
         self, request: pb.SignDocumentRequest, context: Context
-    ) -> pb.SignDocumentResponse:
+    ) -> Answered[pb.SignDocumentResponse]:
         """Seals a PDF."""
         document = request.document
         await _give_way(document)
@@ -82,13 +84,14 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
                 )
             ),
         )
-        answer = _whole(document, cast(pb.SignDocumentResponse, released.wire), released.receipt)
+        whole = answer_of(released, lambda kept, receipt: _whole(document, kept, receipt))
         await _give_way(document)
-        return answer
+        return whole
 
+    @releasing
     async def VerifyDocument(
         self, request: pb.VerifyDocumentRequest, context: Context
-    ) -> pb.VerifyDocumentResponse:
+    ) -> Answered[pb.VerifyDocumentResponse]:
         """Checks a document."""
         caller = await self._contexts.read(
             request.credential, request.context, scope=Scope.DOCUMENT_VERIFY, basis=_MATTER
@@ -98,8 +101,9 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
             document=request.document,
             body=request_body(pb.VerifyDocumentRequest(context=request.context)),
         )
-        answer = cast(pb.VerifyDocumentAnswer, released.wire)
-        return pb.VerifyDocumentResponse(answer=answer, receipt=receipt_to_pb(released.receipt))
+        return answer_of(
+            released, lambda wire, receipt: pb.VerifyDocumentResponse(answer=wire, receipt=receipt)
+        )
 
     async def CheckDocument(
         self, request: pb.CheckDocumentRequest, context: Context
@@ -151,7 +155,9 @@ async def _give_way(document: bytes) -> None:
         await asyncio.sleep(0)
 
 
-def _whole(original: bytes, kept: pb.SignDocumentResponse, receipt: Receipt) -> pb.SignDocumentResponse:
+def _whole(
+    original: bytes, kept: pb.SignDocumentResponse, receipt: receipt_pb2.Receipt
+) -> pb.SignDocumentResponse:
     """The answer with the whole file, from what is kept of it: what the seal appended, or (as versions before
     this kept it) the whole file already."""
     whole = kept.document.startswith(original)
@@ -159,7 +165,7 @@ def _whole(original: bytes, kept: pb.SignDocumentResponse, receipt: Receipt) -> 
         document=kept.document if whole else original + kept.document,
         signature_id=kept.signature_id,
         signed_at=kept.signed_at,
-        receipt=receipt_to_pb(receipt),
+        receipt=receipt,
     )
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import grpc
 from onestop.common.v1 import subject_pb2
 from onestop.licence.v1 import licence_pb2 as pb
 from onestop.licence.v1 import licence_pb2_grpc as pb_grpc
 
-from core.batch import answer_batch
+from core.batch import answer_batch, answer_inner_batch
 from core.context import ContextReader, request_body
 from core.disclosure import BasisKind
 from core.identity import Scope, Subject
-from core.ledger import receipt_to_pb
+from core.release import Answered, answer_of
 from services.licence.answers import fields_answer
 from services.licence.service import (
     LicenceDesk,
@@ -36,15 +35,16 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
     async def BatchSearchLicences(
         self, request: pb.BatchSearchLicencesRequest, context: object
     ) -> pb.BatchSearchLicencesResponse:
-        async def one(item: pb.SearchLicencesItem) -> pb.SearchLicencesResult:
+        async def one(item: pb.SearchLicencesItem) -> Answered[pb.SearchLicencesResult]:
             asked = await self._contexts.read(
                 request.credentials, item.context, scope=Scope.LICENCE_READ, basis=FOR_A_CASE
             )
             released = await self._desk.search(
                 asked, _subject(item.query.holder), list(item.query.type_codes), body=request_body(item)
             )
-            answer = cast(pb.SearchLicencesAnswer, released.wire)
-            return pb.SearchLicencesResult(answer=answer, receipt=receipt_to_pb(released.receipt))
+            return answer_of(
+                released, lambda wire, receipt: pb.SearchLicencesResult(answer=wire, receipt=receipt)
+            )
 
         results = await answer_batch(request.items, pb.SearchLicencesResult, one)
         return pb.BatchSearchLicencesResponse(results=results)
@@ -52,15 +52,16 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
     async def BatchGetLicences(
         self, request: pb.BatchGetLicencesRequest, context: object
     ) -> pb.BatchGetLicencesResponse:
-        async def one(item: pb.GetLicenceItem) -> pb.GetLicenceResult:
+        async def one(item: pb.GetLicenceItem) -> Answered[pb.GetLicenceResult]:
             asked = await self._contexts.read(
                 request.credentials, item.context, scope=Scope.LICENCE_READ, basis=CARRIED_BY_THE_USE_CODE
             )
             released = await self._desk.get(
                 asked, item.query.id, item.query.use_code, body=request_body(item)
             )
-            answer = cast(pb.GetLicenceAnswer, released.wire)
-            return pb.GetLicenceResult(answer=answer, receipt=receipt_to_pb(released.receipt))
+            return answer_of(
+                released, lambda wire, receipt: pb.GetLicenceResult(answer=wire, receipt=receipt)
+            )
 
         results = await answer_batch(request.items, pb.GetLicenceResult, one)
         return pb.BatchGetLicencesResponse(results=results)
@@ -68,13 +69,14 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
     async def BatchVerifyLicences(
         self, request: pb.BatchVerifyLicencesRequest, context: object
     ) -> pb.BatchVerifyLicencesResponse:
-        async def one(item: pb.VerifyLicenceItem) -> pb.VerifyLicenceResult:
+        async def one(item: pb.VerifyLicenceItem) -> Answered[pb.VerifyLicenceResult]:
             asked = await self._contexts.read(
                 request.credentials, item.context, scope=Scope.LICENCE_VERIFY, basis=FOR_A_CASE
             )
             released = await self._desk.verify(asked, item.query.identifier, body=request_body(item))
-            answer = cast(pb.VerifyLicenceAnswer, released.wire)
-            return pb.VerifyLicenceResult(answer=answer, receipt=receipt_to_pb(released.receipt))
+            return answer_of(
+                released, lambda wire, receipt: pb.VerifyLicenceResult(answer=wire, receipt=receipt)
+            )
 
         results = await answer_batch(request.items, pb.VerifyLicenceResult, one)
         return pb.BatchVerifyLicencesResponse(results=results)
@@ -95,7 +97,7 @@ class LicenceServicer(pb_grpc.LicenceServiceServicer):
             )
             return pb.ReadLicenceFieldsResult(answer=fields_answer(found))
 
-        results = await answer_batch(request.items, pb.ReadLicenceFieldsResult, one)
+        results = await answer_inner_batch(request.items, pb.ReadLicenceFieldsResult, one)
         return pb.BatchReadLicenceFieldsResponse(results=results)
 
 

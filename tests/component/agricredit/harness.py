@@ -23,7 +23,7 @@ from onestop.agricredit.v1 import agricredit_pb2_grpc as pb_grpc
 from onestop.common.v1 import context_pb2, subject_pb2
 from onestop.datanode.v1 import datanode_pb2, datanode_pb2_grpc
 
-from core.batch import answer_batch
+from core.batch import answer_inner_batch
 from core.config import Mode, PeerConfig, ServiceConfig
 from core.context import ContextReader
 from core.disclosure import Disclosure, Ledger
@@ -99,7 +99,7 @@ class FakeDataNode(datanode_pb2_grpc.DataNodeServiceServicer):
                 raise self.refusal
             return datanode_pb2.ReadRecordsResult(answer=self._answer(item.query))
 
-        results = await answer_batch(request.items, datanode_pb2.ReadRecordsResult, one)
+        results = await answer_inner_batch(request.items, datanode_pb2.ReadRecordsResult, one)
         return datanode_pb2.BatchReadRecordsResponse(results=results)
 
     async def ListResources(

@@ -18,7 +18,10 @@ from structlog.typing import EventDict
 
 from core import log
 from core.batch import answer_batch
+from core.entries import Receipt, Released
 from core.errors import Kind, ServiceError
+from core.merkle import leaf_hash
+from core.release import Answered, answer_of
 from core.rpc import build_server, channel
 from tests.component.core.test_access import SERVER, peer, pki, service_config
 
@@ -28,6 +31,9 @@ ONE = "4bf92f3577b34da6a3ce929d0e0e4736"
 OTHER = "0af7651916cd43dd8448eb211c80319c"
 SEARCH = "/onestop.licence.v1.LicenceService/BatchSearchLicences"
 GET_KEYS = "/onestop.issuer.v1.IssuerService/GetKeys"
+
+RECEIPT = Receipt("0b4c2a8e-5a1f-4a53-9d0e-0d3f7e1a2b3c", b'{"a":1}', 4, 5, (), "", b"")
+ROUND_THE_PROTOCOL = "an answer that nobody released"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -42,12 +48,15 @@ class MissingError(ServiceError):
 async def search(request: pb.BatchSearchLicencesRequest, context: Context) -> pb.BatchSearchLicencesResponse:
     """Answers every item whose context has no office."""
 
-    async def one(item: pb.SearchLicencesItem) -> pb.SearchLicencesResult:
+    async def one(item: pb.SearchLicencesItem) -> Answered[pb.SearchLicencesResult]:
         if item.context.office:
             raise MissingError("it is not there")
-        return pb.SearchLicencesResult()
+        released = Released(pb.SearchLicencesAnswer(), RECEIPT)
+        return answer_of(released, lambda wire, kept: pb.SearchLicencesResult(answer=wire, receipt=kept))
 
     results = await answer_batch(request.items, pb.SearchLicencesResult, one)
+    if any(item.context.purpose == ROUND_THE_PROTOCOL for item in request.items):
+        results[-1] = pb.SearchLicencesResult(answer=pb.SearchLicencesAnswer(use_code="u" * 20))
     return pb.BatchSearchLicencesResponse(results=results)
 
 
@@ -96,19 +105,24 @@ async def lines_of(
     return lines
 
 
-async def test_each_item_of_a_batch_is_told_under_its_own_trace(pki: Path, port: int) -> None:
+def searches(office: str = "", purpose: str = "") -> bytes:
+    """Two searches, of which the second says something else in its context."""
     contexts = [
         context_pb2.RequestContext(trace_parent=traceparent(ONE)),
-        context_pb2.RequestContext(trace_parent=traceparent(OTHER), office="11440299MB2L01030E"),
+        context_pb2.RequestContext(trace_parent=traceparent(OTHER), office=office, purpose=purpose),
     ]
     items = [pb.SearchLicencesItem(context=context) for context in contexts]
     for item in items:
         item.query.holder.code_type, item.query.holder.code = "111", "440299199005189806"
         item.query.type_codes.append("11100000000013127D001")
     credential = context_pb2.Credential(token="x" * 16)
-    request = pb.BatchSearchLicencesRequest(credentials=[credential], items=items)
+    return pb.BatchSearchLicencesRequest(credentials=[credential], items=items).SerializeToString()
 
-    lines = await lines_of(pki, port, "gateway", SEARCH, request.SerializeToString(), "ab" * 16)
+
+async def test_each_item_of_a_batch_is_told_under_its_own_trace(pki: Path, port: int) -> None:
+    request = searches(office="11440299MB2L01030E")
+
+    lines = await lines_of(pki, port, "gateway", SEARCH, request, "ab" * 16)
 
     told = [
         (line["event"], line["trace_id"], line["outcome"], line["method"], line["peer"]) for line in lines
@@ -117,6 +131,17 @@ async def test_each_item_of_a_batch_is_told_under_its_own_trace(pki: Path, port:
         [("call", ONE, "ok", SEARCH, "gateway"), ("call", OTHER, "THING_MISSING", SEARCH, "gateway")]
     )
     assert all(line["milliseconds"] >= 0 for line in lines)
+    # An answer's line names its receipt, for audits; a refusal's names none.
+    named = {line["outcome"]: (line.get("receipt"), line.get("entry"), line.get("leaf")) for line in lines}
+    assert named["ok"] == (RECEIPT.id, RECEIPT.index, leaf_hash(RECEIPT.entry).hex())
+    assert named["THING_MISSING"] == (None, None, None)
+
+
+async def test_an_answer_that_went_round_the_protocol_does_not_leave(pki: Path, port: int) -> None:
+    lines = await lines_of(pki, port, "gateway", SEARCH, searches(purpose=ROUND_THE_PROTOCOL), ONE)
+
+    assert "call_failed" in [line["event"] for line in lines]
+    assert lines[-1]["outcome"] == "INTERNAL"
 
 
 async def test_a_call_by_itself_is_told_under_its_trace(pki: Path, port: int) -> None:

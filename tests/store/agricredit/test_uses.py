@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -126,7 +127,7 @@ async def test_a_released_use_comes_back_once(store: PgUses, granted: Granter, c
 async def test_a_confirmed_use_cannot_be_released(store: PgUses, granted: Granter, clock: FakeClock) -> None:
     consent = await granted()
     reservation = await store.reserve(consent, attempt(clock))
-    await store.confirm(reservation)
+    await store.confirm(reservation, uuid4())
 
     await store.release(reservation)
 
@@ -165,7 +166,7 @@ async def test_the_same_request_again_takes_no_second_use(
     if how == "left":
         await store.leave(first)
     elif how == "confirmed":
-        await store.confirm(first)
+        await store.confirm(first, uuid4())
     else:
         clock.advance(timedelta(seconds=11))
 
@@ -180,7 +181,7 @@ async def test_a_day_later_the_same_key_is_a_new_request(
 ) -> None:
     consent = await granted()
     first = await store.reserve(consent, attempt(clock, "key-1"))
-    await store.confirm(first)
+    await store.confirm(first, uuid4())
     clock.advance(timedelta(hours=24))
 
     again = await store.reserve(consent, attempt(clock, "key-1"))
@@ -223,7 +224,7 @@ async def test_a_use_that_the_same_request_holds_again_is_not_given_back_by_the_
     again = await store.reserve(consent, attempt(clock, "key-1"))
 
     await store.release(late)
-    await store.confirm(again)
+    await store.confirm(again, uuid4())
 
     assert not again.first
     assert await _uses(store, consent) == 1
@@ -238,7 +239,7 @@ async def test_a_use_that_was_given_back_cannot_be_confirmed(
     await store.release(reservation)
 
     with pytest.raises(UnavailableError):
-        await store.confirm(reservation)
+        await store.confirm(reservation, uuid4())
 
 
 async def test_the_partner_s_day_has_a_ceiling_which_takes_no_use(
@@ -276,7 +277,7 @@ async def test_uses_of_different_consents_are_taken_together(
     assert [await _uses(store, one) for one in consents] == [2, 1, 1] * 10
     assert {one.first for one in results} == {True}
     for reservation in results:
-        await store.confirm(reservation)
+        await store.confirm(reservation, uuid4())
 
 
 async def test_one_request_that_is_known_holds_back_no_other(

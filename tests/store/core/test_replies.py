@@ -25,7 +25,7 @@ from core.disclosure import (
 )
 from core.identity import Subject
 from core.keyring import Keyring
-from core.replies import PgReplies
+from core.replies import TERMINALS_KEPT, PgReplies
 from core.vault import SealBrokenError, Vault
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
@@ -125,7 +125,7 @@ async def test_closing_a_completed_intent_answers_its_stored_outcome(replies: Pg
 async def test_a_read_is_remembered_with_its_receipt(replies: PgReplies) -> None:
     request = key()
     wire = licence_pb2.SearchLicencesAnswer(use_code="u" * 20)
-    receipt = Receipt("id", b"{}", 4, 7, (b"h" * 32,), "checkpoint", b"s" * 32)
+    receipt = Receipt(str(uuid.uuid4()), b"{}", 4, 7, (b"h" * 32,), "checkpoint", b"s" * 32)
 
     assert await replies.store_read(request, b"body", wire, receipt)
     assert not await replies.store_read(request, b"body", wire, receipt)
@@ -135,9 +135,49 @@ async def test_a_read_is_remembered_with_its_receipt(replies: PgReplies) -> None
     assert (stored.wire, stored.receipt) == (wire, receipt)
 
 
+async def test_the_end_of_an_act_is_forgotten_when_nobody_can_need_it(
+    replies: PgReplies, pool: PoolFactory, city_database: CityDatabase
+) -> None:
+    old, still_open, named, young = (uuid.uuid4() for _ in range(4))
+    await replies.claim(key(), b"body", named, now())
+    for intent_id in (old, still_open, named, young):
+        await replies.close(outcome_of(intent_id, Outcome.ABORTED))
+    owner = await asyncpg.connect(city_database.admin_dsn)
+    await owner.execute(
+        "UPDATE licence.intent_terminal SET closed_at = now() - interval '31 days'"
+        " WHERE intent_id = ANY ($1)",
+        [old, still_open, named],
+    )
+    await owner.close()
+
+    assert await replies.forget_ends(now() - TERMINALS_KEPT, [still_open]) == 1
+    assert await replies.forget_ends(now() - TERMINALS_KEPT, [still_open]) == 0
+
+    kept = await (await pool("licence")).fetch("SELECT intent_id FROM intent_terminal")
+    assert {still_open, named, young} <= {row["intent_id"] for row in kept}
+    assert old not in {row["intent_id"] for row in kept}
+
+
+async def test_a_late_act_whose_end_was_forgotten_rolls_back(replies: PgReplies, pool: PoolFactory) -> None:
+    request, intent_id = key(), uuid.uuid4()
+    await replies.claim(request, b"body", intent_id, now())
+    await replies.close(outcome_of(intent_id, Outcome.ABORTED))
+    licence = await pool("licence")
+    await licence.execute("DELETE FROM reply WHERE intent_id = $1", intent_id)
+    assert await replies.forget_ends(now() + timedelta(hours=1), []) >= 1
+
+    with pytest.raises(ActAbortedError):
+        async with replies.transaction() as tx:
+            await replies.complete(
+                tx, request, Presented(licence_pb2.SearchLicencesAnswer(), b""), outcome_of(intent_id)
+            )
+
+    assert await licence.fetchval("SELECT count(*) FROM intent_terminal WHERE intent_id = $1", intent_id) == 0
+
+
 async def test_an_expired_reply_is_forgotten(replies: PgReplies, pool: PoolFactory) -> None:
     request = key()
-    receipt = Receipt("id", b"{}", 0, 1, (), "checkpoint", b"")
+    receipt = Receipt(str(uuid.uuid4()), b"{}", 0, 1, (), "checkpoint", b"")
     await replies.store_read(request, b"body", licence_pb2.SearchLicencesAnswer(), receipt)
     await (await pool("licence")).execute("UPDATE reply SET expires_at = now() - interval '1 second'")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -135,6 +135,13 @@ class Memory:
         assert aborted.intent_id is not None
         return self.terminal.setdefault(aborted.intent_id, aborted)
 
+    async def forget_ends(self, older_than: datetime, still_open: Collection[uuid.UUID]) -> int:
+        named = {row.intent_id for row in self.rows.values()}
+        gone = self.terminal.keys() - set(still_open) - named
+        for intent_id in gone:
+            del self.terminal[intent_id]
+        return len(gone)
+
 
 class City:
     """A disclosure over the two above, with a clock that tests move."""
@@ -225,7 +232,7 @@ async def test_confirmation_comes_after_the_entry_and_before_the_release() -> No
     city = City()
     seen: list[int] = []
 
-    async def confirm() -> None:
+    async def confirm(_receipt: Receipt) -> None:
         seen.append(len(city.ledger.entries))
 
     await city.disclosure.read(
@@ -379,3 +386,32 @@ async def test_a_late_act_that_finds_itself_aborted_rolls_back() -> None:
     assert [row.wire for row in city.memory.rows.values()] == [None]
     assert city.ledger.kinds()[-1] == (EntryKind.OUTCOME, Outcome.ABORTED)
     assert len(city.ledger.entries) == 2
+
+
+async def test_how_an_act_ended_is_kept_while_the_ledger_has_no_outcome_of_it() -> None:
+    city = City()
+    await crash_before_outcome(city)
+    await city.disclosure.drain()
+    city.memory.rows.clear()
+    (stored,) = city.memory.terminal
+    city.ledger.entries = {
+        name: entry for name, entry in city.ledger.entries.items() if entry.intent_id != stored
+    }
+
+    assert await city.disclosure.forget(city.now) == 0
+    assert set(city.memory.terminal) == {stored}
+
+    await city.disclosure.recover()
+    assert await city.disclosure.forget(city.now) == 1
+
+
+async def test_nothing_is_forgotten_while_the_ledger_cannot_say_what_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    city = City()
+    await city.seal()
+    city.memory.rows.clear()
+    monkeypatch.setattr("core.disclosure.MOST_OPEN_INTENTS", 0)
+
+    assert await city.disclosure.forget(city.now) == 0
+    assert city.memory.terminal

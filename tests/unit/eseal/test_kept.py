@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from onestop.common.v1 import receipt_pb2
 from onestop.eseal.v1 import eseal_pb2 as pb
 
-from core.disclosure import Receipt
 from services.eseal.rpc import _whole
 
 ORIGINAL = b"%PDF-1.7 ... %%EOF\n"
@@ -16,7 +16,7 @@ UPDATE = b"7 0 obj ... %%EOF\n"
     "kept", [UPDATE, ORIGINAL + UPDATE], ids=["update", "whole-file-of-earlier-versions"]
 )
 def test_a_retry_gets_the_whole_file_once(kept: bytes) -> None:
-    receipt = Receipt("r", b"{}", 0, 1, (), "", b"")
+    receipt = receipt_pb2.Receipt(id="r")
 
     answer = _whole(ORIGINAL, pb.SignDocumentResponse(document=kept, signature_id="s"), receipt)
 

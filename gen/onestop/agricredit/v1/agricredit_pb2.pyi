@@ -649,6 +649,9 @@ class FetchLandRightsResult(message.Message):
 
     ANSWER_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    RECEIPT_ID_FIELD_NUMBER: builtins.int
+    receipt_id: builtins.str
+    """Of the receipt inside the answer, which the partner alone can read."""
     @builtins.property
     def answer(self) -> SealedAnswer: ...
     @builtins.property
@@ -658,10 +661,11 @@ class FetchLandRightsResult(message.Message):
         *,
         answer: SealedAnswer | None = ...,
         error: status_pb2.Status | None = ...,
+        receipt_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "error", b"error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "error", b"error", "receipt_id", b"receipt_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -735,6 +739,9 @@ class FetchSubsidiesResult(message.Message):
 
     ANSWER_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    RECEIPT_ID_FIELD_NUMBER: builtins.int
+    receipt_id: builtins.str
+    """Of the receipt inside the answer, which the partner alone can read."""
     @builtins.property
     def answer(self) -> SealedAnswer: ...
     @builtins.property
@@ -744,10 +751,11 @@ class FetchSubsidiesResult(message.Message):
         *,
         answer: SealedAnswer | None = ...,
         error: status_pb2.Status | None = ...,
+        receipt_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "error", b"error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "error", b"error", "receipt_id", b"receipt_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

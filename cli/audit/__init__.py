@@ -1,0 +1,1 @@
+"""`onestop audit`: reconciles the ledger with every service's own records; reads, and writes nothing."""

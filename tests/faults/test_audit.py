@@ -1,0 +1,232 @@
+"""The books of a real city balance, and whoever changes a service's own records is found out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cli.audit.evidence import audit_city
+from cli.audit.findings import Report
+from deploy.local.migrate import ROOT
+from tests.city import City
+from tests.story import (
+    ID_CARD,
+    PURPOSE,
+    ask_consent,
+    bank_of,
+    case_of,
+    cast_of,
+    citizen_of,
+    grant,
+    person,
+    platform_of,
+)
+
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[City]:
+    """A city that has done a day's work: looked up, filled, sealed, consented, fetched, revoked."""
+    made = City(people=100)
+    try:
+        made.start()
+        done = command(made, "demo")
+        assert done.returncode == 0, done.stdout + done.stderr
+        cast = cast_of(made)
+        with platform_of(made) as platform, bank_of(made) as bank, citizen_of(made) as farmer:
+            body = {
+                "case": case_of(made),
+                "holder": person(cast["applicant"]["code"]),
+                "type_codes": [ID_CARD],
+            }
+            for key in ("", uuid.uuid4().hex):
+                platform.post("/approval/v1/licences:search", body, key)
+            farmer.sign_in(cast["farmer"]["login"], cast["password"])
+            consent_id = grant(farmer, ask_consent(bank, cast["farmer"]["code"]))
+            for key in ("", uuid.uuid4().hex):
+                wanted = {"consent_id": consent_id, "purpose_code": PURPOSE}
+                bank.post("/partner/v1/farmers:land_rights", wanted, key)
+        yield made
+        made.stop()
+    finally:
+        made.remove()
+
+
+def command(city: City, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The city's command, for this city."""
+    environment = {**city.settings.environment, "PATH": os.environ["PATH"]}
+    line = [sys.executable, "-m", "cli", *arguments]
+    return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def found(report: Report) -> set[tuple[str, str]]:
+    """What kinds of things were found, and of which part."""
+    return {(one.kind.value, one.part) for one in report.findings}
+
+
+def test_the_books_of_a_city_that_runs_balance(town: City) -> None:
+    report = audit_city(town.settings)
+
+    assert report.clean, report.document()
+    assert report.limits == []
+    for what in (
+        "signatures (eseal)",
+        "consents (agricredit)",
+        "uses of consents (agricredit)",
+        "ends of acts (eseal)",
+        "ends of acts (agricredit)",
+        "kept answers (licence)",
+        "answers in the logs",
+        "checkpoints from outside",
+    ):
+        assert report.checked.get(what), (what, report.checked)
+    # Each answer is told of twice: by the part that released it, and by the gateway that it left through.
+    assert report.checked["answers in the logs"] >= 2 * 15
+
+
+def test_the_command_says_so_to_people_and_to_scripts(town: City) -> None:
+    told, scripted = command(town, "audit"), command(town, "audit", "--json")
+
+    assert told.returncode == scripted.returncode == 0, told.stderr + scripted.stderr
+    assert "CLEAN" in told.stdout
+    assert json.loads(scripted.stdout)["clean"] is True
+
+
+def test_the_auditor_can_neither_write_nor_see_what_is_sealed(town: City) -> None:
+    dsn = (town.settings.keys / "auditor.dsn").read_text()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        for refused in (
+            "DELETE FROM ledger.entry",
+            "UPDATE eseal.signature SET caller = 'x'",
+            "SELECT sealed FROM ledger.opening",
+            "SELECT outcome FROM eseal.intent_terminal",
+            "SELECT answer FROM licence.reply",
+            "SELECT number FROM agricredit.farmer",
+            "SELECT sealed_code FROM licence.holder",
+            "SELECT wrapped FROM ledger.data_key",
+            "CREATE TABLE public.mine (a int)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(refused.encode())
+
+
+SIGNATURES, ENDS, REPLY = "eseal.signature", "eseal.intent_terminal", "licence.reply"
+COPY_SIGNATURE = (
+    "INSERT INTO eseal.signature SELECT gen_random_uuid(), seal_id, key_id, signed_at, document_sha256,"
+    " sealed_sha256, sha256(cms_sha256), gen_random_uuid(), caller, office_code, matter_code, case_number"
+    " FROM eseal.signature LIMIT 1"
+)
+END = "(intent_id, completed, outcome) VALUES (gen_random_uuid(), true, '')"
+OTHER_ENTRY = "(SELECT item_id FROM ledger.entry WHERE kind = 1 AND recorder = 'licence' LIMIT 1)"
+INTENT = "(SELECT item_id FROM ledger.entry WHERE kind = 2 LIMIT 1)"
+ONE_ENTRY = "(SELECT entry_id FROM agricredit.consent_use WHERE entry_id IS NOT NULL LIMIT 1)"
+LONG_AGO = "granted_at - interval '1 h'"
+NAMED = "(SELECT min(use_id::text)::uuid FROM agricredit.consent_use WHERE entry_id IS NOT NULL)"
+CONSENT, REQUEST, USE = "agricredit.consent", "agricredit.consent_request", "agricredit.consent_use"
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "kind"),
+    [
+        (SIGNATURES, "DELETE FROM eseal.signature", "unknown"),
+        (SIGNATURES, "UPDATE eseal.signature SET caller = 'somebody else'", "altered"),
+        (SIGNATURES, "UPDATE eseal.signature SET case_number = 'another'", "altered"),
+        (SIGNATURES, COPY_SIGNATURE, "unrecorded"),
+        (ENDS, f"UPDATE {ENDS} SET completed = NOT completed", "altered"),
+        (ENDS, f"DELETE FROM {ENDS}", "unknown"),
+        (ENDS, f"INSERT INTO {ENDS} {END}", "unrecorded"),
+        (REPLY, f"UPDATE {REPLY} SET receipt_id = gen_random_uuid()", "unrecorded"),
+        (REPLY, f"UPDATE {REPLY} SET receipt_id = {INTENT}", "altered"),
+        (CONSENT, f"UPDATE {CONSENT} SET revoked_at = NULL", "altered"),
+        (CONSENT, f"UPDATE {CONSENT} SET revoked_at = {LONG_AGO} WHERE revoked_at IS NULL", "unrecorded"),
+        (CONSENT, f"UPDATE {CONSENT} SET uses = 0", "altered"),
+        (CONSENT, f"UPDATE {CONSENT} SET consent_id = gen_random_uuid()", "unrecorded"),
+        (CONSENT, f"DELETE FROM {CONSENT}", "unknown"),
+        (REQUEST, f"DELETE FROM {REQUEST}", "unknown"),
+        (REQUEST, f"UPDATE {REQUEST} SET partner_id = 'other'", "altered"),
+        (USE, f"DELETE FROM {USE}", "unknown"),
+        (USE, f"UPDATE {USE} SET entry_id = gen_random_uuid() WHERE use_id = {NAMED}", "unrecorded"),
+        (USE, f"UPDATE {USE} SET entry_id = {OTHER_ENTRY} WHERE use_id = {NAMED}", "altered"),
+        (USE, f"UPDATE {USE} SET entry_id = {ONE_ENTRY}", "doubled"),
+    ],
+)
+def test_a_changed_record_of_a_service_is_found(town: City, table: str, change: str, kind: str) -> None:
+    with kept(town, table) as intruder:
+        assert intruder.execute(change.encode()).rowcount > 0
+
+        report = audit_city(town.settings)
+
+    assert (kind, table.partition(".")[0]) in found(report), report.document()
+
+
+GET = "/onestop.licence.v1.LicenceService/BatchGetLicences"
+
+
+@pytest.mark.parametrize(
+    ("part", "line", "kind"),
+    [
+        ("licence", {"receipt": str(uuid.UUID(int=7)), "entry": 3, "leaf": "00"}, "lost"),
+        ("gateway", {"receipt": str(uuid.UUID(int=7))}, "lost"),
+        ("licence", {"receipt": "LICENCE", "entry": 100_000, "leaf": "00"}, "altered"),
+        (
+            "licence",
+            {"outcome": "ok", "method": "/onestop.licence.v1.LicenceService/BatchGetLicences"},
+            "unrecorded",
+        ),
+    ],
+)
+def test_an_answer_in_the_logs_without_its_entry_is_found(
+    town: City, part: str, line: dict[str, object], kind: str
+) -> None:
+    receipt = json.loads(last(town.settings.logs / "licence.log", b'"receipt"'))["receipt"]
+    text = json.dumps({"event": "call", **line}, separators=(",", ":")).replace("LICENCE", receipt)
+    path = town.settings.logs / f"{part}.log"
+    before = path.stat().st_size
+    with path.open("ab") as log:
+        log.write(text.encode() + b"\n")
+    try:
+        report = audit_city(town.settings)
+    finally:
+        os.truncate(path, before)
+
+    assert found(report) == {(kind, part)}, report.document()
+
+
+def test_a_city_that_is_stopped_is_audited_too(town: City) -> None:
+    assert town.stop() == 0
+    try:
+        done = command(town, "audit")
+    finally:
+        town.start()
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "CLEAN" in done.stdout
+
+
+@contextmanager
+def kept(city: City, table: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """The superuser, past triggers and references; afterwards the table is again as it was."""
+    with psycopg.connect(city.admin_dsn, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(f"CREATE TEMPORARY TABLE kept AS TABLE {table}".encode())
+        try:
+            yield connection
+        finally:
+            connection.execute(f"DELETE FROM {table}".encode())
+            connection.execute(f"INSERT INTO {table} SELECT * FROM kept".encode())
+
+
+def last(path: Path, what: bytes) -> bytes:
+    """The last line that holds something."""
+    return [line for line in path.read_bytes().splitlines() if what in line][-1]
