@@ -49,12 +49,20 @@ def make_keys(folder: Path, parts: Sequence[str]) -> None:
     _make_key(folder / "ledger-signing.key", ed25519.Ed25519PrivateKey.generate())
     key = load_pem_private_key((folder / "ledger-signing.key").read_bytes(), None)
     assert isinstance(key, ed25519.Ed25519PrivateKey)
-    files.write_private(folder / "ledger.vkey", verifier_key(ORIGIN, key.public_key()) + "\n", mode=0o644)
+    name = _origin(folder / "ledger.vkey")
+    files.write_private(folder / "ledger.vkey", verifier_key(name, key.public_key()) + "\n", mode=0o644)
     _make_key(folder / "witness-signing.key", ed25519.Ed25519PrivateKey.generate())
     witness = load_pem_private_key((folder / "witness-signing.key").read_bytes(), None)
     assert isinstance(witness, ed25519.Ed25519PrivateKey)
     own = WitnessKey(WITNESS_NAME, witness.public_key().public_bytes_raw())
     files.write_private(folder / "witness.vkey", f"{own}\n", mode=0o644)
+
+
+def _origin(path: Path) -> str:
+    """The log's name, which it keeps: a log that was continued (`onestop ledger continue`) has another."""
+    if not path.exists():
+        return ORIGIN
+    return path.read_text(encoding="utf-8").partition("+")[0].strip() or ORIGIN
 
 
 def write_policy(folder: Path, witness_url: str) -> None:

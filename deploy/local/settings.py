@@ -15,7 +15,7 @@ from deploy.local.migrate import PARTS, ROOT
 DATABASE = "onestop"
 WITNESS = "witness"
 PROCESSES = (*PARTS, WITNESS)
-"""Every part that `make run` starts: those that have a schema in the database, and the witness without one."""
+"""Every part that `make run` starts: those with a schema in the database, and the witness."""
 
 # All below 32768: above, the kernel takes ports for outgoing connections. Each has a variable of its own,
 # ONESTOP_<NAME>_PORT; ONESTOP_PORT_OFFSET moves those that are not set.

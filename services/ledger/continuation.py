@@ -51,15 +51,7 @@ class Continuation:
 
     def open(self, note: str) -> TreeHead:
         """What a checkpoint of the former log says. Raises CustodyError unless a key of it signed it."""
-        failure = "it has no key"
-        for key in self.verifier_keys:
-            try:
-                opened = open_checkpoint(note, VerifierKey.parse(key))
-            except VerificationError as error:
-                failure = str(error)
-            else:
-                return TreeHead(opened.size, opened.root)
-        raise CustodyError(f"a kept checkpoint does not verify: {failure}")
+        return former_head(note, [VerifierKey.parse(key) for key in self.verifier_keys])
 
 
 def leaf_bytes(item_id: UUID, time: datetime, former: Continuation) -> bytes:
@@ -110,7 +102,12 @@ def last_known(notes: Iterable[str], keys: Sequence[VerifierKey]) -> tuple[str, 
     """
     best: tuple[str, TreeHead] | None = None
     for note in notes:
-        head = _open(note, keys)
+        try:
+            head = former_head(note, keys)
+        except CustodyError as failure:
+            raise NothingToContinueError(
+                f"a checkpoint is not of the log that is to be continued: {failure}"
+            ) from None
         if best is not None and head.size == best[1].size and head.root != best[1].root:
             raise NothingToContinueError(
                 f"two checkpoints of the log are of size {head.size} and differ: it was forked, and which"
@@ -123,8 +120,9 @@ def last_known(notes: Iterable[str], keys: Sequence[VerifierKey]) -> tuple[str, 
     return best
 
 
-def _open(note: str, keys: Sequence[VerifierKey]) -> TreeHead:
-    failure = "no key of it is known"
+def former_head(note: str, keys: Iterable[VerifierKey]) -> TreeHead:
+    """What a checkpoint says that one of these keys has signed. Raises CustodyError where none has."""
+    failure = "no key of its log is known"
     for key in keys:
         try:
             opened = open_checkpoint(note, key)
@@ -132,4 +130,4 @@ def _open(note: str, keys: Sequence[VerifierKey]) -> TreeHead:
             failure = str(error)
         else:
             return TreeHead(opened.size, opened.root)
-    raise NothingToContinueError(f"a checkpoint is not of the log that is to be continued: {failure}")
+    raise CustodyError(f"a checkpoint does not verify: {failure}")

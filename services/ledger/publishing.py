@@ -99,7 +99,8 @@ class PublicLog:
         stored one is not ours.
         """
         if cosigned and self._policy.quorum != NONE:
-            return (await self.covering(-1)).cosigned
+            former = await self._former()
+            return (await self.covering(former[-1].size if former else -1)).cosigned
         head = await self._head()
         self._notary.open(head.checkpoint)
         try:
@@ -120,7 +121,7 @@ class PublicLog:
         for (size, note), lines in groupby(rows, key=lambda row: (row[0], row[1])):
             signed = Signed(size, note, tuple(line for _, _, line in lines))
             if self._satisfies(signed):
-                self._notary.open(note)
+                await self.opened(note)
                 return signed
         raise NotCosignedError(
             "the witnesses have not cosigned this yet; try again shortly",

@@ -41,8 +41,8 @@ class WitnessConfig(PeerConfig):
     log_keys: Annotated[tuple[FilePath, ...], NoDecode] = Field(min_length=1)
     """Files with the verifier keys of the logs that are watched, a line each; read anew at every request."""
     memory: Path
-    """The SQLite file of what was cosigned; made where there is none. A witness that has lost it has forgotten
-    everything, and must take a new key."""
+    """The SQLite file of what was cosigned; made where there is none. A witness that has lost it knows
+    nothing any more, and must take a new key."""
 
     @field_validator("log_keys", mode="before")
     @classmethod

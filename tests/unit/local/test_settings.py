@@ -9,7 +9,7 @@ import pytest
 from core.config import PARTS as SERVICES
 from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS
-from deploy.local.settings import PROCESSES, STAGES, read_settings
+from deploy.local.settings import PORTS, PROCESSES, STAGES, read_settings
 
 
 def test_every_usual_port_is_below_the_kernels_own() -> None:

@@ -1,0 +1,210 @@
+"""`onestop ledger continue`: a ledger that lacks what it has released goes on under a new origin and key."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import ssl
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cli.keys.ground import owners_database
+from cli.ledger.files import LedgerFiles
+from core.clock import now
+from core.config import read_secret
+from core.db import make_pool
+from core.keyring import Keyring
+from core.merkle import VerificationError
+from core.note import VerifierKey
+from core.policy import Policy
+from core.vault import Vault
+from deploy.local.errors import GroundError
+from deploy.local.settings import Settings, read_settings
+from services.ledger.continuation import NothingToContinueError
+from services.ledger.continuing import Continued, continue_log
+from services.ledger.correspondence import HttpCorrespondent
+from services.ledger.domain import CustodyError, FencedError, StoreLostError
+from services.ledger.feeding import SilentError
+from services.ledger.released import LastReleasedFile
+from services.ledger.store import PgLogStore
+
+DONE, FAILED = 0, 1
+
+_EPILOG = """\
+A ledger whose database was restored without its newest entries stays read-only: it would tell another story
+than the receipts that it has given. Restore the newest state that there is first. Only if entries are lost
+for good, give the log a new origin: this command makes a new key, and appends one entry that names the last
+checkpoint known of the old log. What is left of the old log is the beginning of the new one. Old receipts
+verify with the old key, which stays published at /ledger/v1/policy.
+
+The last known checkpoint is the newest of: the ledger's own file, what the witnesses hold, and files given
+with --known (checkpoints, as receipts carry them). A run that was cut off finishes when it is run again.
+Exit code: 0 done, 1 not done, and nothing is changed.
+"""
+
+
+def main() -> int:
+    """Reads the command line and does it."""
+    arguments = _parser().parse_args()
+    try:
+        settings = read_settings(os.environ)
+        files = LedgerFiles(settings.keys, settings.ledger / "last-checkpoint")
+        with owners_database(settings):
+            return asyncio.run(go_on(settings, files, arguments.origin, arguments.known))
+    except GroundError as failure:
+        print(failure, file=sys.stderr)
+    except NothingToContinueError as failure:
+        print(f"not done: {failure}", file=sys.stderr)
+    except (CustodyError, FencedError, StoreLostError) as failure:
+        print(f"not done: {failure or 'another ledger has taken over'}", file=sys.stderr)
+    return FAILED
+
+
+async def go_on(settings: Settings, files: LedgerFiles, origin: str, known_files: Sequence[Path]) -> int:
+    """Continues the log of a city; says what was done. Raises what `continue_log` does, GroundError."""
+    old = files.old_keys()
+    new = files.prepare(origin or next_origin(old[0].name))
+    if new.origin == old[0].name:
+        files.forget_next()
+        raise GroundError(f"The log is {new.origin} already.", "choose another name with --origin.")
+    known = [_read(path) for path in known_files]
+    known += await _witnessed(settings, old[0])
+    dsn = read_secret(settings.keys / "ledger.dsn")
+    pool = await make_pool(dsn, 2)
+    try:
+        vault = await Vault.open(pool, Keyring.load(settings.keys / "ledger-keyring.json"))
+        released = await LastReleasedFile(files.last_checkpoint).read()
+        done = await continue_log(
+            PgLogStore(pool),
+            vault,
+            now,
+            old=old,
+            new=new,
+            released=_of(old, released),
+            known=known,
+        )
+    except NothingToContinueError:
+        files.forget_next()
+        raise
+    finally:
+        await pool.close()
+    ended = await files.take_over(done.checkpoint)
+    print(_report(done, new.verifier_key, ended))
+    _restart(settings)
+    return DONE
+
+
+def next_origin(origin: str) -> str:
+    """The usual name of the log after this one: `…/ledger`, `…/ledger-2`, `…/ledger-3`."""
+    base, dash, number = origin.rpartition("-")
+    if dash and re.fullmatch("[1-9][0-9]{0,5}", number):
+        return f"{base}-{int(number) + 1}"
+    return f"{origin}-2"
+
+
+def _of(old: Sequence[VerifierKey], released: str | None) -> str | None:
+    """The ledger's own last released checkpoint, unless it is the new log's: a run that was cut off has put
+    it there, and its log needs no further proof."""
+    if released is not None and released.partition("\n")[0] != old[0].name:
+        return None
+    return released
+
+
+async def _witnessed(settings: Settings, key: VerifierKey) -> list[str]:
+    """What the witnesses hold of the old log; who does not answer is told of, and left out."""
+    told = settings.part_environment("ledger")
+    try:
+        policy = Policy.parse(read_secret(Path(told["ONESTOP_WITNESSES"])))
+    except (OSError, UnicodeDecodeError, VerificationError) as failure:
+        print(f"no witness is asked: {failure}", file=sys.stderr)
+        return []
+    tls = ssl.create_default_context(cafile=told["ONESTOP_WITNESSES_CA"])
+    tls.load_cert_chain(settings.pki / "ledger.crt", settings.pki / "ledger.key")
+    notes = []
+    for witness in policy.witnesses:
+        correspondent = HttpCorrespondent(witness, tls)
+        try:
+            note = await correspondent.newest(key.name)
+        except SilentError as silence:
+            print(f"the witness {witness.name} is left out: {silence}", file=sys.stderr)
+        else:
+            notes += [note] if note else []
+        finally:
+            await correspondent.close()
+    return notes
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise GroundError(f"{path} cannot be read: {failure}", "name a file with a checkpoint.") from None
+
+
+def _report(done: Continued, key: str, ended: Path) -> str:
+    lines = []
+    if done.former is None:
+        lines.append("an earlier run had begun the new log; its files are in place now")
+    else:
+        lost = max(0, done.former.last_known.size - done.former.size)
+        lines += [
+            f"ended       {done.former.origin}, last known at {done.former.last_known.size} entries",
+            f"left of it  {done.former.size} entries, the beginning of the new log; {lost} are lost",
+        ]
+    return "\n".join(
+        [
+            *lines,
+            f"goes on as  {key}",
+            "publish     this key; the old one stays at /ledger/v1/policy, and old receipts verify with it",
+            f"destroy     {ended}: nothing may ever be signed with it again",
+        ]
+    )
+
+
+def _restart(settings: Settings) -> None:
+    """The ledger of `make run` reads its keys when it starts; the supervisor starts it again."""
+    try:
+        process = int((settings.run / "ledger.pid").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        print("start       the ledger")
+        return
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGTERM)
+    print("restarted   the ledger")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="onestop ledger",
+        description="What an operator does to a ledger.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    action = actions.add_parser(
+        "continue",
+        help="go on under a new origin and key, once entries are lost for good",
+        description="Goes on with a restored ledger under a new origin and key.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    action.add_argument(
+        "--origin", default="", help="the new log's name (default: the old one's with -2, -3, …)"
+    )
+    action.add_argument(
+        "--known",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a file with a checkpoint of the old log; may be given several times",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
