@@ -68,11 +68,10 @@ def main() -> int:
 async def go_on(settings: Settings, files: LedgerFiles, origin: str, known_files: Sequence[Path]) -> int:
     """Continues the log of a city; says what was done. Raises what `continue_log` does, GroundError."""
     old = files.old_keys()
-    new = files.prepare(origin or next_origin(old[0].name))
-    if new.origin == old[0].name:
-        files.forget_next()
-        raise GroundError(f"The log is {new.origin} already.", "choose another name with --origin.")
+    if origin == old[0].name:
+        raise GroundError(f"The log is {origin} already.", "choose another name with --origin.")
     known = [_read(path) for path in known_files]
+    new = files.prepare(origin or next_origin(old[0].name))
     known += await _witnessed(settings, old[0])
     dsn = read_secret(settings.keys / "ledger.dsn")
     pool = await make_pool(dsn, 2)
@@ -88,7 +87,8 @@ async def go_on(settings: Settings, files: LedgerFiles, origin: str, known_files
             released=_of(old, released),
             known=known,
         )
-    except NothingToContinueError:
+    except (NothingToContinueError, CustodyError):
+        # Nothing has been signed with the new key. After a lost database that is not known.
         files.forget_next()
         raise
     finally:
