@@ -53,7 +53,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         settings = read_settings(os.environ)
-        files = LedgerFiles(settings.keys, settings.ledger / "last-checkpoint")
+        files = LedgerFiles(settings.keys, settings.ledger)
         with owners_database(settings):
             return asyncio.run(go_on(settings, files, arguments.origin, arguments.known))
     except GroundError as failure:
@@ -77,15 +77,16 @@ async def go_on(settings: Settings, files: LedgerFiles, origin: str, known_files
     pool = await make_pool(dsn, 2)
     try:
         vault = await Vault.open(pool, Keyring.load(settings.keys / "ledger-keyring.json"))
-        released = await LastReleasedFile(files.last_checkpoint).read()
+        kept = [await LastReleasedFile(path).read() for path in files.last_checkpoints]
+        released, *others = _of(old, kept) or [None]
         done = await continue_log(
             PgLogStore(pool),
             vault,
             now,
             old=old,
             new=new,
-            released=_of(old, released),
-            known=known,
+            released=released,
+            known=[*known, *(one for one in others if one)],
         )
     except (NothingToContinueError, CustodyError):
         # Nothing has been signed with the new key. After a lost database that is not known.
@@ -107,12 +108,10 @@ def next_origin(origin: str) -> str:
     return f"{origin}-2"
 
 
-def _of(old: Sequence[VerifierKey], released: str | None) -> str | None:
-    """The ledger's own last released checkpoint, unless it is the new log's: a run that was cut off has put
-    it there, and its log needs no further proof."""
-    if released is not None and released.partition("\n")[0] != old[0].name:
-        return None
-    return released
+def _of(old: Sequence[VerifierKey], kept: Sequence[str | None]) -> list[str | None]:
+    """What the ledger's processes keep as last released, without what is the new log's: a run that was cut
+    off has put that there, and its log needs no further proof."""
+    return [one for one in kept if one is not None and one.partition("\n")[0] == old[0].name]
 
 
 async def _witnessed(settings: Settings, key: VerifierKey) -> list[str]:
@@ -168,14 +167,11 @@ def _report(done: Continued, key: str, ended: Path) -> str:
 
 def _restart(settings: Settings) -> None:
     """The ledger of `make run` reads its keys when it starts; the supervisor starts it again."""
-    try:
-        process = int((settings.run / "ledger.pid").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        print("start       the ledger")
-        return
-    with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGTERM)
-    print("restarted   the ledger")
+    running = sorted(settings.run.glob("ledger*.pid"))
+    for file in running:
+        with suppress(OSError, ValueError):
+            os.kill(int(file.read_text(encoding="utf-8")), signal.SIGTERM)
+    print("restarted   the ledger" if running else "start       the ledger")
 
 
 def _parser() -> argparse.ArgumentParser:

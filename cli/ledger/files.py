@@ -19,10 +19,17 @@ from services.ledger.released import LastReleasedFile
 
 @dataclass(frozen=True)
 class LedgerFiles:
-    """Keys in `keys/`, the last released checkpoint outside of what is backed up."""
+    """Keys in `keys/`; the last released checkpoint, outside of what is backed up, one file for each process
+    of the ledger."""
 
     keys: Path
-    last_checkpoint: Path
+    ledger: Path
+
+    @property
+    def last_checkpoints(self) -> list[Path]:
+        """The files of the last released checkpoint, whether the first of them exists or not."""
+        usual = self.ledger / "last-checkpoint"
+        return [usual, *sorted(path for path in self.ledger.glob("last-checkpoint-*") if path.is_file())]
 
     @property
     def signing(self) -> Path:
@@ -83,7 +90,8 @@ class LedgerFiles:
         It may be cut off after each step, and finishes when it is called again.
         """
         ended = self.keys / f"ledger-ended-{self.old_keys()[0].key_id.hex()}.key"
-        await LastReleasedFile(self.last_checkpoint).keep(checkpoint)
+        for path in self.last_checkpoints:
+            await LastReleasedFile(path).keep(checkpoint)
         if self.next_signing.exists():
             if not ended.exists():
                 os.link(self.signing, ended)

@@ -49,7 +49,7 @@ class LedgerConfig(ServiceConfig):
     """The witnesses and how many of them are wanted, as C2SP tlog-policy writes it, each with the address of
     its submission prefix; unset means none."""
     witnesses_ca: FilePath | None = None
-    """PEM: the authorities of the witnesses' certificates; the system's where unset."""
+    """PEM: further authorities of the witnesses' certificates, beside the system's."""
 
 
 async def main(config: LedgerConfig) -> None:
@@ -107,7 +107,9 @@ def _policy(config: LedgerConfig) -> Policy:
 
 def _witness_tls(config: LedgerConfig) -> ssl.SSLContext:
     """How witnesses are reached: their certificates are checked, and ours is shown to who asks for it."""
-    context = ssl.create_default_context(cafile=config.witnesses_ca)
+    context = ssl.create_default_context()
+    if config.witnesses_ca is not None:
+        context.load_verify_locations(config.witnesses_ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(config.tls_cert, config.tls_key)
     return context

@@ -93,6 +93,15 @@ class Standing:
     """Of the newest tree that it cosigned."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Where the log stood: the how-manieth look, during which leadership, and what it showed."""
+
+    number: int
+    term: int
+    head: Head
+
+
 class Onlooker(Protocol):
     """Is told when a witness's attitude changes."""
 
@@ -131,6 +140,9 @@ class Feeder:
         self._pause = pause
         self._repeat = repeat
         self._standings = {one.witness.name: Standing() for one in correspondents}
+        # What all witnesses are asked about next: the same for all of them, so that their cosignatures meet.
+        self._sample: _Sample | None = None
+        self._sampled = asyncio.Condition()
 
     @property
     def standings(self) -> Mapping[str, Standing]:
@@ -142,42 +154,75 @@ class Feeder:
         if not self._correspondents:
             await asyncio.Event().wait()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_sampling())
             for one in self._correspondents:
                 group.create_task(self._keep_fed(one))
+
+    async def _keep_sampling(self) -> None:
+        """Looks where the log stands, while this process leads."""
+        number, term, led = 0, 0, False
+        while True:
+            await asyncio.sleep(self._pause)
+            led, before = self._leads(), led
+            if not led:
+                self._stand_by()
+                continue
+            term += not before
+            try:
+                head = await self._log.head()
+            except StoreLostError:
+                continue  # The sequencer says so, and waits for it too.
+            if not head.checkpoint:
+                continue
+            number += 1
+            async with self._sampled:
+                self._sample = _Sample(number, term, head)
+                self._sampled.notify_all()
+
+    def _stand_by(self) -> None:
+        """Another process feeds the witnesses, or nobody does; what one has proved against the log stays."""
+        for standing in self._standings.values():
+            if standing.attitude is not Attitude.REFUSES:
+                standing.attitude = Attitude.UNASKED
+
+    async def _next(self, after: int) -> _Sample:
+        async with self._sampled:
+            await self._sampled.wait_for(lambda: self._sample is not None and self._sample.number > after)
+            assert self._sample is not None
+            return self._sample
 
     async def _keep_fed(self, to: Correspondent) -> None:
         loop = asyncio.get_running_loop()
         standing = self._standings[to.witness.name]
-        known = 0
-        asked_at, failures = float("-inf"), 0
+        known, number, term = 0, 0, 0
+        asked_at, not_before, failures = float("-inf"), float("-inf"), 0
         while True:
-            await asyncio.sleep(min(self._pause * 2 ** min(failures, 8), LONGEST_PAUSE_SECONDS))
-            if not self._leads():
-                asked_at, failures = float("-inf"), 0
-                standing.attitude = Attitude.UNASKED
+            sample = await self._next(number)
+            number = sample.number
+            if sample.term != term:
+                term, asked_at, not_before, failures = sample.term, float("-inf"), float("-inf"), 0
+            # What stands still is asked about once by each new leader, and then now and again.
+            still = sample.head.size == standing.size and loop.time() - asked_at < self._repeat
+            if still or loop.time() < not_before:
                 continue
             try:
-                head = await self._log.head()
-                # What stands still is asked about once by each new leader, and then now and again.
-                if head.size == standing.size and loop.time() - asked_at < self._repeat:
-                    continue
-                known = await self._feed(to, known, head)
+                known = await self._feed(to, known, sample.head)
             except StoreLostError:
-                continue  # The sequencer says so, and waits for it too.
+                continue
             except SilentError as silence:
-                failures += 1
                 self._turn(to, Attitude.SILENT, str(silence))
             except VerificationError as failure:
-                failures += 1
                 self._turn(to, Attitude.REFUSES, str(failure))
             except CustodyError as failure:
-                failures += 1
                 self._turn(to, Attitude.REFUSES, str(failure))
                 if self._leads():
                     self._distrust(failure)
             else:
                 asked_at, failures = loop.time(), 0
                 self._turn(to, Attitude.COSIGNS, "it cosigns")
+                continue
+            failures += 1
+            not_before = loop.time() + min(self._pause * 2.0 ** min(failures, 8), LONGEST_PAUSE_SECONDS)
 
     async def _feed(self, to: Correspondent, known: int, head: Head) -> int:
         """Gets a cosignature of the newest checkpoint; the size that the witness knows then.

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -59,7 +59,7 @@ def roll_back(admin: Admin, size: int, checkpoint: str) -> None:
     admin.execute(OPEN)
     for table, column in (("entry", "tree_size"), ("checkpoint", "size"), ("cosignature", "size")):
         admin.execute(f"DELETE FROM {table} WHERE {column} > {size}".encode())
-    admin.execute("DELETE FROM tile")
+    admin.execute("DELETE FROM tile WHERE (idx + 1) * 256::numeric ^ (level + 1) > %s", (size,))
     admin.execute("DELETE FROM opening WHERE item_id NOT IN (SELECT item_id FROM entry)")
     admin.execute("UPDATE head SET size = %s, checkpoint = %s", (size, checkpoint))
     admin.execute("RESET session_replication_role")
@@ -153,6 +153,22 @@ async def test_dead_witness_costs_its_cosignature_and_nothing_else(
     assert town.sequencer.state is State.LEADING
     assert north.process is not None
     assert north.process.poll() is None
+
+
+async def test_witnesses_of_a_log_in_constant_use_cosign_the_same_trees(
+    start: StartLedger, authority: Authority, two: tuple[WitnessProcess, WitnessProcess]
+) -> None:
+    town = await start(policy=policy_of(*two, quorum="all"))
+    sizes = set()
+    async with feeding(town, authority, *two):
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            await town.append(disclosure())
+            await asyncio.sleep(0.01)
+            with suppress(NotCosignedError):
+                sizes.add(open_checkpoint(await town.public.checkpoint(cosigned=True), KEY).size)
+
+    assert len(sizes) >= 5
 
 
 async def test_without_quorum_nothing_counts_as_cosigned(
