@@ -19,6 +19,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "/onestop.ledger.v1.LedgerService/GetCheckpoint": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetTile": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetPolicy": GATEWAY,
+    "/onestop.ledger.v1.LedgerService/ListContinuations": GATEWAY,
     "/onestop.ledger.v1.LedgerService/ListWitnesses": GATEWAY,
     "/onestop.issuer.v1.IssuerService/IssueToken": GATEWAY,
     "/onestop.issuer.v1.IssuerService/ExchangeCitizenToken": GATEWAY,

@@ -69,6 +69,14 @@ async def policy(call: Call) -> web.StreamResponse:
     return web.Response(text=found.policy, content_type="text/plain", headers={"Cache-Control": POLICY_LIFE})
 
 
+async def continuations(call: Call) -> web.StreamResponse:
+    """The receipts of the entries by which the log continues others."""
+    method = call.parts.clients.ledger.ListContinuations
+    found = await call.ask(PART, method, pb.ListContinuationsRequest())
+    receipts = b",".join(receipt_json(one) for one in found.receipts)
+    return raw_json_response(b'{"continuations":[%s]}' % receipts, headers={"Cache-Control": POLICY_LIFE})
+
+
 async def receipt(call: Call) -> web.StreamResponse:
     """A receipt again."""
     citizen = call.route.who is Who.CITIZEN
@@ -167,6 +175,30 @@ def _policy_on(listener: Listener) -> Route:
     )
 
 
+def _continuations_on(listener: Listener) -> Route:
+    return Route(
+        listener=listener,
+        method="GET",
+        path="/ledger/v1/continuations",
+        name="listContinuations",
+        summary="How the log continues others",
+        handler=continuations,
+        who=Who.ANYBODY,
+        answer=Answer(
+            description="Receipts, oldest first. Each entry names, in `continues`, the origin, the keys and the"
+            " last known checkpoint of the log before it, and the size and root of what was left of that.",
+            schema={
+                "type": "object",
+                "required": ["continuations"],
+                "properties": {"continuations": {"type": "array", "items": RECEIPT_SCHEMA}},
+            },
+        ),
+        rpc=f"{SERVICE}.ListContinuations",
+        limit=Limit.APPROVAL,
+        tag="ledger",
+    )
+
+
 def _receipt_on(listener: Listener, who: Who, scope: Scope) -> Route:
     return Route(
         listener=listener,
@@ -190,6 +222,8 @@ ROUTES = (
     _checkpoint_on(Listener.PEOPLE),
     _policy_on(Listener.MACHINES),
     _policy_on(Listener.PEOPLE),
+    _continuations_on(Listener.MACHINES),
+    _continuations_on(Listener.PEOPLE),
     TILE,
     _receipt_on(Listener.MACHINES, Who.MACHINE, Scope.LEDGER_READ),
     _receipt_on(Listener.PEOPLE, Who.CITIZEN, Scope.CITIZEN),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Protocol
+from uuid import UUID
 
 from core.cosignature import cosignatures
 from core.merkle import HASH_LENGTH, VerificationError
@@ -56,8 +57,8 @@ class Cosignatures(Protocol):
 class Continuations(Protocol):
     """The logs that this one continues."""
 
-    async def all(self) -> Sequence[Continuation]:
-        """Oldest first. May raise StoreLostError."""
+    async def all(self) -> Mapping[UUID, Continuation]:
+        """By the entry's id, oldest first. May raise StoreLostError."""
         ...
 
 
@@ -168,7 +169,14 @@ class PublicLog:
             ]
         return "\n".join([*lines, *self._policy.lines(), ""])
 
+    async def continuations(self) -> Sequence[UUID]:
+        """Ids of the entries by which this log continues others, oldest first. Raises UnavailableError."""
+        return list(await self._all_continuations())
+
     async def _former(self) -> Sequence[Continuation]:
+        return list((await self._all_continuations()).values())
+
+    async def _all_continuations(self) -> Mapping[UUID, Continuation]:
         try:
             return await self._continuations.all()
         except StoreLostError as lost:

@@ -143,7 +143,7 @@ SELECT line
  ORDER BY witness;
 
 -- name: list_continuations
-SELECT idx, leaf
+SELECT item_id, leaf
   FROM entry
  WHERE kind = 4
  ORDER BY idx;

@@ -110,6 +110,13 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
         """The keys that checkpoints verify with."""
         return pb.GetPolicyResponse(policy=await self._public.policy())
 
+    async def ListContinuations(
+        self, request: pb.ListContinuationsRequest, context: Context
+    ) -> pb.ListContinuationsResponse:
+        """The receipts of the entries by which this log continues others."""
+        receipts = [receipt_to_pb(one) for one in await self._desk.continuations()]
+        return pb.ListContinuationsResponse(receipts=receipts)
+
     async def ListWitnesses(
         self, request: pb.ListWitnessesRequest, context: Context
     ) -> pb.ListWitnessesResponse:

@@ -143,6 +143,21 @@ class LedgerDesk:
             raise answer
         return replace(answer, checkpoint=signed.cosigned) if cosigned else answer
 
+    async def continuations(self) -> list[Receipt]:
+        """The receipts of the entries by which this log continues others, oldest first; for everybody.
+
+        Raises UnavailableError, CustodyError.
+        """
+        ids = await self._public.continuations()
+        kept = await self._kept(ids)
+        receipts = []
+        for item_id in ids:
+            answer = await self._first_receipt(kept[item_id])
+            if isinstance(answer, CustodyError):
+                raise answer
+            receipts.append(answer)
+        return receipts
+
     async def open_intents(self, recorder: str, older_than: datetime, limit: int) -> list[Entry]:
         """The recorder's intents that are older than `older_than` and have no outcome, oldest first."""
         count = min(limit or USUAL_INTENTS, MOST_INTENTS)

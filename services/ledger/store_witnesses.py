@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from uuid import UUID
 
 from core.cosignature import Cosignature
 from core.db import Pool
@@ -43,8 +44,8 @@ class PgContinuations:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def all(self) -> Sequence[Continuation]:
-        """Oldest first."""
+    async def all(self) -> Mapping[UUID, Continuation]:
+        """By the entry's id, oldest first."""
         with lost():
             rows = await self._pool.fetch(Q.list_continuations)
-        return [read_continuation(row["leaf"]) for row in rows]
+        return {row["item_id"]: read_continuation(row["leaf"]) for row in rows}

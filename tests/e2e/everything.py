@@ -73,6 +73,7 @@ def _look_up(city: City, platform: Machine, cast: Json) -> str:
     platform.get(f"/ledger/v1/receipts/{found['receipt']['id']}")
     platform.ask("GET", "/ledger/v1/checkpoint")
     platform.ask("GET", "/ledger/v1/policy")
+    platform.get("/ledger/v1/continuations")
     return str(found["use_code"])
 
 

@@ -46,6 +46,8 @@ async def test_tiles_are_for_people_and_what_is_cosigned_is_asked_for(gateway: G
             assert (await client.get(f"/ledger/v1/checkpoint{query}")).status_code == 200
         assert_problem(await client.get("/ledger/v1/checkpoint?cosigned=1"), 400, "REQUEST_INVALID")
         assert (await client.get("/ledger/v1/policy")).text == "log onestop+1+A\nquorum none\n"
+        continued = (await client.get("/ledger/v1/continuations")).json()["continuations"]
+        assert [one["tree_size"] for one in continued] == [5, 5]
     assert [one.cosigned for one in gateway.behind.asked["checkpoint"]] == [False, False, True] * 2
 
     await platform.get("/ledger/v1/receipts/6f1c0e0e-6f5d-4b0e-9a57-0a5f3f4f5c11?cosigned=true")

@@ -96,6 +96,9 @@ async def test_log_goes_on_and_names_the_last_checkpoint_that_is_known(
     assert entry["continues"]["verifier_keys"] == [str(KEY)]
     assert entry["continues"]["checkpoint"] == last
     assert receipt.index == 6
+    (named,) = await again.desk.continuations()
+    assert (named.index, named.entry) == (5, first.leaf)
+    assert verify_receipt(public(named), NEW_KEY).entry["continues"] == entry["continues"]
     assert verify_receipt(public(receipt), NEW_KEY, answered=ANSWER).checkpoint.origin == NEW_KEY.name
 
 

@@ -478,6 +478,39 @@ class GetPolicyResponse(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class ListContinuationsRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListContinuationsResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    RECEIPTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def receipts(self) -> containers.RepeatedCompositeFieldContainer[receipt_pb2.Receipt]:
+        """Oldest first; none where the log has had one origin alone."""
+
+    def __init__(
+        self,
+        *,
+        receipts: abc.Iterable[receipt_pb2.Receipt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["receipts", b"receipts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class WitnessStanding(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 

@@ -65,6 +65,11 @@ class LedgerServiceStub:
                 request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyRequest.SerializeToString,
                 response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyResponse.FromString,
                 _registered_method=True)
+        self.ListContinuations = channel.unary_unary(
+                '/onestop.ledger.v1.LedgerService/ListContinuations',
+                request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsRequest.SerializeToString,
+                response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsResponse.FromString,
+                _registered_method=True)
         self.ListWitnesses = channel.unary_unary(
                 '/onestop.ledger.v1.LedgerService/ListWitnesses',
                 request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesRequest.SerializeToString,
@@ -125,6 +130,14 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListContinuations(self, request, context):
+        """The receipts of the entries by which this log continues others: they are about nobody, and for everybody.
+        Called by the gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWitnesses(self, request, context):
         """How the witnesses stand to this log, for the operators. Called by the gateway.
         """
@@ -164,6 +177,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetPolicy,
                     request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyRequest.FromString,
                     response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'ListContinuations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListContinuations,
+                    request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsRequest.FromString,
+                    response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsResponse.SerializeToString,
             ),
             'ListWitnesses': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWitnesses,
@@ -334,6 +352,33 @@ class LedgerService:
             '/onestop.ledger.v1.LedgerService/GetPolicy',
             onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyRequest.SerializeToString,
             onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListContinuations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.ledger.v1.LedgerService/ListContinuations',
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsRequest.SerializeToString,
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

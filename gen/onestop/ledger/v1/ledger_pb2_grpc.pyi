@@ -57,6 +57,10 @@ class LedgerServiceStub:
     """The keys that this log's checkpoints and their cosignatures verify with (C2SP tlog-policy): the log's own,
     those of logs that it continues, and the witnesses'. Called by the gateway.
     """
+    ListContinuations: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListContinuationsRequest, _ledger_pb2.ListContinuationsResponse]
+    """The receipts of the entries by which this log continues others: they are about nobody, and for everybody.
+    Called by the gateway.
+    """
     ListWitnesses: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListWitnessesRequest, _ledger_pb2.ListWitnessesResponse]
     """How the witnesses stand to this log, for the operators. Called by the gateway."""
 
@@ -88,6 +92,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     GetPolicy: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetPolicyRequest, _ledger_pb2.GetPolicyResponse]  # type: ignore[assignment]
     """The keys that this log's checkpoints and their cosignatures verify with (C2SP tlog-policy): the log's own,
     those of logs that it continues, and the witnesses'. Called by the gateway.
+    """
+    ListContinuations: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListContinuationsRequest, _ledger_pb2.ListContinuationsResponse]  # type: ignore[assignment]
+    """The receipts of the entries by which this log continues others: they are about nobody, and for everybody.
+    Called by the gateway.
     """
     ListWitnesses: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListWitnessesRequest, _ledger_pb2.ListWitnessesResponse]  # type: ignore[assignment]
     """How the witnesses stand to this log, for the operators. Called by the gateway."""
@@ -153,6 +161,16 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_pb2.GetPolicyResponse, _abc.Awaitable[_ledger_pb2.GetPolicyResponse]]:
         """The keys that this log's checkpoints and their cosignatures verify with (C2SP tlog-policy): the log's own,
         those of logs that it continues, and the witnesses'. Called by the gateway.
+        """
+
+    @_abc_1.abstractmethod
+    def ListContinuations(
+        self,
+        request: _ledger_pb2.ListContinuationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ListContinuationsResponse, _abc.Awaitable[_ledger_pb2.ListContinuationsResponse]]:
+        """The receipts of the entries by which this log continues others: they are about nobody, and for everybody.
+        Called by the gateway.
         """
 
     @_abc_1.abstractmethod
