@@ -185,8 +185,8 @@ def _continuations_on(listener: Listener) -> Route:
         handler=continuations,
         who=Who.ANYBODY,
         answer=Answer(
-            description="Receipts, oldest first. Each entry names, in `continues`, the origin, the keys and the"
-            " last known checkpoint of the log before it, and the size and root of what was left of that.",
+            description="Receipts, oldest first. Each entry names in `continues` the log before it: its"
+            " origin, keys and last known checkpoint, and the size and root of what was left of it.",
             schema={
                 "type": "object",
                 "required": ["continuations"],
