@@ -99,22 +99,18 @@ class PublicLog:
         where there is none yet. Raises UnavailableError before the log has begun, CustodyError where the
         stored one is not ours.
         """
-        if cosigned and self._policy.quorum != NONE:
-            former = await self._former()
-            return (await self.covering(former[-1].size if former else -1)).cosigned
-        head = await self._head()
-        self._notary.open(head.checkpoint)
-        try:
-            lines = await self._cosigned.of(head.size)
-        except StoreLostError as lost:
-            raise unavailable("the ledger's database does not answer") from lost
-        return Signed(head.size, head.checkpoint, tuple(lines)).cosigned
+        if not cosigned:
+            return (await self._newest()).cosigned
+        former = await self._former()
+        return (await self.covering(former[-1].size if former else -1)).cosigned
 
     async def covering(self, index: int) -> Signed:
         """The newest checkpoint that satisfies the policy, of a tree with this leaf.
 
         Raises NotCosignedError where there is none yet, UnavailableError, CustodyError.
         """
+        if self._policy.quorum == NONE:
+            return await self._newest()
         try:
             rows = await self._cosigned.newest(index, NEWEST_COSIGNATURES)
         except StoreLostError as lost:
@@ -168,6 +164,15 @@ class PublicLog:
                 *(f"log {key}" for key in one.verifier_keys),
             ]
         return "\n".join([*lines, *self._policy.lines(), ""])
+
+    async def _newest(self) -> Signed:
+        head = await self._head()
+        self._notary.open(head.checkpoint)
+        try:
+            lines = await self._cosigned.of(head.size)
+        except StoreLostError as lost:
+            raise unavailable("the ledger's database does not answer") from lost
+        return Signed(head.size, head.checkpoint, tuple(lines))
 
     async def continuations(self) -> Sequence[UUID]:
         """Ids of the entries by which this log continues others, oldest first. Raises UnavailableError."""

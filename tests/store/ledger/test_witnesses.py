@@ -299,3 +299,15 @@ async def test_cosignature_by_another_key_is_not_kept(
 
     assert "no cosignature by its key" in fed.onlooker.seen[-1][2]
     assert cosignatures(await town.public.checkpoint(), [expected, south.key]) == []
+
+
+async def test_policy_without_witnesses_is_satisfied_by_the_newest_tree(start: StartLedger) -> None:
+    town = await start()
+    (first,) = await town.append(entry := disclosure())
+    await town.append(*(disclosure() for _ in range(4)))
+
+    again = await town.desk.receipt(asking(PLATFORM), entry.item_id, cosigned=True)
+
+    assert (first.tree_size, again.tree_size) == (1, 5)
+    assert proved(again).index == 0
+    assert again.checkpoint == await town.public.checkpoint(cosigned=True) == await town.public.checkpoint()
