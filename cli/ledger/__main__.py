@@ -42,8 +42,9 @@ for good, give the log a new origin: this command makes a new key, and appends o
 checkpoint known of the old log. What is left of the old log is the beginning of the new one. Old receipts
 verify with the old key, which stays published at /ledger/v1/policy.
 
-The last known checkpoint is the newest of: the ledger's own file, what the witnesses hold, and files given
-with --known (checkpoints, as receipts carry them). A run that was cut off finishes when it is run again.
+The last known checkpoint is the newest that the database does not extend, of: the ledger's own file, what the
+witnesses hold, and files given with --known (checkpoints, as receipts carry them). A run that was cut off
+finishes when it is run again.
 Exit code: 0 done, 1 not done, and nothing is changed.
 """
 
@@ -153,7 +154,8 @@ def _report(done: Continued, key: str, ended: Path) -> str:
         lost = max(0, done.former.last_known.size - done.former.size)
         lines += [
             f"ended       {done.former.origin}, last known at {done.former.last_known.size} entries",
-            f"left of it  {done.former.size} entries, the beginning of the new log; {lost} are lost",
+            f"left of it  {done.former.size} entries, the beginning of the new log",
+            f"lost        {f'{lost} entries at least' if lost else 'what that checkpoint has and this has not'}",
         ]
     return "\n".join(
         [

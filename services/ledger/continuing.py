@@ -97,8 +97,9 @@ async def continue_log(
     """Appends the first entry of the new origin, which names the last checkpoint known of the old one.
 
     `released` is what the ledger itself keeps as its last released checkpoint (None where that is lost), and
-    `known` are further checkpoints of the old log, from witnesses and receipts. What is left of the old log
-    must be whole; its leaves are the new log's first ones. One transaction; again, it changes nothing.
+    `known` are further checkpoints of the old log, from witnesses and receipts; the newest of those that the
+    database does not extend is named, or else the newest at all. What is left of the old log must be whole;
+    its leaves are the new log's first ones. One transaction; again, it changes nothing.
 
     Raises NothingToContinueError where the log may go on as it is, or somebody appends to it; CustodyError
     where what is left is not whole; FencedError, StoreLostError.
@@ -110,13 +111,16 @@ async def continue_log(
         if _is_continued(head, new):
             return Continued(head.checkpoint, None)
         left = await prove(store, _FormerNotary(old), head, head.checkpoint or None, 0)
-        own = [head.checkpoint] if head.checkpoint else []
-        note, last = last_known([*own, *([released] if released else []), *known], old)
-        if released is not None and await _holds(store, head, last):
+        told = [*([released] if released else []), *known]
+        # What was lost is what must be named; the database's own checkpoint is in the new log anyway.
+        lost = [note for note in told if not await _holds(store, head, last_known([note], old)[1])]
+        if not lost and released is not None:
             raise NothingToContinueError(
-                f"the database holds all that is known to have been released ({last.size} entries): start the"
-                " ledger as it is"
+                f"the database holds all that is known to have been released, up to its {head.size} entries:"
+                " start the ledger as it is"
             )
+        own = [head.checkpoint] if head.checkpoint else []
+        note, _ = last_known(lost or [*own, *told], old)
         former = Continuation(old[0].name, tuple(str(key) for key in old), note, head.size, left.root())
         item_id, now = uuid4(), clock()
         leaf = leaf_bytes(item_id, now, former)

@@ -119,7 +119,8 @@ async def test_restored_database_goes_on_by_one_command(city: City, tmp_path: Pa
     done = await asyncio.to_thread(command, city)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "20 entries, the beginning of the new log; 30 are lost" in done.stdout
+    assert "left of it  20 entries, the beginning of the new log" in done.stdout
+    assert "lost        30 entries at least" in done.stdout
     new = key_of(city)
     assert (new.name, new.public == old.public) == ("onestop.example/ledger-2", False)
     assert (city.settings.keys / f"ledger-ended-{old.key_id.hex()}.key").read_bytes() == signing
@@ -187,6 +188,38 @@ async def _refused(city: City) -> str:
     raise AssertionError("the ledger is not read-only")
 
 
+async def test_database_restored_together_with_the_file_beside_it_is_found_out_by_the_witness(
+    city: City, tmp_path: Path
+) -> None:
+    """From inside nothing is missing; the witness's memory is the only one that is not rolled back."""
+    old = key_of(city)
+    await append(city, 20)
+    await until_cosigned(city, 20)
+    city.stop()
+    for name in ("pg", "ledger"):
+        copied(city.home / name, tmp_path / name)
+    city.start()
+    await append(city, 30)
+    await until_cosigned(city, 50)
+    city.stop()
+    for name in ("pg", "ledger"):
+        shutil.rmtree(city.home / name)
+        copied(tmp_path / name, city.home / name)
+
+    city.start(wait=False)
+    why = await _refused(city)
+
+    assert "the witness city holds a checkpoint of this log over 50 entries" in why
+    log = (city.settings.logs / "ledger.log").read_text()
+    assert '"state":"refuses"' in log.replace(" ", "")
+    done = await asyncio.to_thread(command, city)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ended       onestop.example/ledger, last known at 50 entries" in done.stdout
+    await asyncio.to_thread(city.wait_well, "ledger")
+    (receipt,) = (await append(city, 1)).values()
+    assert verify_receipt(public(receipt), key_of(city)).checkpoint.origin != old.name
+
+
 async def test_healthy_log_is_not_given_a_new_origin(city: City) -> None:
     await append(city, 3)
     names = {path.name for path in city.settings.keys.iterdir()}
@@ -200,7 +233,7 @@ async def test_healthy_log_is_not_given_a_new_origin(city: City) -> None:
 
     assert [one.returncode for one in (running, stopped, same, unreadable)] == [1, 1, 1, 1]
     assert "leads and appends" in running.stderr
-    assert "holds all that is known to have been released (3 entries)" in stopped.stderr
+    assert "holds all that is known to have been released, up to its 3 entries" in stopped.stderr
     assert "is onestop.example/ledger already" in same.stderr
     assert "cannot be read" in unreadable.stderr
     assert key_of(city) == before

@@ -219,6 +219,33 @@ async def test_newest_of_all_known_checkpoints_is_named(start: StartLedger, admi
     assert done.former.last_known.size == 900
 
 
+async def test_log_that_went_on_after_a_roll_back_names_the_story_that_it_lost(
+    start: StartLedger, admin: Admin
+) -> None:
+    """Longer than what was lost, and another: only the witness knows. What was told since is kept."""
+    town = await start()
+    await town.append(*(disclosure() for _ in range(5)))
+    earlier = await town.store.head()
+    await town.append(*(disclosure() for _ in range(10)))
+    witnessed = (await town.store.head()).checkpoint
+    await town.stop()
+    roll_back(admin, 5, earlier.checkpoint)
+    town.file.unlink()
+    await LastReleasedFile(town.file).keep(earlier.checkpoint)
+    town = await start()
+    given = await town.append(*(disclosure() for _ in range(40)))
+    town.sequencer.distrust(CustodyError("a witness has seen another log"))
+    await town.watch.until(State.READ_ONLY)
+
+    done = await continued(town, known=[witnessed])
+    again = await go_on(start, town, done)
+
+    assert done.former is not None
+    assert (done.former.size, done.former.checkpoint) == (45, witnessed)
+    assert (await again.append(disclosure()))[0].index == 46
+    assert all(verify_receipt(public(one), KEY, answered=ANSWER) for one in given)
+
+
 async def test_log_that_lacks_nothing_is_not_continued(start: StartLedger) -> None:
     town = await start()
     await town.append(disclosure())
