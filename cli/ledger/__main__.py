@@ -151,11 +151,12 @@ def _report(done: Continued, key: str, ended: Path) -> str:
     if done.former is None:
         lines.append("an earlier run had begun the new log; its files are in place now")
     else:
-        lost = max(0, done.former.last_known.size - done.former.size)
+        lost = done.former.last_known.size - done.former.size
+        what = f"{lost} entries at least" if lost > 0 else "what that checkpoint has and this has not"
         lines += [
             f"ended       {done.former.origin}, last known at {done.former.last_known.size} entries",
             f"left of it  {done.former.size} entries, the beginning of the new log",
-            f"lost        {f'{lost} entries at least' if lost else 'what that checkpoint has and this has not'}",
+            f"lost        {what}",
         ]
     return "\n".join(
         [
