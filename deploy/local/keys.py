@@ -70,7 +70,7 @@ def write_policy(folder: Path, witness_url: str) -> None:
     key = (folder / "witness.vkey").read_text(encoding="utf-8").strip()
     text = "# Made at every start. Name a file of your own in ONESTOP_WITNESSES to have others.\n"
     text += f"witness city {key} {witness_url}\nquorum city\n"
-    files.write_private(folder / "witnesses.policy", text, mode=0o644)
+    files.write_private(folder / "witnesses.policy", text)
 
 
 def make_keyring(path: Path) -> None:
