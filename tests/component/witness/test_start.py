@@ -1,4 +1,4 @@
-"""What a witness, and a ledger that is told of witnesses, refuse to start with: each by the setting's name."""
+"""What a witness, and a ledger that is told of witnesses, refuse to start with, by the name of a setting."""
 
 from __future__ import annotations
 
