@@ -8,11 +8,14 @@ import binascii
 import os
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from core.merkle import VerificationError
 from core.note import VerifierKey
-from core.receipt import Proved, answer_bytes, read_json, verify_receipt
+from core.policy import Policy
+from core.receipt import answer_bytes, read_json, verify_receipt
+from core.receipt_policy import Believed, verify_by_policy
 
 PROVED, NOT_PROVED, UNUSABLE = 0, 1, 2
 
@@ -33,18 +36,22 @@ def main() -> int:
     """Reads the command line; answers 0, 1 or 2, and says in plain lines what was proved."""
     arguments = _parser().parse_args()
     try:
-        key = _key(arguments.key)
+        key = _key(arguments.key) if arguments.policy is None else None
+        policy = _policy(arguments.policy) if arguments.policy else Policy()
         document = _document(_read(arguments.receipt), arguments.receipt.name)
         receipt, answered = _parts(document, arguments)
     except (UnusableError, VerificationError) as failure:
         print(f"cannot check: {failure}", file=sys.stderr)
         return UNUSABLE
     try:
-        proved = verify_receipt(receipt, key, answered=answered)
+        if key is not None:
+            believed = Believed(verify_receipt(receipt, key, answered=answered), ())
+        else:
+            believed = verify_by_policy(receipt, policy, answered=answered)
     except VerificationError as failure:
         print(f"NOT PROVED: {failure}", file=sys.stderr)
         return NOT_PROVED
-    print(_report(proved, "file" if arguments.file else "answer"))
+    print(_report(believed, policy, "file" if arguments.file else "answer"))
     return PROVED
 
 
@@ -63,7 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     content = parser.add_mutually_exclusive_group()
     content.add_argument("--answer", type=Path, help="file with the JSON answer that the receipt came with")
     content.add_argument("--file", type=Path, help="the sealed file that the receipt came with")
-    parser.add_argument(
+    trust = parser.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--policy",
+        type=Path,
+        help="a file as /ledger/v1/policy answers: the log's keys, and the witnesses that must have cosigned",
+    )
+    trust.add_argument(
         "--key",
         default=str(_home() / "keys" / "ledger.vkey"),
         help="the ledger's verifier key, or a file that holds it (default: %(default)s)",
@@ -95,6 +108,13 @@ def _key(text: str) -> VerifierKey:
         raise UnusableError(f"{text} is no verifier key") from None
 
 
+def _policy(path: Path) -> Policy:
+    try:
+        return Policy.parse(_read(path).decode())
+    except UnicodeDecodeError:
+        raise UnusableError(f"{path} is no policy") from None
+
+
 def _document(data: bytes, name: str) -> dict[str, object]:
     """JSON, or JSON in the base64url of the Receipt header."""
     text = data.strip()
@@ -120,8 +140,8 @@ def _parts(
     return receipt, answer_bytes(document) if receipt is not document else None
 
 
-def _report(proved: Proved, content: str) -> str:
-    entry = proved.entry
+def _report(believed: Believed, policy: Policy, content: str) -> str:
+    proved, entry = believed.proved, believed.proved.entry
     who = f"{entry.get('caller')} by way of {entry.get('recorder')}"
     lines = [
         f"entry       {entry.get('id')}",
@@ -129,6 +149,10 @@ def _report(proved: Proved, content: str) -> str:
         f"in the log  leaf {proved.index} of the {proved.checkpoint.size} of {proved.checkpoint.origin}",
         f"signed      checkpoint of size {proved.checkpoint.size} by {proved.checkpoint.origin}",
     ]
+    names = {witness.key: witness.name for witness in policy.witnesses}
+    for one in believed.cosigned:
+        at = datetime.fromtimestamp(one.seconds, UTC)
+        lines.append(f"cosigned    by {names[one.key]} ({one.key.name}), {at:%Y-%m-%dT%H:%M:%SZ}")
     if proved.answer_proved:
         lines.append(f"{content:<11} is the one that the entry was written for")
     else:

@@ -60,11 +60,13 @@ class RecordRef:
 
 
 class EntryKind(Enum):
-    """What an entry records; values as in the contract."""
+    """What an entry records; values as in the contract, where nobody may send the last one."""
 
     DISCLOSURE = 1
     INTENT = 2
     OUTCOME = 3
+    CONTINUATION = 4
+    """The ledger's own: a new origin begins, and names the log that it continues."""
 
 
 class Outcome(Enum):

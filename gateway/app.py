@@ -51,7 +51,7 @@ def build(parts: Parts, listener: Listener) -> web.Application:
     app[PARTS] = parts
     for route in ROUTES:
         if route.listener is listener:
-            app.router.add_route(route.method, route.path, Endpoint(route).answer)
+            app.router.add_route(route.method, route.pattern or route.path, Endpoint(route).answer)
     documentation(config).add_to(app, with_home=listener is Listener.PEOPLE)
     return app
 

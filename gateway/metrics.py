@@ -45,6 +45,22 @@ class Metrics:
             registry=self._registry,
         )
 
+        self.ledger_size = Gauge(
+            "onestop_gateway_ledger_size", "Entries in the ledger.", registry=self._registry
+        )
+        self.witness_size = Gauge(
+            "onestop_gateway_witness_size",
+            "Entries of the newest tree that the witness cosigned.",
+            ("witness",),
+            registry=self._registry,
+        )
+        self.witness_cosigns = Gauge(
+            "onestop_gateway_witness_cosigns",
+            "1 while the witness cosigns, 0 while it is silent or refuses.",
+            ("witness",),
+            registry=self._registry,
+        )
+
     def text(self) -> bytes:
         """All of it in the Prometheus text format."""
         return generate_latest(self._registry)

@@ -126,6 +126,8 @@ class Shape:
     parameters: Sequence[Parameter] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     tag: str = ""
+    pattern: str = ""
+    """The path as the router has it, where a parameter may hold slashes, which OpenAPI cannot say."""
     any_query: bool = False
     """Whether query parameters that are not listed are let pass."""
     refusal: Callable[[Exception], web.Response] | None = None

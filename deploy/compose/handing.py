@@ -15,6 +15,7 @@ from core.config import Mode
 from deploy.local import files
 from deploy.local.errors import GroundError
 from deploy.local.migrate import AUDITOR_ROLE, PARTS, role_of
+from deploy.local.settings import WITNESS
 
 CITY = Path("/city")
 """Where the city's folder is mounted: `pki/`, `keys/`, `demo/` as on one machine."""
@@ -70,6 +71,12 @@ def belongings(part: str) -> dict[str, str]:
     }
     if part == DATABASE:
         return own | {"owner.password": "keys/owner.password"}
+    if part == WITNESS:
+        return own | {
+            "signing.key": "keys/witness-signing.key",
+            "witness.vkey": "keys/witness.vkey",
+            "ledger.vkey": "keys/ledger.vkey",
+        }
     return (
         own
         | {
@@ -84,7 +91,11 @@ def belongings(part: str) -> dict[str, str]:
 _PROVIDER = {"oidc-ca.crt": "pki/oidc-ca.crt"}  # Authorities of the identity provider's certificate.
 
 _SPECIAL: Mapping[str, Mapping[str, str]] = {
-    "ledger": {"signing.key": "keys/ledger-signing.key", "ledger.vkey": "keys/ledger.vkey"},
+    "ledger": {
+        "signing.key": "keys/ledger-signing.key",
+        "ledger.vkey": "keys/ledger.vkey",
+        "witnesses.policy": "keys/witnesses.policy",
+    },
     "issuer": {"signing.key": "keys/issuer-signing.key"} | _PROVIDER,
     "gateway": _PROVIDER,
     "agricredit": {"answer.key": "keys/answer-signing.key"},
@@ -94,12 +105,13 @@ _SPECIAL: Mapping[str, Mapping[str, str]] = {
 
 
 def hand_out(city: Path, own: Path, parts: Sequence[str]) -> None:
-    """Fills the volumes of the database and of these parts; what no longer belongs there is removed.
+    """Fills the volumes of the database, of these parts and of the witness; what no longer belongs there is
+    removed.
 
     The database server runs as a user of its own, who reads by the group. Raises GroundError that names a
     file that is missing.
     """
-    for part in (DATABASE, *parts):
+    for part in (DATABASE, *parts, WITNESS):
         content = {name: _read(city / file) for name, file in belongings(part).items()}
         if part == DATABASE:
             content["pg_hba.conf"] = ACCESS.encode()

@@ -8,6 +8,7 @@ It brings the part's own certificate, and asks by the part's name.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import sys
 import urllib.request
@@ -29,6 +30,8 @@ def is_well(part: str, environment: Mapping[str, str]) -> bool:
     if part == "idp":
         tls = ssl.create_default_context(cafile=environment["ONESTOP_TLS_CA"])
         return _reads(f"https://localhost:{port}/.well-known/openid-configuration", tls)
+    if part == "witness":
+        return _says_ok(part, int(port), environment)
     return _serves(part, f"127.0.0.1:{port}", environment)
 
 
@@ -39,6 +42,21 @@ def _reads(address: str, tls: ssl.SSLContext | None) -> bool:
     try:
         with opener.open(address, timeout=ANSWER_SECONDS) as answer:
             return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _says_ok(part: str, port: int, environment: Mapping[str, str]) -> bool:
+    """Over HTTPS by the part's own name, which its certificate bears, with that certificate in return."""
+    tls = ssl.create_default_context(cafile=environment["ONESTOP_TLS_CA"])
+    tls.load_cert_chain(environment["ONESTOP_TLS_CERT"], environment["ONESTOP_TLS_KEY"])
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as raw,
+            tls.wrap_socket(raw, server_hostname=part) as connection,
+        ):
+            connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return connection.recv(64).split(b" ")[1:2] == [b"200"]
     except OSError:
         return False
 

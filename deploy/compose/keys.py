@@ -31,8 +31,9 @@ from deploy.idp.accounts import ensure_password
 from deploy.idp.keys import open_signing_key
 from deploy.local import files
 from deploy.local.errors import GroundError
-from deploy.local.keys import make_keys
+from deploy.local.keys import make_keys, write_policy
 from deploy.local.pki import make_pki
+from deploy.local.settings import PORTS, WITNESS
 
 
 def prepare(city: Path, own: Path, mode: Mode) -> list[str]:
@@ -40,7 +41,7 @@ def prepare(city: Path, own: Path, mode: Mode) -> list[str]:
     parts = parts_of(mode)
     made: list[str] = []
     if mode is Mode.DEVELOPMENT:
-        made = make_pki(city / "pki", (*parts, DATABASE), clients=roles_of(parts))
+        made = make_pki(city / "pki", (*parts, WITNESS, DATABASE), clients=roles_of(parts))
         if not (trusted := city / "pki" / "oidc-ca.crt").exists():
             files.write_private(trusted, (city / "pki" / "ca.crt").read_bytes(), mode=0o644)
     elif absent := missing(city, brought(parts)):
@@ -50,6 +51,7 @@ def prepare(city: Path, own: Path, mode: Mode) -> list[str]:
             f"{os.getuid()} alone; docs/deploy-compose.md says what each must name.",
         )
     make_keys(city / "keys", parts)
+    write_policy(city / "keys", f"https://{WITNESS}:{PORTS[WITNESS]}")
     password = city / "keys" / "owner.password"
     if not password.exists():
         files.write_private(password, secrets.token_urlsafe(32) + "\n")
@@ -62,7 +64,7 @@ def prepare(city: Path, own: Path, mode: Mode) -> list[str]:
 
 def brought(parts: Sequence[str]) -> list[str]:
     """The files below the city's folder that a data centre brings."""
-    given = {file for part in (DATABASE, *parts) for file in belongings(part).values()}
+    given = {file for part in (DATABASE, *parts, WITNESS) for file in belongings(part).values()}
     owners = {f"pki/{OWNER}.{kind}" for kind in ("crt", "key")}
     return sorted({file for file in given if file.startswith("pki/")} | owners)
 

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from deploy.local.errors import GroundError
 from deploy.local.lines import Printer
-from deploy.local.migrate import PARTS
-from deploy.local.settings import read_settings
+from deploy.local.settings import PROCESSES, read_settings
 from deploy.local.supervisor import Supervisor
 
 TELLING = {
@@ -35,10 +34,10 @@ def main() -> int:
         settings = read_settings(os.environ)
         if options.only:
             wanted = tuple(options.only.split(","))
-            unknown = sorted(set(wanted) - set(PARTS))
+            unknown = sorted(set(wanted) - set(PROCESSES))
             if unknown:
                 raise GroundError(
-                    f"There is no part {', '.join(unknown)}.", f"choose from {', '.join(PARTS)}."
+                    f"There is no part {', '.join(unknown)}.", f"choose from {', '.join(PROCESSES)}."
                 )
             settings = replace(settings, parts=wanted)
         settings = replace(settings, with_town=not options.no_town)

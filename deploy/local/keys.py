@@ -20,11 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from core.cosignature import WitnessKey
 from core.keyring import Keyring
 from deploy.local import files
 from deploy.local.errors import GroundError
 
 ORIGIN = "onestop.example/ledger"
+WITNESS_NAME = "onestop.example/witness"
 ED25519_KEY_TYPE = b"\x01"  # C2SP signed-note, "Signatures"
 
 # Signing keys whose public halves others keep: old receipts and answers are checked with them.
@@ -47,7 +49,28 @@ def make_keys(folder: Path, parts: Sequence[str]) -> None:
     _make_key(folder / "ledger-signing.key", ed25519.Ed25519PrivateKey.generate())
     key = load_pem_private_key((folder / "ledger-signing.key").read_bytes(), None)
     assert isinstance(key, ed25519.Ed25519PrivateKey)
-    files.write_private(folder / "ledger.vkey", verifier_key(ORIGIN, key.public_key()) + "\n", mode=0o644)
+    name = _origin(folder / "ledger.vkey")
+    files.write_private(folder / "ledger.vkey", verifier_key(name, key.public_key()) + "\n", mode=0o644)
+    _make_key(folder / "witness-signing.key", ed25519.Ed25519PrivateKey.generate())
+    witness = load_pem_private_key((folder / "witness-signing.key").read_bytes(), None)
+    assert isinstance(witness, ed25519.Ed25519PrivateKey)
+    own = WitnessKey(WITNESS_NAME, witness.public_key().public_bytes_raw())
+    files.write_private(folder / "witness.vkey", f"{own}\n", mode=0o644)
+
+
+def _origin(path: Path) -> str:
+    """The log's name, which it keeps: a log that was continued (`onestop ledger continue`) has another."""
+    if not path.exists():
+        return ORIGIN
+    return path.read_text(encoding="utf-8").partition("+")[0].strip() or ORIGIN
+
+
+def write_policy(folder: Path, witness_url: str) -> None:
+    """The city's own witness, as the ledger is told of it (C2SP tlog-policy): `witnesses.policy`."""
+    key = (folder / "witness.vkey").read_text(encoding="utf-8").strip()
+    text = "# Made at every start. Name a file of your own in ONESTOP_WITNESSES to have others.\n"
+    text += f"witness city {key} {witness_url}\nquorum city\n"
+    files.write_private(folder / "witnesses.policy", text)
 
 
 def make_keyring(path: Path) -> None:

@@ -17,7 +17,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from deploy.local.pki import PROBER
-from deploy.local.settings import Settings, read_settings
+from deploy.local.settings import WITNESS, Settings, read_settings
 
 ANSWER_SECONDS = 2.0
 
@@ -28,6 +28,12 @@ async def is_well(settings: Settings, part: str) -> bool:
         return await asyncio.to_thread(
             _reads, f"http://127.0.0.1:{settings.ports['operations']}/readyz", None
         )
+    if part == WITNESS:
+        own = (str(settings.pki / f"{PROBER}.crt"), str(settings.pki / f"{PROBER}.key"))
+        tls = ssl.create_default_context(cafile=str(settings.pki / "ca.crt"))
+        tls.load_cert_chain(*own)
+        address = f"https://localhost:{settings.ports[part]}/healthz"
+        return await asyncio.to_thread(_reads, address, tls, "status")
     if part == "idp":
         address = f"https://localhost:{settings.ports['idp']}/.well-known/openid-configuration"
         tls = ssl.create_default_context(cafile=str(settings.pki / "ca.crt"))
@@ -56,13 +62,13 @@ async def _serves(settings: Settings, part: str) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def _reads(address: str, tls: ssl.SSLContext | None) -> bool:
+def _reads(address: str, tls: ssl.SSLContext | None, member: str = "issuer") -> bool:
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
     )
     try:
         with opener.open(address, timeout=ANSWER_SECONDS) as answer:
-            return bool(answer.status == 200) and (tls is None or "issuer" in json.load(answer))
+            return bool(answer.status == 200) and (tls is None or member in json.load(answer))
     except (OSError, ValueError, urllib.error.URLError):
         return False
 

@@ -13,6 +13,9 @@ from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS, ROOT
 
 DATABASE = "onestop"
+WITNESS = "witness"
+PROCESSES = (*PARTS, WITNESS)
+"""Every part that `make run` starts: those with a schema in the database, and the witness."""
 
 # All below 32768: above, the kernel takes ports for outgoing connections. Each has a variable of its own,
 # ONESTOP_<NAME>_PORT; ONESTOP_PORT_OFFSET moves those that are not set.
@@ -25,6 +28,7 @@ PORTS: Mapping[str, int] = {
     "autofill": 7105,
     "eseal": 7106,
     "agricredit": 7107,
+    "witness": 7108,
     "idp": 8480,
     "machines": 8443,
     "people": 8444,
@@ -38,6 +42,7 @@ STAGES = (
     ("idp", "autofill", "agricredit"),
     ("licence", "datanode", "eseal"),
     ("ledger", "issuer"),
+    ("witness",),
 )
 
 
@@ -54,7 +59,7 @@ class Settings:
     town_size: int = 0
     town_licences: int = 0
     database_url: str = ""
-    parts: tuple[str, ...] = PARTS
+    parts: tuple[str, ...] = PROCESSES
     with_town: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -79,6 +84,11 @@ class Settings:
     def ledger(self) -> Path:
         """The ledger's last released checkpoint, which must not be restored with the database; 0700."""
         return self.home / "ledger"
+
+    @property
+    def witness(self) -> Path:
+        """What the witness has cosigned, which must not be restored with the database; 0700."""
+        return self.home / "witness"
 
     @property
     def run(self) -> Path:
@@ -107,9 +117,10 @@ class Settings:
             "ONESTOP_TLS_CA": str(self.pki / "ca.crt"),
             "ONESTOP_TLS_CERT": str(self.pki / f"{part}.crt"),
             "ONESTOP_TLS_KEY": str(self.pki / f"{part}.key"),
-            "ONESTOP_DATABASE_DSN_FILE": str(self.keys / f"{part}.dsn"),
-            "ONESTOP_KEYRING": str(self.keys / f"{part}-keyring.json"),
         }
+        if part != WITNESS:
+            environment["ONESTOP_DATABASE_DSN_FILE"] = str(self.keys / f"{part}.dsn")
+            environment["ONESTOP_KEYRING"] = str(self.keys / f"{part}-keyring.json")
         for name in PORTS:
             if name in PARTS and name != "idp":
                 environment[f"ONESTOP_{name.upper()}"] = f"127.0.0.1:{self.ports[name]}"
@@ -127,6 +138,12 @@ class Settings:
                 "ONESTOP_VERIFIER_KEY": str(self.keys / "ledger.vkey"),
                 "ONESTOP_LAST_CHECKPOINT": str(self.ledger / "last-checkpoint"),
             },
+            "witness": {
+                "ONESTOP_SIGNING_KEY": str(self.keys / "witness-signing.key"),
+                "ONESTOP_VERIFIER_KEY": str(self.keys / "witness.vkey"),
+                "ONESTOP_LOG_KEYS": str(self.keys / "ledger.vkey"),
+                "ONESTOP_MEMORY": str(self.witness / "memory.db"),
+            },
             "issuer": {"ONESTOP_SIGNING_KEY": str(self.keys / "issuer-signing.key")},
             "agricredit": {"ONESTOP_ANSWER_KEY": str(self.keys / "answer-signing.key")},
             "eseal": {"ONESTOP_SEAL_ROOTS": str(self.pki / "seal-ca.crt")},
@@ -142,12 +159,16 @@ class Settings:
         return special.get(part, {})
 
     def _choices(self, part: str) -> dict[str, str]:
-        """What an operator's own variable replaces: the citizens' identity provider."""
+        """What an operator's own variable replaces: the citizens' identity provider, the log's witnesses."""
         provider = f"https://localhost:{self.ports['idp']}"
         shared = {"ONESTOP_OIDC_ISSUER": provider, "ONESTOP_OIDC_CA": str(self.pki / "ca.crt")}
         choices: dict[str, dict[str, str]] = {
             "issuer": shared | {"ONESTOP_OIDC_AUDIENCES": "onestop-gateway,onestop-cli"},
             "gateway": shared,
+            "ledger": {
+                "ONESTOP_WITNESSES": str(self.keys / "witnesses.policy"),
+                "ONESTOP_WITNESSES_CA": str(self.pki / "ca.crt"),
+            },
         }
         return choices.get(part, {})
 

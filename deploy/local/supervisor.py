@@ -19,13 +19,13 @@ from psycopg import sql
 
 from deploy.local import files
 from deploy.local.errors import GroundError
-from deploy.local.keys import make_keys
+from deploy.local.keys import make_keys, write_policy
 from deploy.local.lines import LogFile, Printer
 from deploy.local.migrate import PARTS, migrate
 from deploy.local.part import BAD_SETTINGS, Part, confined, relay
 from deploy.local.pki import make_pki
 from deploy.local.postgres import STALE_LOCK_SECONDS, Cluster, is_passing
-from deploy.local.settings import DATABASE, STAGES, Settings
+from deploy.local.settings import DATABASE, PROCESSES, STAGES, WITNESS, Settings
 
 READY_SECONDS = 60.0
 PROBE_PAUSE = 0.15
@@ -61,9 +61,10 @@ class Supervisor:
         began = time.monotonic()
         self._prepare_home()
         self._settings.refuse_taken_ports()
-        if made := make_pki(self._settings.pki, PARTS):
+        if made := make_pki(self._settings.pki, PROCESSES):
             self._printer.say(f"certificates made for {', '.join(made)}")
         make_keys(self._settings.keys, PARTS)
+        write_policy(self._settings.keys, f"https://localhost:{self._settings.ports[WITNESS]}")
         admin_dsn = await self._open_database()
         applied = await asyncio.to_thread(migrate, admin_dsn, PARTS, self._settings.keys)
         if applied:
@@ -80,7 +81,14 @@ class Supervisor:
     def _prepare_home(self) -> None:
         settings = self._settings
         settings.home.mkdir(parents=True, exist_ok=True)
-        for folder in (settings.keys, settings.pki, settings.logs, settings.ledger, settings.run):
+        for folder in (
+            settings.keys,
+            settings.pki,
+            settings.logs,
+            settings.ledger,
+            settings.witness,
+            settings.run,
+        ):
             files.private_folder(folder)
         lock = (settings.run / "lock").open("a+")
         try:

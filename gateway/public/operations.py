@@ -15,6 +15,13 @@ from gateway.parts import PARTS, Parts
 READINESS_LIFE_SECONDS = 1.0
 LEDGER_SECONDS = 2.0
 
+WITNESS_STATES = {
+    ledger_pb2.WITNESS_STATE_UNASKED: "unasked",
+    ledger_pb2.WITNESS_STATE_COSIGNS: "cosigns",
+    ledger_pb2.WITNESS_STATE_SILENT: "silent",
+    ledger_pb2.WITNESS_STATE_REFUSES: "refuses",
+}
+
 
 class Operations:
     """Says how the gateway is doing. `drain` turns readiness off before the listeners close."""
@@ -24,6 +31,7 @@ class Operations:
         self._checking = asyncio.Lock()
         self._checked_at = 0.0
         self._standing: dict[str, bool] = {}
+        self._witnesses: dict[str, str] = {}
 
     def drain(self) -> None:
         """From now on, no new traffic is wanted."""
@@ -45,10 +53,13 @@ class Operations:
         ready = all(standing.values()) and not self._draining
         status = "draining" if self._draining else "ready" if ready else "not_ready"
         parts = {name: "ok" if well else "down" for name, well in sorted(standing.items())}
-        return web.json_response({"status": status, "parts": parts}, status=200 if ready else 503)
+        # A witness that is away takes no traffic away: it costs its cosignature alone.
+        answer = {"status": status, "parts": parts, "witnesses": self._witnesses}
+        return web.json_response(answer, status=200 if ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text format."""
+        await self._stand(request.app[PARTS])
         return web.Response(
             body=request.app[PARTS].metrics.text(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
@@ -60,7 +71,9 @@ class Operations:
             if time.monotonic() - self._checked_at > READINESS_LIFE_SECONDS:
                 names = list(parts.clients.parts)
                 asked = [parts.clients.parts[name].is_serving() for name in names]
-                *serving, proves, stores = await asyncio.gather(*asked, _ledger_proves(parts), _stores(parts))
+                serving, proves, stores, self._witnesses = await asyncio.gather(
+                    asyncio.gather(*asked), _ledger_proves(parts), _stores(parts), _witnesses(parts)
+                )
                 self._standing = dict(zip(names, serving, strict=True))
                 self._standing["ledger"] = self._standing["ledger"] and proves
                 self._standing["sessions"] = stores
@@ -77,6 +90,23 @@ async def _ledger_proves(parts: Parts) -> bool:
     except Exception:
         return False
     return bool(answer.checkpoint)
+
+
+async def _witnesses(parts: Parts) -> dict[str, str]:
+    """How the witnesses stand to the ledger; nothing where it does not say. The metrics are told too."""
+    gauges = parts.metrics
+    try:
+        answer = await parts.clients.ledger.ListWitnesses(
+            ledger_pb2.ListWitnessesRequest(), timeout=LEDGER_SECONDS
+        )
+    except Exception:
+        return {}
+    states = {one.name: WITNESS_STATES.get(one.state, "unasked") for one in answer.witnesses}
+    gauges.ledger_size.set(answer.size)
+    for one in answer.witnesses:
+        gauges.witness_size.labels(one.name).set(one.size)
+        gauges.witness_cosigns.labels(one.name).set(states[one.name] == "cosigns")
+    return states
 
 
 async def _stores(parts: Parts) -> bool:

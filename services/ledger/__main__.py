@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,15 +14,21 @@ from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
 from core.keyring import Keyring
+from core.merkle import VerificationError
+from core.policy import Policy
 from core.rpc import context_reader, run, serve
 from core.vault import Vault
 from services.ledger.checkpoint import CheckpointNotary, KeyFileError
+from services.ledger.correspondence import HttpCorrespondent, is_address
 from services.ledger.domain import PART
+from services.ledger.feeding import Feeder
+from services.ledger.publishing import PublicLog
 from services.ledger.released import LastReleasedFile
 from services.ledger.rpc import SERVICE, LedgerServicer, Standing
-from services.ledger.sequencer import Sequencer
+from services.ledger.sequencer import Sequencer, State
 from services.ledger.service import LedgerDesk
 from services.ledger.store import PgLogStore
+from services.ledger.store_witnesses import PgContinuations, PgCosignatures
 
 
 class LedgerConfig(ServiceConfig):
@@ -38,6 +45,11 @@ class LedgerConfig(ServiceConfig):
     Without it, or with a newer one than the database holds, the ledger is read-only. A standby on another
     machine is given a copy of it.
     """
+    witnesses: FilePath | None = None
+    """The witnesses and how many of them are wanted, as C2SP tlog-policy writes it, each with the address of
+    its submission prefix; unset means none."""
+    witnesses_ca: FilePath | None = None
+    """PEM: further authorities of the witnesses' certificates, beside the system's."""
 
 
 async def main(config: LedgerConfig) -> None:
@@ -46,20 +58,61 @@ async def main(config: LedgerConfig) -> None:
         notary = CheckpointNotary.load(config.signing_key, config.verifier_key)
     except KeyFileError as failure:
         raise SystemExit(f"ONESTOP_SIGNING_KEY or ONESTOP_VERIFIER_KEY: {failure}") from None
+    policy = _policy(config)
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     store = PgLogStore(pool)
     standing = Standing()
     sequencer = Sequencer(store, notary, LastReleasedFile(config.last_checkpoint), standing, now)
-    desk = LedgerDesk(sequencer, store, notary, vault, now)
+    album = PgCosignatures(pool)
+    public = PublicLog(store, album, PgContinuations(pool), notary, policy)
+    desk = LedgerDesk(sequencer, store, public, vault, now)
+    tls = _witness_tls(config)
+    correspondents = [HttpCorrespondent(one, tls) for one in policy.witnesses if one.url]
+    feeder = Feeder(
+        store,
+        album,
+        notary,
+        notary.origin,
+        correspondents,
+        leads=lambda: sequencer.state is State.LEADING,
+        distrust=sequencer.distrust,
+        onlooker=standing,
+        clock=now,
+    )
     reader = context_reader(config, now)
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        pb_grpc.add_LedgerServiceServicer_to_server(LedgerServicer(desk, reader, notary.verifier_key), server)
+        servicer = LedgerServicer(desk, reader, notary.verifier_key, public, feeder.standings)
+        pb_grpc.add_LedgerServiceServicer_to_server(servicer, server)
         return [SERVICE]
 
-    tasks = [sequencer.run, vault.keep_fresh]
-    await serve(config, PART, register, tasks=tasks, readiness=standing.show, closers=[pool.close])
+    tasks = [sequencer.run, vault.keep_fresh, feeder.run]
+    closers = [*(one.close for one in correspondents), pool.close]
+    await serve(config, PART, register, tasks=tasks, readiness=standing.show, closers=closers)
+
+
+def _policy(config: LedgerConfig) -> Policy:
+    """The witnesses' policy. Exits where it is malformed, or a witness has no address that can be asked."""
+    if config.witnesses is None:
+        return Policy()
+    try:
+        policy = Policy.parse(config.witnesses.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, VerificationError) as failure:
+        raise SystemExit(f"ONESTOP_WITNESSES: {failure}") from None
+    if wrong := [one.name for one in policy.witnesses if not is_address(one.url)]:
+        raise SystemExit(f"ONESTOP_WITNESSES: no https address for {', '.join(wrong)}")
+    return policy
+
+
+def _witness_tls(config: LedgerConfig) -> ssl.SSLContext:
+    """How witnesses are reached: their certificates are checked, and ours is shown to who asks for it."""
+    context = ssl.create_default_context()
+    if config.witnesses_ca is not None:
+        context.load_verify_locations(config.witnesses_ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(config.tls_cert, config.tls_key)
+    return context
 
 
 if __name__ == "__main__":

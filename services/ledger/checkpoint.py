@@ -49,6 +49,11 @@ class CheckpointNotary:
         """The public key in C2SP form, `<origin>+<id>+<key>`."""
         return str(self._key)
 
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._key.name
+
     def sign(self, head: TreeHead) -> str:
         """The checkpoint of a tree, as a signed note."""
         text = Checkpoint(self._key.name, head.size, head.root).text

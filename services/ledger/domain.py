@@ -52,6 +52,20 @@ class ReceiptNotFoundError(ServiceError):
     reason = "RECEIPT_NOT_FOUND"
 
 
+class TileNotFoundError(ServiceError):
+    """There is no such tile, or it is not yet as wide."""
+
+    kind = Kind.NOT_FOUND
+    reason = "TILE_NOT_FOUND"
+
+
+class NotCosignedError(ServiceError):
+    """What was asked for is not cosigned yet as the policy wants it."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "NOT_COSIGNED"
+
+
 class ReadOnlyError(ServiceError):
     """The ledger cannot prove that it holds what it released, and appends nothing."""
 
@@ -150,6 +164,20 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint of the log's own, and the signature lines by which witnesses confirm it."""
+
+    size: int
+    note: str
+    cosignatures: tuple[str, ...] = ()
+
+    @property
+    def cosigned(self) -> str:
+        """The note with all signatures."""
+        return self.note + "".join(self.cosignatures)
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one transaction appends: entries from `first` on, the tiles they filled, the new checkpoint."""
 
@@ -189,6 +217,8 @@ def check(entry: Entry) -> None:
         expected = Outcome.RELEASED if entry.kind is EntryKind.DISCLOSURE else Outcome.NONE
         if entry.outcome is not expected:
             raise fault_error("outcome", "in", "a disclosure is RELEASED, an intent has no outcome yet")
+    if entry.kind is EntryKind.CONTINUATION:
+        raise fault_error("kind", "in", "only the ledger itself begins a new origin")
     lengths = (len(entry.answer_commitment), len(entry.answer_salt))
     if lengths not in {(0, 0), (HASH_BYTES, HASH_BYTES)}:
         message = f"answer_commitment and answer_salt have {HASH_BYTES} bytes each, or are both empty"

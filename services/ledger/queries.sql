@@ -118,6 +118,36 @@ SELECT idx, root
  WHERE level = $1 AND idx >= $2 AND idx < $3
  ORDER BY idx;
 
+-- name: keep_cosignature
+-- $1 size, $2 witness, $3 key id, $4 signature line, $5 when it was made
+INSERT INTO cosignature (size, witness, key_id, line, cosigned_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (size, witness, key_id) DO UPDATE
+   SET line = excluded.line, cosigned_at = excluded.cosigned_at;
+
+-- name: find_cosigned
+-- The newest checkpoints that have cosignatures, a row for each of these.
+-- $1 size that they are larger than, $2 at most so many rows
+SELECT c.size, k.note, c.line
+  FROM cosignature AS c
+  JOIN checkpoint AS k ON k.size = c.size
+ WHERE c.size > $1
+ ORDER BY c.size DESC, c.witness
+ LIMIT $2;
+
+-- name: find_cosignatures
+-- $1 size
+SELECT line
+  FROM cosignature
+ WHERE size = $1
+ ORDER BY witness;
+
+-- name: list_continuations
+SELECT item_id, leaf
+  FROM entry
+ WHERE kind = 4
+ ORDER BY idx;
+
 -- name: find_leaves
 -- $1 first index, $2 index after the last
 SELECT idx, item_id, kind, recorder, caller, intent_id, leaf

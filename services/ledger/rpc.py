@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,9 @@ from core.rpc import peer_name
 from core.status import reason_in, to_status
 from core.validation import item_faults
 from services.ledger.domain import CustodyError
+from services.ledger.feeding import Attitude
+from services.ledger.feeding import Standing as WitnessStanding
+from services.ledger.publishing import PublicLog
 from services.ledger.sequencer import State
 from services.ledger.service import LedgerDesk
 
@@ -41,10 +44,19 @@ _logger = get_logger()
 class LedgerServicer(pb_grpc.LedgerServiceServicer):
     """Speaks for the desk. Who records is the name in the peer's certificate, never in the message."""
 
-    def __init__(self, desk: LedgerDesk, reader: ContextReader, verifier_key: str) -> None:
+    def __init__(
+        self,
+        desk: LedgerDesk,
+        reader: ContextReader,
+        verifier_key: str,
+        public: PublicLog,
+        standings: Mapping[str, WitnessStanding],
+    ) -> None:
         self._desk = desk
         self._reader = reader
         self._verifier_key = verifier_key
+        self._public = public
+        self._standings = standings
 
     async def AppendBatch(self, request: pb.AppendBatchRequest, context: Context) -> pb.AppendBatchResponse:
         """Appends the items that are well formed, in one go; every item has its own result."""
@@ -75,7 +87,7 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
             basis=frozenset(),  # Nothing is disclosed but what the asker was told, or is about her.
         )
         try:
-            receipt = await self._desk.receipt(asking, UUID(request.id))
+            receipt = await self._desk.receipt(asking, UUID(request.id), cosigned=request.cosigned)
         except CustodyError as failure:
             _logger.critical("ledger_altered", why=str(failure))
             raise
@@ -86,8 +98,34 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
     ) -> pb.GetCheckpointResponse:
         """The newest signed checkpoint, and the key that it verifies with."""
         return pb.GetCheckpointResponse(
-            checkpoint=await self._desk.checkpoint(), verifier_key=self._verifier_key
+            checkpoint=await self._public.checkpoint(cosigned=request.cosigned),
+            verifier_key=self._verifier_key,
         )
+
+    async def GetTile(self, request: pb.GetTileRequest, context: Context) -> pb.GetTileResponse:
+        """A tile of hashes."""
+        return pb.GetTileResponse(hashes=await self._public.tile(request.level, request.index, request.width))
+
+    async def GetPolicy(self, request: pb.GetPolicyRequest, context: Context) -> pb.GetPolicyResponse:
+        """The keys that checkpoints verify with."""
+        return pb.GetPolicyResponse(policy=await self._public.policy())
+
+    async def ListContinuations(
+        self, request: pb.ListContinuationsRequest, context: Context
+    ) -> pb.ListContinuationsResponse:
+        """The receipts of the entries by which this log continues others."""
+        receipts = [receipt_to_pb(one) for one in await self._desk.continuations()]
+        return pb.ListContinuationsResponse(receipts=receipts)
+
+    async def ListWitnesses(
+        self, request: pb.ListWitnessesRequest, context: Context
+    ) -> pb.ListWitnessesResponse:
+        """How the witnesses stand to this log, as this process knows."""
+        standings = [
+            pb.WitnessStanding(name=name, state=pb.WitnessState.ValueType(one.attitude.value), size=one.size)
+            for name, one in self._standings.items()
+        ]
+        return pb.ListWitnessesResponse(witnesses=standings, size=await self._public.size())
 
 
 class Standing:
@@ -99,6 +137,15 @@ class Standing:
     def __init__(self) -> None:
         self._state = State.STANDBY
         self._turned = asyncio.Event()
+
+    def turned(self, witness: str, attitude: Attitude, why: str) -> None:
+        """The witness does this now. None of it stops the log but what it proves."""
+        if attitude is Attitude.COSIGNS:
+            _logger.info("witness", witness=witness, state="cosigns")
+        elif attitude is Attitude.SILENT:
+            _logger.warning("witness", witness=witness, state="silent", why=why)
+        else:
+            _logger.critical("witness", witness=witness, state="refuses", why=why)
 
     def changed(self, state: State, why: str) -> None:
         """The sequencer is now in this state."""

@@ -183,6 +183,11 @@ class Sequencer:
         self._arrived.set()
         return [one.future for one in waiting]
 
+    def distrust(self, failure: CustodyError) -> None:
+        """Ends the appending for good: somebody has proved that the store does not hold the released log."""
+        self._broken = failure
+        self._arrived.set()
+
     async def run(self) -> None:
         """Takes the sequencer's place and appends, until it is cancelled."""
         while True:

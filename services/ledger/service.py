@@ -1,10 +1,11 @@
-"""The ledger's use cases: append, give a receipt again, list open intents, show the checkpoint."""
+"""The ledger's use cases: append, give a receipt again, list open intents."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -14,10 +15,9 @@ from core.entries import Entry, Receipt, RequestContext
 from core.errors import ServiceError
 from core.identity import Subject
 from core.merkle import VerificationError, leaf_hash, verify_inclusion
-from services.ledger.custody import LogReader, Notary
+from services.ledger.custody import LogReader
 from services.ledger.domain import (
     CustodyError,
-    Head,
     Kept,
     Prepared,
     ReceiptNotFoundError,
@@ -27,6 +27,7 @@ from services.ledger.domain import (
 )
 from services.ledger.entry import Opening, item_bytes, leaf_bytes, read_item
 from services.ledger.merkle import Tree, inclusion_ranges, tiles_of
+from services.ledger.publishing import PublicLog
 from services.ledger.sequencer import Repeated, Sequencer
 
 PATIENCE_SECONDS = 3.0
@@ -63,10 +64,6 @@ class Sealer(Protocol):
 class Archive(LogReader, Protocol):
     """What was appended, for reading; every method may raise StoreLostError."""
 
-    async def head(self) -> Head:
-        """Where the log stands."""
-        ...
-
     async def kept(self, item_ids: Collection[UUID]) -> Mapping[UUID, Kept]:
         """The stored entries under these ids."""
         ...
@@ -82,11 +79,11 @@ class LedgerDesk:
     """Answers the ledger's callers."""
 
     def __init__(
-        self, sequencer: Sequencer, archive: Archive, notary: Notary, sealer: Sealer, clock: Clock
+        self, sequencer: Sequencer, archive: Archive, public: PublicLog, sealer: Sealer, clock: Clock
     ) -> None:
         self._sequencer = sequencer
         self._archive = archive
-        self._notary = notary
+        self._public = public
         self._sealer = sealer
         self._clock = clock
 
@@ -127,18 +124,39 @@ class LedgerDesk:
                     answers[place] = receipt
         return [answer for answer in answers if answer is not None]
 
-    async def receipt(self, context: RequestContext, item_id: UUID) -> Receipt:
+    async def receipt(self, context: RequestContext, item_id: UUID, *, cosigned: bool = False) -> Receipt:
         """A receipt, to the caller named in the entry or to the citizen whom it is about.
 
+        It is the one that was given first, or, `cosigned`, one that proves the same entry in the newest tree
+        whose checkpoint the witnesses have cosigned; NotCosignedError where they have not yet.
         Raises ReceiptNotFoundError for everybody else, whether there is such an entry or not.
         """
         kept = (await self._kept([item_id])).get(item_id)
         if kept is None or not self._may_see(context, kept):
             raise ReceiptNotFoundError("there is no such receipt for this caller")
-        answer = await self._first_receipt(kept)
+        if cosigned:
+            signed = await self._public.covering(kept.index)
+            answer = await self._receipt_in(kept, signed.size, signed.note)
+        else:
+            answer = await self._first_receipt(kept)
         if isinstance(answer, CustodyError):
             raise answer
-        return answer
+        return replace(answer, checkpoint=signed.cosigned) if cosigned else answer
+
+    async def continuations(self) -> list[Receipt]:
+        """The receipts of the entries by which this log continues others, oldest first; for everybody.
+
+        Raises UnavailableError, CustodyError.
+        """
+        ids = await self._public.continuations()
+        kept = await self._kept(ids)
+        receipts = []
+        for item_id in ids:
+            answer = await self._first_receipt(kept[item_id])
+            if isinstance(answer, CustodyError):
+                raise answer
+            receipts.append(answer)
+        return receipts
 
     async def open_intents(self, recorder: str, older_than: datetime, limit: int) -> list[Entry]:
         """The recorder's intents that are older than `older_than` and have no outcome, oldest first."""
@@ -148,19 +166,6 @@ class LedgerDesk:
         except StoreLostError as lost:
             raise unavailable("the ledger's database does not answer") from lost
         return [read_item(leaf, self._opening(item_id, sealed)) for item_id, leaf, sealed in rows]
-
-    async def checkpoint(self) -> str:
-        """The newest signed checkpoint. Raises UnavailableError before the log has begun, CustodyError
-        where the stored one is not ours.
-        """
-        try:
-            head = await self._archive.head()
-        except StoreLostError as lost:
-            raise unavailable("the ledger's database does not answer") from lost
-        if not head.checkpoint:
-            raise unavailable("the log has not begun")
-        self._notary.open(head.checkpoint)
-        return head.checkpoint
 
     def _prepare(self, recorder: str, entry: Entry, now: datetime) -> Prepared:
         check(entry)
@@ -188,12 +193,16 @@ class LedgerDesk:
             raise unavailable("the ledger's database does not answer") from lost
 
     async def _first_receipt(self, kept: Kept) -> Receipt | CustodyError:
-        """The receipt as it was first given; proved before it leaves, for the store may have been altered."""
-        ranges = inclusion_ranges(kept.index, kept.tree_size)
+        """The receipt as it was first given."""
+        return await self._receipt_in(kept, kept.tree_size, kept.checkpoint)
+
+    async def _receipt_in(self, kept: Kept, size: int, checkpoint: str) -> Receipt | CustodyError:
+        """The receipt in a tree; proved before it leaves, for the store may have been altered."""
+        ranges = inclusion_ranges(kept.index, size)
         try:
-            tree = Tree.load(kept.tree_size, await self._archive.tiles(tiles_of(ranges)))
+            tree = Tree.load(size, await self._archive.tiles(tiles_of(ranges)))
             hashes = tree.hashes(ranges)
-            head = self._notary.open(kept.checkpoint)
+            head = await self._public.opened(checkpoint)
             verify_inclusion(leaf_hash(kept.leaf), kept.index, head.size, hashes, head.root)
         except StoreLostError as lost:
             raise unavailable("the ledger's database does not answer") from lost
@@ -204,9 +213,9 @@ class LedgerDesk:
             id=str(kept.item_id),
             entry=kept.leaf,
             index=kept.index,
-            tree_size=kept.tree_size,
+            tree_size=size,
             hashes=hashes,
-            checkpoint=kept.checkpoint,
+            checkpoint=checkpoint,
             answer_salt=opening.answer_salt if opening else b"",
         )
 

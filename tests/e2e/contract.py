@@ -28,7 +28,7 @@ class Contract:
         """Every problem document that was answered, as text."""
         self._places = _places(document)
         self._operations = [
-            (method.upper(), _places(operation), _pattern(path), operation)
+            (method.upper(), _places(operation), _pattern(path, operation), operation)
             for path, operations in sorted(document["paths"].items(), key=lambda one: -len(one[0]))
             for method, operation in operations.items()
         ]
@@ -130,5 +130,11 @@ def _places(described: Json) -> set[bytes]:
     return {httpx2.URL(server["url"]).netloc for server in described["servers"]}
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)))
+def _pattern(path: str, operation: Json) -> re.Pattern[str]:
+    """The paths of an operation; a parameter is one segment, unless its schema says how it is written."""
+    written = {
+        one["name"]: one["schema"]["pattern"].removeprefix("^").removesuffix("$")
+        for one in operation.get("parameters", [])
+        if one["in"] == "path" and "pattern" in one["schema"]
+    }
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", lambda name: written.get(name[1], "[^/]+"), re.escape(path)))

@@ -72,6 +72,8 @@ def _look_up(city: City, platform: Machine, cast: Json) -> str:
     platform.post(f"/approval/v1/matters/{MATTER}:verify", checked)
     platform.get(f"/ledger/v1/receipts/{found['receipt']['id']}")
     platform.ask("GET", "/ledger/v1/checkpoint")
+    platform.ask("GET", "/ledger/v1/policy")
+    platform.get("/ledger/v1/continuations")
     return str(found["use_code"])
 
 
@@ -91,6 +93,7 @@ def _lend(city: City, watch: Watch, cast: Json) -> list[str]:
         person_.sign_in(farmer["login"], cast["password"])
         asked = ask_consent(bank, farmer["code"])
         person_.get("/citizen/v1/consent_requests")
+        person_.ask("GET", "/ledger/v1/tile/0/000.p/1")
         consent_id = grant(person_, asked)
         bank.get(f"/partner/v1/consent_requests/{asked['id']}")
         wanted = {"consent_id": consent_id, "purpose_code": PURPOSE}

@@ -27,6 +27,7 @@ from core.identity import Subject
 from core.keyring import Keyring
 from core.ledger import LedgerClient
 from core.note import VerifierKey
+from core.policy import Policy
 from core.receipt import answer_bytes, verify_receipt
 from core.rpc import build_server, channel
 from core.vault import Vault
@@ -36,11 +37,13 @@ from services.datanode.rpc import DataNodeServicer
 from services.datanode.service import DataNode
 from services.datanode.store import PgCatalogues, PgRegisters
 from services.ledger.checkpoint import CheckpointNotary
+from services.ledger.publishing import PublicLog
 from services.ledger.released import LastReleasedFile
 from services.ledger.rpc import LedgerServicer
 from services.ledger.sequencer import Sequencer, State
 from services.ledger.service import LedgerDesk
 from services.ledger.store import PgLogStore
+from services.ledger.store_witnesses import PgContinuations, PgCosignatures
 from tests.component.agricredit.harness import Town, running_town
 from tests.component.gateway.pki import Authority
 from tests.conftest import PoolFactory
@@ -72,12 +75,13 @@ async def real_ledger(
     vault = await Vault.open(pool, Keyring.load(database.keyring("ledger")))
     store, notary, standing = PgLogStore(pool), CheckpointNotary(KEY, PRIVATE), Standing()
     sequencer = Sequencer(store, notary, LastReleasedFile(last), standing, now)
-    desk = LedgerDesk(sequencer, store, notary, vault, now)
+    public = PublicLog(store, PgCosignatures(pool), PgContinuations(pool), notary, Policy())
+    desk = LedgerDesk(sequencer, store, public, vault, now)
     nobody = cast(ContextReader, None)  # Only GetReceipt reads contexts.
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(
-            LedgerServicer(desk, nobody, notary.verifier_key), server
+            LedgerServicer(desk, nobody, notary.verifier_key, public, {}), server
         )
         return ["onestop.ledger.v1.LedgerService"]
 

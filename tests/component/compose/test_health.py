@@ -12,6 +12,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from deploy.compose.health import is_well
 from deploy.local.pki import make_pki
+from tests.component.gateway.pki import Authority
+from tests.store.ledger.watching import WitnessProcess
 
 PART = "ledger"
 State = health_pb2.HealthCheckResponse
@@ -49,6 +51,24 @@ def environment(pki: Path, standing: health.HealthServicer) -> Iterator[dict[str
 
 def test_a_part_that_serves_is_well(environment: dict[str, str]) -> None:
     assert is_well(PART, environment)
+
+
+def test_the_witness_is_well_while_it_answers(tmp_path: Path) -> None:
+    witness = WitnessProcess("north", tmp_path, Authority(tmp_path / "pki"))
+    environment = {
+        "ONESTOP_LISTEN": f"0.0.0.0:{witness.port}",
+        "ONESTOP_TLS_CA": str(witness.authority.root),
+        "ONESTOP_TLS_CERT": str(witness.pair.certificate),
+        "ONESTOP_TLS_KEY": str(witness.pair.key),
+    }
+    assert not is_well("witness", environment)
+
+    witness.start()
+    try:
+        assert is_well("witness", environment)
+    finally:
+        witness.kill()
+    assert not is_well("witness", environment)
 
 
 def test_a_part_that_does_not_serve_is_not_well(

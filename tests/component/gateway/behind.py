@@ -311,6 +311,23 @@ class _Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         usual = ledger_pb2.GetReceiptResponse(receipt=receipt(id=request.id))
         return await self._behind.answer("receipt", request, context, usual)
 
+    async def GetTile(self, request: Any, context: Any) -> Any:
+        usual = ledger_pb2.GetTileResponse(hashes=b"\x03" * 32 * request.width)
+        return await self._behind.answer("tile", request, context, usual)
+
+    async def GetPolicy(self, request: Any, context: Any) -> Any:
+        usual = ledger_pb2.GetPolicyResponse(policy="log onestop+1+A\nquorum none\n")
+        return await self._behind.answer("policy", request, context, usual)
+
+    async def ListContinuations(self, request: Any, context: Any) -> Any:
+        usual = ledger_pb2.ListContinuationsResponse(receipts=[receipt(), receipt()])
+        return await self._behind.answer("continuations", request, context, usual)
+
+    async def ListWitnesses(self, request: Any, context: Any) -> Any:
+        witness = ledger_pb2.WitnessStanding(name="w", state=ledger_pb2.WITNESS_STATE_COSIGNS, size=1)
+        usual = ledger_pb2.ListWitnessesResponse(witnesses=[witness], size=1)
+        return await self._behind.answer("witnesses", request, context, usual)
+
     async def AppendBatch(self, request: Any, context: Any) -> Any:
         raise AssertionError("the gateway never appends")
 

@@ -6,6 +6,7 @@ import asyncio
 
 import httpx2
 import pytest
+from onestop.ledger.v1 import ledger_pb2
 
 from core.errors import UnavailableError
 from gateway.server import refuse_open_operations
@@ -54,6 +55,31 @@ async def test_not_ready_while_the_ledger_cannot_prove(gateway: Gateway) -> None
     ready = await operations(gateway, "/readyz")
 
     assert (ready.status_code, ready.json()["parts"]["ledger"]) == (503, "down")
+
+
+async def test_witness_that_refuses_is_shown_and_takes_no_traffic_away(gateway: Gateway) -> None:
+    witnesses = [
+        ledger_pb2.WitnessStanding(name="north", state=ledger_pb2.WITNESS_STATE_COSIGNS, size=9),
+        ledger_pb2.WitnessStanding(name="south", state=ledger_pb2.WITNESS_STATE_REFUSES, size=5),
+    ]
+    gateway.behind.answers["witnesses"] = ledger_pb2.ListWitnessesResponse(witnesses=witnesses, size=9)
+
+    ready, metrics = await operations(gateway, "/readyz"), await operations(gateway, "/metrics")
+
+    assert ready.status_code == 200
+    assert ready.json()["witnesses"] == {"north": "cosigns", "south": "refuses"}
+    assert 'onestop_gateway_witness_cosigns{witness="north"} 1.0' in metrics.text
+    assert 'onestop_gateway_witness_cosigns{witness="south"} 0.0' in metrics.text
+    assert 'onestop_gateway_witness_size{witness="south"} 5.0' in metrics.text
+    assert "onestop_gateway_ledger_size 9.0" in metrics.text
+
+
+async def test_ledger_that_says_nothing_of_witnesses_is_ready_all_the_same(gateway: Gateway) -> None:
+    gateway.behind.failures["witnesses"] = UnavailableError("an older ledger")
+
+    ready = await operations(gateway, "/readyz")
+
+    assert (ready.status_code, ready.json()["witnesses"]) == (200, {})
 
 
 async def test_draining_gateway_is_not_ready(gateway: Gateway) -> None:

@@ -22,13 +22,16 @@ from core.entries import Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, R
 from core.identity import Subject
 from core.keyring import Keyring
 from core.note import VerifierKey
+from core.policy import Policy
 from core.receipt import Proved, commitment, verify_receipt
 from core.vault import Vault
 from services.ledger.checkpoint import CheckpointNotary
+from services.ledger.publishing import PublicLog
 from services.ledger.released import LastReleasedFile
 from services.ledger.sequencer import Sequencer, State
 from services.ledger.service import LedgerDesk
 from services.ledger.store import PgLogStore
+from services.ledger.store_witnesses import PgContinuations, PgCosignatures
 from tests.database import CityDatabase
 
 SALT = b"\x05" * 32
@@ -63,6 +66,7 @@ class Town:
     """One ledger process's worth of objects."""
 
     desk: LedgerDesk
+    public: PublicLog
     sequencer: Sequencer
     store: PgLogStore
     pool: asyncpg.Pool
@@ -95,18 +99,26 @@ async def start(fresh_database: CityDatabase, tmp_path: Path) -> AsyncIterator[S
     towns: list[Town] = []
 
     async def begin(
-        *, wait_for: State = State.LEADING, file: str = "last", dsn: str = "", key: VerifierKey = KEY
+        *,
+        wait_for: State = State.LEADING,
+        file: str = "last",
+        dsn: str = "",
+        key: VerifierKey = KEY,
+        private: Ed25519PrivateKey = PRIVATE,
+        policy: Policy | None = None,
     ) -> Town:
         pool = await make_pool(dsn or fresh_database.dsn("ledger"), 4)
         vault = await Vault.open(pool, Keyring.load(fresh_database.keyring("ledger")))
         store = PgLogStore(pool)
-        notary = CheckpointNotary(key, PRIVATE)
+        notary = CheckpointNotary(key, private)
         watch = Watch()
         path = tmp_path / file
         sequencer = Sequencer(store, notary, LastReleasedFile(path), watch, now)
-        desk = LedgerDesk(sequencer, store, notary, vault, now)
+        album, former = PgCosignatures(pool), PgContinuations(pool)
+        public = PublicLog(store, album, former, notary, policy or Policy())
+        desk = LedgerDesk(sequencer, store, public, vault, now)
         task = asyncio.create_task(sequencer.run())
-        town = Town(desk, sequencer, store, pool, vault, watch, path, task)
+        town = Town(desk, public, sequencer, store, pool, vault, watch, path, task)
         towns.append(town)
         await watch.until(wait_for)
         return town

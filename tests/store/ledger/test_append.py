@@ -43,7 +43,7 @@ async def test_thousand_concurrent_appends_give_one_consistent_log(start: StartL
     for receipt in receipts:
         assert proved(receipt).index == receipt.index
     leaves = [row.leaf for row in await ledger.store.leaves(0, 1000)]
-    head = open_checkpoint(await ledger.desk.checkpoint(), KEY)
+    head = open_checkpoint(await ledger.public.checkpoint(), KEY)
     assert (head.size, head.root) == (1000, reference.mth(leaves))
     # What waited went together: far fewer checkpoints than entries.
     assert len({receipt.tree_size for receipt in receipts}) < 200
@@ -55,7 +55,7 @@ async def test_every_checkpoint_is_consistent_with_the_next(start: StartLedger) 
 
     for count in (1, 2, 5, 250, 300):
         await ledger.append(*(disclosure() for _ in range(count)))
-        head = open_checkpoint(await ledger.desk.checkpoint(), KEY)
+        head = open_checkpoint(await ledger.public.checkpoint(), KEY)
         sizes_and_roots.append((head.size, head.root))
 
     for (old_size, old_root), (size, root) in pairwise(sizes_and_roots):

@@ -231,7 +231,7 @@ async def test_checkpoint_that_is_not_ours_is_not_shown(start: StartLedger, admi
     admin.execute("UPDATE head SET checkpoint = replace(checkpoint, 'ledger', 'other')")
 
     with pytest.raises(CustodyError):
-        await ledger.desk.checkpoint()
+        await ledger.public.checkpoint()
 
 
 async def test_receipt_of_an_entry_altered_meanwhile_is_not_given(start: StartLedger, admin: Admin) -> None:

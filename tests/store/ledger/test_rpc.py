@@ -68,7 +68,8 @@ async def served(start: StartLedger, tmp_path: Path, fresh_database: CityDatabas
     reader = ContextReader(issuer.verifier(), now)
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        pb_grpc.add_LedgerServiceServicer_to_server(LedgerServicer(town.desk, reader, str(KEY)), server)
+        servicer = LedgerServicer(town.desk, reader, str(KEY), town.public, {})
+        pb_grpc.add_LedgerServiceServicer_to_server(servicer, server)
         return [SERVICE]
 
     config = ServiceConfig(

@@ -10,13 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli import __main__ as command
+from core.cosignature import WitnessKey, signed_message
+from core.note import split_note
 from core.receipt import answer_bytes
 from deploy.local.migrate import ROOT
 from tests.unit.ledger.receipts import KEY, a_receipt
 
 ANSWER: dict[str, Any] = {"name": "张三", "licences": []}
+SECONDS = 1_795_838_400
+
+
+def _witness(name: str, seed: bytes) -> tuple[WitnessKey, Ed25519PrivateKey]:
+    private = Ed25519PrivateKey.from_private_bytes(seed * 32)
+    return WitnessKey(name, private.public_key().public_bytes_raw()), private
+
+
+NORTH, SOUTH = _witness("north.example", b"\x31"), _witness("south.example", b"\x32")
 
 
 @pytest.fixture(autouse=True)
@@ -177,3 +189,66 @@ def test_verifying_needs_neither_grpc_nor_a_database(home: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def cosigned(receipt: dict[str, Any], *witnesses: tuple[WitnessKey, Ed25519PrivateKey]) -> dict[str, Any]:
+    """The receipt with these witnesses' cosignatures on its checkpoint."""
+    text = split_note(receipt["checkpoint"])[0]
+    lines = [key.line(SECONDS, private.sign(signed_message(SECONDS, text))) for key, private in witnesses]
+    return {**receipt, "checkpoint": receipt["checkpoint"] + "".join(lines)}
+
+
+def test_receipt_is_proved_by_a_policy_with_its_witnesses(verify: Any, home: Path) -> None:
+    receipt = a_receipt(answer_bytes(ANSWER))
+    answer = put(home / "answer.json", {**ANSWER, "receipt": cosigned(receipt, NORTH, SOUTH)})
+    alone = put(home / "alone.json", {**ANSWER, "receipt": cosigned(receipt, NORTH)})
+    policy = home / "policy"
+    lines = [
+        f"log {KEY}",
+        f"witness n {NORTH[0]}",
+        f"witness s {SOUTH[0]}",
+        "group both all n s",
+        "quorum both",
+    ]
+    policy.write_text("\n".join([*lines, ""]))
+
+    code, said = verify(answer, "--policy", policy)
+    refused, why = verify(alone, "--policy", policy)
+    by_key, _ = verify(alone)
+
+    assert code == 0, said
+    assert "cosigned    by n (north.example), 2026-11-28T04:00:00Z" in said
+    assert "by s (south.example)" in said
+    assert (refused, by_key) == (1, 0)
+    assert "have not cosigned this checkpoint" in why
+
+
+def test_forged_cosignature_is_noticed(verify: Any, home: Path) -> None:
+    forged = cosigned(a_receipt(b"file"), (NORTH[0], SOUTH[1]))
+    policy = home / "policy"
+    policy.write_text(f"log {KEY}\nwitness n {NORTH[0]}\nquorum none\n")
+
+    code, said = verify(put(home / "receipt.json", forged), "--policy", policy)
+
+    assert code == 1
+    assert "the cosignature of north.example is wrong" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "complaint"),
+    [
+        ("quorum none\n", 1, "the policy has no log onestop.example/ledger"),
+        ("log nonsense\nquorum none\n", 2, "line 1 of the policy"),
+        ("\udcff", 2, "is no policy"),
+    ],
+)
+def test_policy_that_does_not_fit_is_told_of(
+    verify: Any, home: Path, text: str, code: int, complaint: str
+) -> None:
+    policy = home / "policy"
+    policy.write_bytes(text.encode(errors="surrogateescape"))
+
+    answered, said = verify(put(home / "receipt.json", a_receipt(b"file")), "--policy", policy)
+
+    assert answered == code
+    assert complaint in said

@@ -11,11 +11,10 @@ import yaml
 
 from core.config import PARTS
 from deploy.compose.handing import MOUNTED, OWN
-from deploy.local.migrate import PARTS as EVERY_PART
 from deploy.local.migrate import ROOT
-from deploy.local.settings import PORTS
+from deploy.local.settings import PORTS, PROCESSES, WITNESS
 
-LONG_RUNNING = (*PARTS, "gateway", "idp", "postgres")
+LONG_RUNNING = (*PARTS, WITNESS, "gateway", "idp", "postgres")
 ONE_SHOT = ("keys", "setup", "outside")
 PINNED = re.compile(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -69,13 +68,13 @@ def _images(compose: ComposeFile) -> Iterator[str]:
 
 def test_every_part_of_the_city_is_a_service(compose: ComposeFile) -> None:
     assert set(compose.services) == {*LONG_RUNNING, *ONE_SHOT}
-    assert set(EVERY_PART) < set(LONG_RUNNING)
+    assert set(PROCESSES) < set(LONG_RUNNING)
 
 
 def test_each_part_runs_what_make_run_runs(compose: ComposeFile) -> None:
     modules = {"gateway": "gateway", "idp": "deploy.idp"}
 
-    for part in EVERY_PART:
+    for part in PROCESSES:
         module = modules.get(part, f"services.{part}")
         assert _listed(compose.services[part], "command") == ["python", "-m", module]
 
@@ -138,7 +137,7 @@ def test_long_running_services_have_health_checks_and_come_back(compose: Compose
         service = compose.services[name]
         assert _listed(_mapped(service, "healthcheck"), "test"), name
         assert service["restart"] == "unless-stopped", name
-    for part in EVERY_PART:
+    for part in PROCESSES:
         check = _listed(_mapped(compose.services[part], "healthcheck"), "test")
         assert check == ["CMD", "python", "-m", "deploy.compose.health", part]
 
@@ -149,13 +148,17 @@ def test_who_needs_something_waits_until_it_is_well(compose: ComposeFile) -> Non
 
     assert waits["postgres"] == {"keys": done}
     assert waits["setup"] == {"keys": done, "postgres": well}
-    assert all(waits[part]["setup"] == done for part in EVERY_PART)
+    assert all(waits[part]["setup"] == done for part in PROCESSES)
     assert {name for name, how in waits["gateway"].items() if how == well} == set(PARTS)
     assert waits["outside"] == {"gateway": well, "idp": well}
 
 
 def test_each_part_sees_its_own_secrets_alone_and_cannot_change_them(compose: ComposeFile) -> None:
-    state = {"ledger": ["ledger:/state"], "postgres": ["database:/var/lib/postgresql/data"]}
+    state = {
+        "ledger": ["ledger:/state"],
+        "witness": ["witness:/state"],
+        "postgres": ["database:/var/lib/postgresql/data"],
+    }
 
     for name in LONG_RUNNING:
         own = f"own-{name}:{MOUNTED}:ro"
@@ -176,7 +179,7 @@ def test_one_shots_fill_every_volume_of_a_part(compose: ComposeFile) -> None:
 
 
 def test_addresses_and_ports_are_those_of_one_machine(compose: ComposeFile) -> None:
-    for part in EVERY_PART:
+    for part in PROCESSES:
         environment = _mapped(compose.services[part], "environment")
         for peer in PARTS:
             assert environment[f"ONESTOP_{peer.upper()}"] == f"{peer}:{PORTS[peer]}"

@@ -27,6 +27,7 @@ from deploy.compose.outside import HELD, pack
 from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS
 from deploy.local.pki import make_pki
+from deploy.local.settings import PROCESSES, WITNESS
 
 KEYS = ("tls.key", "database.key", "keyring.json", "signing.key", "answer.key", "idp-signing.key")
 
@@ -35,7 +36,7 @@ KEYS = ("tls.key", "database.key", "keyring.json", "signing.key", "answer.key", 
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A development city's folder, its parts' volumes beside it in `own`."""
     home = tmp_path_factory.mktemp("compose")
-    for part in (DATABASE, *PARTS):
+    for part in (DATABASE, *PROCESSES):
         (home / "own" / part).mkdir(parents=True)
     prepare(home / "city", home / "own", Mode.DEVELOPMENT)
     return home / "city"
@@ -50,7 +51,7 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_part_is_given_its_own_and_nothing_else(city: Path) -> None:
-    for part in PARTS:
+    for part in PROCESSES:
         assert set(_content(_own(city, part))) == set(belongings(part))
     assert set(_content(_own(city, DATABASE))) == {*belongings(DATABASE), "pg_hba.conf"}
 
@@ -58,7 +59,7 @@ def test_a_part_is_given_its_own_and_nothing_else(city: Path) -> None:
 def test_no_two_parts_share_a_secret(city: Path) -> None:
     secrets = [
         content
-        for part in (DATABASE, *PARTS)
+        for part in (DATABASE, *PROCESSES)
         for name, content in _content(_own(city, part)).items()
         if name in KEYS
     ]
@@ -69,12 +70,12 @@ def test_no_two_parts_share_a_secret(city: Path) -> None:
 def test_authorities_keys_are_given_to_nobody(city: Path) -> None:
     kept = {(city / "pki" / name).read_bytes() for name in ("ca.key", "seal-ca.key", "onestop_owner.key")}
 
-    for part in (DATABASE, *PARTS):
+    for part in (DATABASE, *PROCESSES):
         assert not kept & set(_content(_own(city, part)).values())
 
 
 def test_files_are_private_but_the_database_reads_by_its_group(city: Path) -> None:
-    for part in (DATABASE, *PARTS):
+    for part in (DATABASE, *PROCESSES):
         folder = _own(city, part)
         shared = part == DATABASE
         assert stat.S_IMODE(folder.stat().st_mode) == (0o750 if shared else 0o700)
@@ -90,12 +91,12 @@ def test_a_role_of_the_database_has_a_certificate_of_its_name(city: Path) -> Non
 
 
 def test_a_second_run_changes_nothing(city: Path) -> None:
-    before = {part: _content(_own(city, part)) for part in (DATABASE, *PARTS)}
+    before = {part: _content(_own(city, part)) for part in (DATABASE, *PROCESSES)}
 
     made = prepare(city, city.parent / "own", Mode.DEVELOPMENT)
 
     assert made == []
-    assert {part: _content(_own(city, part)) for part in (DATABASE, *PARTS)} == before
+    assert {part: _content(_own(city, part)) for part in (DATABASE, *PROCESSES)} == before
 
 
 def test_what_no_longer_belongs_to_a_part_is_removed(city: Path) -> None:
@@ -155,7 +156,7 @@ def test_an_address_that_proves_too_little_is_refused(query: str) -> None:
 def test_production_has_no_development_provider_and_makes_no_certificate(tmp_path: Path) -> None:
     parts = parts_of(Mode.PRODUCTION)
     assert set(PARTS) - set(parts) == {"idp"}
-    for part in (DATABASE, *parts):
+    for part in (DATABASE, *parts, WITNESS):
         (tmp_path / "own" / part).mkdir(parents=True)
 
     with pytest.raises(GroundError, match=r"pki/gateway\.crt"):
@@ -166,7 +167,7 @@ def test_production_has_no_development_provider_and_makes_no_certificate(tmp_pat
 
 def test_production_goes_on_with_the_certificates_that_were_brought(tmp_path: Path) -> None:
     parts = parts_of(Mode.PRODUCTION)
-    for part in (DATABASE, *parts):
+    for part in (DATABASE, *parts, WITNESS):
         (tmp_path / "own" / part).mkdir(parents=True)
     for name in brought(parts):
         (tmp_path / "city" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -197,7 +198,7 @@ def test_outside_callers_hold_nothing_of_the_citys_own(city: Path) -> None:
         names = {entry.name: entry.mode for entry in archive if entry.isfile()}
     assert set(names) == set(HELD)
     assert set(names.values()) == {0o600}
-    given = {f"pki/{part}.key" for part in PARTS} | {f"keys/{part}-keyring.json" for part in PARTS}
+    given = {f"pki/{part}.key" for part in PROCESSES} | {f"keys/{part}-keyring.json" for part in PARTS}
     assert not given & set(HELD)
 
 

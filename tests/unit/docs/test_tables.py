@@ -23,6 +23,7 @@ from services.eseal.__main__ import EsealConfig
 from services.issuer.__main__ import IssuerConfig
 from services.ledger.__main__ import LedgerConfig
 from services.licence.__main__ import Config as LicenceConfig
+from services.witness.__main__ import WitnessConfig
 from tests.pages import DOCS, page, rows, section, words
 
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
@@ -31,6 +32,7 @@ CONFIGS: dict[str, tuple[type[BaseSettings], type[BaseSettings] | None]] = {
     "Every process": (PeerConfig, None),
     "Every service": (ServiceConfig, PeerConfig),
     "`ledger`": (LedgerConfig, ServiceConfig),
+    "`witness`": (WitnessConfig, PeerConfig),
     "`issuer`": (IssuerConfig, ServiceConfig),
     "`licence`": (LicenceConfig, ServiceConfig),
     "`autofill`": (AutofillConfig, ServiceConfig),

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from core.keyring import Keyring
+from core.policy import Policy
 from deploy.local.errors import GroundError
-from deploy.local.keys import make_keys, verifier_key
+from deploy.local.keys import make_keys, verifier_key, write_policy
 from deploy.local.migrate import PARTS
 from deploy.local.pki import CLIENTS, PROBER, make_pki
 
@@ -48,7 +49,7 @@ def test_every_name_has_a_pair_and_private_keys_are_the_owners_alone(pki: Path, 
     assert _mode(pki / "rural-bank-encryption.jwk") == 0o600
     assert {_mode(pki), _mode(tmp_path / "keys")} == {0o700}
     for path in (tmp_path / "keys").iterdir():
-        assert _mode(path) == (0o644 if path.name == "ledger.vkey" else 0o600)
+        assert _mode(path) == (0o644 if path.suffix == ".vkey" else 0o600)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -177,6 +178,35 @@ def test_the_verifier_key_of_a_known_key() -> None:
     raw = base64.b64decode(published.split("+", 2)[2])[1:]
 
     assert verifier_key("sum.golang.org", Ed25519PublicKey.from_public_bytes(raw)) == published
+
+
+def test_the_witness_has_a_key_of_its_own_and_the_ledger_is_told_of_it(tmp_path: Path) -> None:
+    make_keys(tmp_path, PARTS)
+    write_policy(tmp_path, "https://localhost:7108")
+
+    policy = Policy.parse((tmp_path / "witnesses.policy").read_text())
+
+    private = load_pem_private_key((tmp_path / "witness-signing.key").read_bytes(), None)
+    assert isinstance(private, Ed25519PrivateKey)
+    (witness,) = policy.witnesses
+    assert witness.key.public == private.public_key().public_bytes_raw()
+    assert witness.url == "https://localhost:7108"
+    assert str(witness.key) == (tmp_path / "witness.vkey").read_text().strip()
+    assert policy.satisfied([witness.key])
+    assert not policy.satisfied([])
+
+
+def test_a_log_that_was_continued_keeps_its_name(tmp_path: Path) -> None:
+    make_keys(tmp_path, PARTS)
+    published = (tmp_path / "ledger.vkey").read_text()
+    key = load_pem_private_key((tmp_path / "ledger-signing.key").read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    renamed = verifier_key("onestop.example/ledger-2", key.public_key()) + "\n"
+    (tmp_path / "ledger.vkey").write_text(renamed)
+
+    make_keys(tmp_path, PARTS)
+
+    assert (tmp_path / "ledger.vkey").read_text() == renamed != published
 
 
 def test_keys_are_never_made_again(tmp_path: Path) -> None:

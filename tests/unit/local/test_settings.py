@@ -9,7 +9,7 @@ import pytest
 from core.config import PARTS as SERVICES
 from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS
-from deploy.local.settings import PORTS, STAGES, read_settings
+from deploy.local.settings import PORTS, PROCESSES, STAGES, read_settings
 
 
 def test_every_usual_port_is_below_the_kernels_own() -> None:
@@ -53,7 +53,21 @@ def test_another_identity_provider_can_be_set() -> None:
 
 
 def test_every_part_has_its_place_in_the_order_of_stopping() -> None:
-    assert sorted(part for stage in STAGES for part in stage) == sorted(PARTS)
+    assert sorted(part for stage in STAGES for part in stage) == sorted(PROCESSES)
+
+
+def test_the_witness_knows_neither_database_nor_keyring_and_keeps_its_own_memory() -> None:
+    environment = read_settings({"ONESTOP_HOME": "/x"}).part_environment("witness")
+
+    assert not [name for name in environment if "DATABASE" in name or "KEYRING" in name]
+    assert environment["ONESTOP_MEMORY"] == "/x/witness/memory.db"
+    assert environment["ONESTOP_LISTEN"] == "127.0.0.1:7108"
+
+
+def test_other_witnesses_can_be_set() -> None:
+    settings = read_settings({"ONESTOP_WITNESSES": "/etc/onestop/witnesses.policy"})
+
+    assert settings.part_environment("ledger")["ONESTOP_WITNESSES"] == "/etc/onestop/witnesses.policy"
 
 
 def test_the_home_may_lie_elsewhere(tmp_path: Path) -> None:

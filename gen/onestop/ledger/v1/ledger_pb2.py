@@ -30,7 +30,7 @@ from onestop.common.v1 import receipt_pb2 as onestop_dot_common_dot_v1_dot_recei
 from onestop.common.v1 import subject_pb2 as onestop_dot_common_dot_v1_dot_subject__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eonestop/ledger/v1/ledger.proto\x12\x11onestop.ledger.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\x1a\x1fonestop/common/v1/subject.proto\"C\n\tRecordRef\x12\x1c\n\x08resource\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xd3\x04\n\nAppendItem\x12\x19\n\x07item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.onestop.ledger.v1.EntryKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12(\n\x06method\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z]+\\.[a-z_]+$\x12\x1a\n\x06\x63\x61ller\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06office\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x12\x12\'\n\x05\x62\x61sis\x18\x06 \x01(\x0b\x32\x18.onestop.common.v1.Basis\x12\x19\n\x07purpose\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\x0b\x66ield_names\x18\x08 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x90\x03\x12\x38\n\x07records\x18\t \x03(\x0b\x32\x1c.onestop.ledger.v1.RecordRefB\t\xbaH\x06\x92\x01\x03\x10\x90\x03\x12\x30\n\x07outcome\x18\n \x01(\x0e\x32\x1f.onestop.ledger.v1.EntryOutcome\x12\x1a\n\tintent_id\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18$\x12\"\n\x11\x61nswer_commitment\x18\x0c \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x1c\n\x0b\x61nswer_salt\x18\r \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x19\n\x08operator\x18\x0e \x01(\tB\x07\xbaH\x04r\x02\x18@\x12+\n\x07subject\x18\x0f \x01(\x0b\x32\x1a.onestop.common.v1.Subject\x12\x1d\n\x0ctrace_parent\x18\x10 \x01(\tB\x07\xbaH\x04r\x02\x18@\"O\n\x12\x41ppendBatchRequest\x12\x39\n\x05items\x18\x01 \x03(\x0b\x32\x1d.onestop.ledger.v1.AppendItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"^\n\x0c\x41ppendResult\x12+\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"G\n\x13\x41ppendBatchResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.onestop.ledger.v1.AppendResult\"i\n\x16ListOpenIntentsRequest\x12\x36\n\nolder_than\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x05limit\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\"I\n\x17ListOpenIntentsResponse\x12.\n\x07intents\x18\x01 \x03(\x0b\x32\x1d.onestop.ledger.v1.AppendItem\"\xa0\x01\n\x11GetReceiptRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x14\n\x02id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"A\n\x12GetReceiptResponse\x12+\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\"\x16\n\x14GetCheckpointRequest\"A\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t*q\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45NTRY_KIND_DISCLOSURE\x10\x01\x12\x15\n\x11\x45NTRY_KIND_INTENT\x10\x02\x12\x16\n\x12\x45NTRY_KIND_OUTCOME\x10\x03*\x81\x01\n\x0c\x45ntryOutcome\x12\x1d\n\x19\x45NTRY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NTRY_OUTCOME_RELEASED\x10\x01\x12\x1b\n\x17\x45NTRY_OUTCOME_COMPLETED\x10\x02\x12\x19\n\x15\x45NTRY_OUTCOME_ABORTED\x10\x03\x32\x96\x03\n\rLedgerService\x12\\\n\x0b\x41ppendBatch\x12%.onestop.ledger.v1.AppendBatchRequest\x1a&.onestop.ledger.v1.AppendBatchResponse\x12h\n\x0fListOpenIntents\x12).onestop.ledger.v1.ListOpenIntentsRequest\x1a*.onestop.ledger.v1.ListOpenIntentsResponse\x12Y\n\nGetReceipt\x12$.onestop.ledger.v1.GetReceiptRequest\x1a%.onestop.ledger.v1.GetReceiptResponse\x12\x62\n\rGetCheckpoint\x12\'.onestop.ledger.v1.GetCheckpointRequest\x1a(.onestop.ledger.v1.GetCheckpointResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eonestop/ledger/v1/ledger.proto\x12\x11onestop.ledger.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\x1a\x1fonestop/common/v1/subject.proto\"C\n\tRecordRef\x12\x1c\n\x08resource\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x18\n\x07version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xd3\x04\n\nAppendItem\x12\x19\n\x07item_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.onestop.ledger.v1.EntryKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12(\n\x06method\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z]+\\.[a-z_]+$\x12\x1a\n\x06\x63\x61ller\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06office\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x12\x12\'\n\x05\x62\x61sis\x18\x06 \x01(\x0b\x32\x18.onestop.common.v1.Basis\x12\x19\n\x07purpose\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\x0b\x66ield_names\x18\x08 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x90\x03\x12\x38\n\x07records\x18\t \x03(\x0b\x32\x1c.onestop.ledger.v1.RecordRefB\t\xbaH\x06\x92\x01\x03\x10\x90\x03\x12\x30\n\x07outcome\x18\n \x01(\x0e\x32\x1f.onestop.ledger.v1.EntryOutcome\x12\x1a\n\tintent_id\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18$\x12\"\n\x11\x61nswer_commitment\x18\x0c \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x1c\n\x0b\x61nswer_salt\x18\r \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x19\n\x08operator\x18\x0e \x01(\tB\x07\xbaH\x04r\x02\x18@\x12+\n\x07subject\x18\x0f \x01(\x0b\x32\x1a.onestop.common.v1.Subject\x12\x1d\n\x0ctrace_parent\x18\x10 \x01(\tB\x07\xbaH\x04r\x02\x18@\"O\n\x12\x41ppendBatchRequest\x12\x39\n\x05items\x18\x01 \x03(\x0b\x32\x1d.onestop.ledger.v1.AppendItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"^\n\x0c\x41ppendResult\x12+\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"G\n\x13\x41ppendBatchResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.onestop.ledger.v1.AppendResult\"i\n\x16ListOpenIntentsRequest\x12\x36\n\nolder_than\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x05limit\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\"I\n\x17ListOpenIntentsResponse\x12.\n\x07intents\x18\x01 \x03(\x0b\x32\x1d.onestop.ledger.v1.AppendItem\"\xb2\x01\n\x11GetReceiptRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x14\n\x02id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x10\n\x08\x63osigned\x18\x04 \x01(\x08\"A\n\x12GetReceiptResponse\x12+\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\"(\n\x14GetCheckpointRequest\x12\x10\n\x08\x63osigned\x18\x01 \x01(\x08\"A\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\"R\n\x0eGetTileRequest\x12\x16\n\x05level\x18\x01 \x01(\rB\x07\xbaH\x04*\x02\x18?\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x19\n\x05width\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x02(\x01\"!\n\x0fGetTileResponse\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\"\x12\n\x10GetPolicyRequest\"#\n\x11GetPolicyResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\"\x1a\n\x18ListContinuationsRequest\"I\n\x19ListContinuationsResponse\x12,\n\x08receipts\x18\x01 \x03(\x0b\x32\x1a.onestop.common.v1.Receipt\"]\n\x0fWitnessStanding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.onestop.ledger.v1.WitnessState\x12\x0c\n\x04size\x18\x03 \x01(\x04\"\x16\n\x14ListWitnessesRequest\"\\\n\x15ListWitnessesResponse\x12\x35\n\twitnesses\x18\x01 \x03(\x0b\x32\".onestop.ledger.v1.WitnessStanding\x12\x0c\n\x04size\x18\x02 \x01(\x04*q\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45NTRY_KIND_DISCLOSURE\x10\x01\x12\x15\n\x11\x45NTRY_KIND_INTENT\x10\x02\x12\x16\n\x12\x45NTRY_KIND_OUTCOME\x10\x03*\x81\x01\n\x0c\x45ntryOutcome\x12\x1d\n\x19\x45NTRY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NTRY_OUTCOME_RELEASED\x10\x01\x12\x1b\n\x17\x45NTRY_OUTCOME_COMPLETED\x10\x02\x12\x19\n\x15\x45NTRY_OUTCOME_ABORTED\x10\x03*\x98\x01\n\x0cWitnessState\x12\x1d\n\x19WITNESS_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WITNESS_STATE_UNASKED\x10\x01\x12\x19\n\x15WITNESS_STATE_COSIGNS\x10\x02\x12\x18\n\x14WITNESS_STATE_SILENT\x10\x03\x12\x19\n\x15WITNESS_STATE_REFUSES\x10\x04\x32\x94\x06\n\rLedgerService\x12\\\n\x0b\x41ppendBatch\x12%.onestop.ledger.v1.AppendBatchRequest\x1a&.onestop.ledger.v1.AppendBatchResponse\x12h\n\x0fListOpenIntents\x12).onestop.ledger.v1.ListOpenIntentsRequest\x1a*.onestop.ledger.v1.ListOpenIntentsResponse\x12Y\n\nGetReceipt\x12$.onestop.ledger.v1.GetReceiptRequest\x1a%.onestop.ledger.v1.GetReceiptResponse\x12\x62\n\rGetCheckpoint\x12\'.onestop.ledger.v1.GetCheckpointRequest\x1a(.onestop.ledger.v1.GetCheckpointResponse\x12P\n\x07GetTile\x12!.onestop.ledger.v1.GetTileRequest\x1a\".onestop.ledger.v1.GetTileResponse\x12V\n\tGetPolicy\x12#.onestop.ledger.v1.GetPolicyRequest\x1a$.onestop.ledger.v1.GetPolicyResponse\x12n\n\x11ListContinuations\x12+.onestop.ledger.v1.ListContinuationsRequest\x1a,.onestop.ledger.v1.ListContinuationsResponse\x12\x62\n\rListWitnesses\x12\'.onestop.ledger.v1.ListWitnessesRequest\x1a(.onestop.ledger.v1.ListWitnessesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -79,10 +79,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRECEIPTREQUEST'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
   _globals['_GETRECEIPTREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETRECEIPTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\005r\003\260\001\001'
-  _globals['_ENTRYKIND']._serialized_start=1659
-  _globals['_ENTRYKIND']._serialized_end=1772
-  _globals['_ENTRYOUTCOME']._serialized_start=1775
-  _globals['_ENTRYOUTCOME']._serialized_end=1904
+  _globals['_GETTILEREQUEST'].fields_by_name['level']._loaded_options = None
+  _globals['_GETTILEREQUEST'].fields_by_name['level']._serialized_options = b'\272H\004*\002\030?'
+  _globals['_GETTILEREQUEST'].fields_by_name['width']._loaded_options = None
+  _globals['_GETTILEREQUEST'].fields_by_name['width']._serialized_options = b'\272H\007*\005\030\200\002(\001'
+  _globals['_ENTRYKIND']._serialized_start=2187
+  _globals['_ENTRYKIND']._serialized_end=2300
+  _globals['_ENTRYOUTCOME']._serialized_start=2303
+  _globals['_ENTRYOUTCOME']._serialized_end=2432
+  _globals['_WITNESSSTATE']._serialized_start=2435
+  _globals['_WITNESSSTATE']._serialized_end=2587
   _globals['_RECORDREF']._serialized_start=239
   _globals['_RECORDREF']._serialized_end=306
   _globals['_APPENDITEM']._serialized_start=309
@@ -98,13 +104,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTOPENINTENTSRESPONSE']._serialized_start=1263
   _globals['_LISTOPENINTENTSRESPONSE']._serialized_end=1336
   _globals['_GETRECEIPTREQUEST']._serialized_start=1339
-  _globals['_GETRECEIPTREQUEST']._serialized_end=1499
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=1501
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=1566
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1568
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1590
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1592
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1657
-  _globals['_LEDGERSERVICE']._serialized_start=1907
-  _globals['_LEDGERSERVICE']._serialized_end=2313
+  _globals['_GETRECEIPTREQUEST']._serialized_end=1517
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=1519
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=1584
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1586
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1626
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1628
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1693
+  _globals['_GETTILEREQUEST']._serialized_start=1695
+  _globals['_GETTILEREQUEST']._serialized_end=1777
+  _globals['_GETTILERESPONSE']._serialized_start=1779
+  _globals['_GETTILERESPONSE']._serialized_end=1812
+  _globals['_GETPOLICYREQUEST']._serialized_start=1814
+  _globals['_GETPOLICYREQUEST']._serialized_end=1832
+  _globals['_GETPOLICYRESPONSE']._serialized_start=1834
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1869
+  _globals['_LISTCONTINUATIONSREQUEST']._serialized_start=1871
+  _globals['_LISTCONTINUATIONSREQUEST']._serialized_end=1897
+  _globals['_LISTCONTINUATIONSRESPONSE']._serialized_start=1899
+  _globals['_LISTCONTINUATIONSRESPONSE']._serialized_end=1972
+  _globals['_WITNESSSTANDING']._serialized_start=1974
+  _globals['_WITNESSSTANDING']._serialized_end=2067
+  _globals['_LISTWITNESSESREQUEST']._serialized_start=2069
+  _globals['_LISTWITNESSESREQUEST']._serialized_end=2091
+  _globals['_LISTWITNESSESRESPONSE']._serialized_start=2093
+  _globals['_LISTWITNESSESRESPONSE']._serialized_end=2185
+  _globals['_LEDGERSERVICE']._serialized_start=2590
+  _globals['_LEDGERSERVICE']._serialized_end=3378
 # @@protoc_insertion_point(module_scope)

@@ -74,6 +74,35 @@ ENTRY_OUTCOME_COMPLETED: EntryOutcome.ValueType  # 2
 ENTRY_OUTCOME_ABORTED: EntryOutcome.ValueType  # 3
 """An act was not done; nothing was released."""
 
+class _WitnessState:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WitnessStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WitnessState.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    WITNESS_STATE_UNSPECIFIED: _WitnessState.ValueType  # 0
+    WITNESS_STATE_UNASKED: _WitnessState.ValueType  # 1
+    """It has not been asked yet by this process: it starts, or stands by."""
+    WITNESS_STATE_COSIGNS: _WitnessState.ValueType  # 2
+    """It cosigned what it was asked to last."""
+    WITNESS_STATE_SILENT: _WitnessState.ValueType  # 3
+    """It cannot be reached, or makes no sense."""
+    WITNESS_STATE_REFUSES: _WitnessState.ValueType  # 4
+    """It answers, and does not cosign: it does not know the log, or has seen another one under its name."""
+
+class WitnessState(_WitnessState, metaclass=_WitnessStateEnumTypeWrapper):
+    """What a witness does with this log's checkpoints."""
+
+WITNESS_STATE_UNSPECIFIED: WitnessState.ValueType  # 0
+WITNESS_STATE_UNASKED: WitnessState.ValueType  # 1
+"""It has not been asked yet by this process: it starts, or stands by."""
+WITNESS_STATE_COSIGNS: WitnessState.ValueType  # 2
+"""It cosigned what it was asked to last."""
+WITNESS_STATE_SILENT: WitnessState.ValueType  # 3
+"""It cannot be reached, or makes no sense."""
+WITNESS_STATE_REFUSES: WitnessState.ValueType  # 4
+"""It answers, and does not cosign: it does not know the log, or has seen another one under its name."""
+
 @typing.final
 class RecordRef(message.Message):
     """A record that an entry is about."""
@@ -289,7 +318,12 @@ class GetReceiptRequest(message.Message):
     CREDENTIAL_FIELD_NUMBER: builtins.int
     CONTEXT_FIELD_NUMBER: builtins.int
     ID_FIELD_NUMBER: builtins.int
+    COSIGNED_FIELD_NUMBER: builtins.int
     id: builtins.str
+    cosigned: builtins.bool
+    """Whether the proof shall be in the newest tree that is cosigned as the policy wants it, instead of the one
+    that was signed when the entry was appended.
+    """
     @builtins.property
     def credential(self) -> context_pb2.Credential: ...
     @builtins.property
@@ -300,10 +334,11 @@ class GetReceiptRequest(message.Message):
         credential: context_pb2.Credential | None = ...,
         context: context_pb2.RequestContext | None = ...,
         id: builtins.str = ...,
+        cosigned: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["context", b"context", "cosigned", b"cosigned", "credential", b"credential", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,12 +364,19 @@ class GetReceiptResponse(message.Message):
 class GetCheckpointRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
+    COSIGNED_FIELD_NUMBER: builtins.int
+    cosigned: builtins.bool
+    """Whether the newest one is wanted that is cosigned as the policy wants it; without that, the newest one, with
+    the cosignatures that it has so far.
+    """
     def __init__(
         self,
+        *,
+        cosigned: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cosigned", b"cosigned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,5 +399,173 @@ class GetCheckpointResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetTileRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: builtins.int
+    INDEX_FIELD_NUMBER: builtins.int
+    WIDTH_FIELD_NUMBER: builtins.int
+    level: builtins.int
+    """From 0 at the leaves' hashes."""
+    index: builtins.int
+    """Index within the level."""
+    width: builtins.int
+    """How many hashes; 256 are a full tile."""
+    def __init__(
+        self,
+        *,
+        level: builtins.int = ...,
+        index: builtins.int = ...,
+        width: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["index", b"index", "level", b"level", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetTileResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    HASHES_FIELD_NUMBER: builtins.int
+    hashes: builtins.bytes
+    """`width` hashes of 32 bytes."""
+    def __init__(
+        self,
+        *,
+        hashes: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["hashes", b"hashes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetPolicyRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetPolicyResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: builtins.int
+    policy: builtins.str
+    """As C2SP tlog-policy writes it."""
+    def __init__(
+        self,
+        *,
+        policy: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListContinuationsRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListContinuationsResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    RECEIPTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def receipts(self) -> containers.RepeatedCompositeFieldContainer[receipt_pb2.Receipt]:
+        """Oldest first; none where the log has had one origin alone."""
+
+    def __init__(
+        self,
+        *,
+        receipts: abc.Iterable[receipt_pb2.Receipt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["receipts", b"receipts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WitnessStanding(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The witness's name in the policy."""
+    state: WitnessState.ValueType
+    size: builtins.int
+    """Of the newest tree that it cosigned; 0 where there is none."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        state: WitnessState.ValueType = ...,
+        size: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "size", b"size", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListWitnessesRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListWitnessesResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    WITNESSES_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
+    size: builtins.int
+    """Of the newest tree."""
+    @builtins.property
+    def witnesses(self) -> containers.RepeatedCompositeFieldContainer[WitnessStanding]: ...
+    def __init__(
+        self,
+        *,
+        witnesses: abc.Iterable[WitnessStanding] | None = ...,
+        size: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["size", b"size", "witnesses", b"witnesses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

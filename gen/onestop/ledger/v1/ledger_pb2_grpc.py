@@ -55,6 +55,26 @@ class LedgerServiceStub:
                 request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetCheckpointRequest.SerializeToString,
                 response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetCheckpointResponse.FromString,
                 _registered_method=True)
+        self.GetTile = channel.unary_unary(
+                '/onestop.ledger.v1.LedgerService/GetTile',
+                request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetTileRequest.SerializeToString,
+                response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetTileResponse.FromString,
+                _registered_method=True)
+        self.GetPolicy = channel.unary_unary(
+                '/onestop.ledger.v1.LedgerService/GetPolicy',
+                request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListContinuations = channel.unary_unary(
+                '/onestop.ledger.v1.LedgerService/ListContinuations',
+                request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsRequest.SerializeToString,
+                response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsResponse.FromString,
+                _registered_method=True)
+        self.ListWitnesses = channel.unary_unary(
+                '/onestop.ledger.v1.LedgerService/ListWitnesses',
+                request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesRequest.SerializeToString,
+                response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -79,7 +99,7 @@ class LedgerServiceServicer:
 
     def GetReceipt(self, request, context):
         """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
-        Errors: RECEIPT_NOT_FOUND.
+        Errors: RECEIPT_NOT_FOUND, NOT_COSIGNED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,6 +107,39 @@ class LedgerServiceServicer:
 
     def GetCheckpoint(self, request, context):
         """The newest signed checkpoint. Called by the gateway.
+        Errors: NOT_COSIGNED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTile(self, request, context):
+        """A tile of the log's hashes (C2SP tlog-tiles): what anybody needs to prove things about the log without
+        asking it for proofs. Called by the gateway.
+        Errors: TILE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPolicy(self, request, context):
+        """The keys that this log's checkpoints and their cosignatures verify with (C2SP tlog-policy): the log's own,
+        those of logs that it continues, and the witnesses'. Called by the gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListContinuations(self, request, context):
+        """The receipts of the entries by which this log continues others: they are about nobody, and for everybody.
+        Called by the gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWitnesses(self, request, context):
+        """How the witnesses stand to this log, for the operators. Called by the gateway.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,6 +167,26 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetCheckpoint,
                     request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetCheckpointRequest.FromString,
                     response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetCheckpointResponse.SerializeToString,
+            ),
+            'GetTile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTile,
+                    request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetTileRequest.FromString,
+                    response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetTileResponse.SerializeToString,
+            ),
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyRequest.FromString,
+                    response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'ListContinuations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListContinuations,
+                    request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsRequest.FromString,
+                    response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsResponse.SerializeToString,
+            ),
+            'ListWitnesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWitnesses,
+                    request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesRequest.FromString,
+                    response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +298,114 @@ class LedgerService:
             '/onestop.ledger.v1.LedgerService/GetCheckpoint',
             onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetCheckpointRequest.SerializeToString,
             onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.ledger.v1.LedgerService/GetTile',
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetTileRequest.SerializeToString,
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetTileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.ledger.v1.LedgerService/GetPolicy',
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyRequest.SerializeToString,
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListContinuations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.ledger.v1.LedgerService/ListContinuations',
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsRequest.SerializeToString,
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListContinuationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWitnesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.ledger.v1.LedgerService/ListWitnesses',
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesRequest.SerializeToString,
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesResponse.FromString,
             options,
             channel_credentials,
             insecure,

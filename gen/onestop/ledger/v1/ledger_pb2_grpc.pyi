@@ -42,10 +42,27 @@ class LedgerServiceStub:
     """The calling service's intents that have no outcome yet. Called by every composing service."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetReceiptRequest, _ledger_pb2.GetReceiptResponse]
     """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
-    Errors: RECEIPT_NOT_FOUND.
+    Errors: RECEIPT_NOT_FOUND, NOT_COSIGNED.
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetCheckpointRequest, _ledger_pb2.GetCheckpointResponse]
-    """The newest signed checkpoint. Called by the gateway."""
+    """The newest signed checkpoint. Called by the gateway.
+    Errors: NOT_COSIGNED.
+    """
+    GetTile: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetTileRequest, _ledger_pb2.GetTileResponse]
+    """A tile of the log's hashes (C2SP tlog-tiles): what anybody needs to prove things about the log without
+    asking it for proofs. Called by the gateway.
+    Errors: TILE_NOT_FOUND.
+    """
+    GetPolicy: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetPolicyRequest, _ledger_pb2.GetPolicyResponse]
+    """The keys that this log's checkpoints and their cosignatures verify with (C2SP tlog-policy): the log's own,
+    those of logs that it continues, and the witnesses'. Called by the gateway.
+    """
+    ListContinuations: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListContinuationsRequest, _ledger_pb2.ListContinuationsResponse]
+    """The receipts of the entries by which this log continues others: they are about nobody, and for everybody.
+    Called by the gateway.
+    """
+    ListWitnesses: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListWitnessesRequest, _ledger_pb2.ListWitnessesResponse]
+    """How the witnesses stand to this log, for the operators. Called by the gateway."""
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -61,10 +78,27 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """The calling service's intents that have no outcome yet. Called by every composing service."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetReceiptRequest, _ledger_pb2.GetReceiptResponse]  # type: ignore[assignment]
     """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
-    Errors: RECEIPT_NOT_FOUND.
+    Errors: RECEIPT_NOT_FOUND, NOT_COSIGNED.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetCheckpointRequest, _ledger_pb2.GetCheckpointResponse]  # type: ignore[assignment]
-    """The newest signed checkpoint. Called by the gateway."""
+    """The newest signed checkpoint. Called by the gateway.
+    Errors: NOT_COSIGNED.
+    """
+    GetTile: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetTileRequest, _ledger_pb2.GetTileResponse]  # type: ignore[assignment]
+    """A tile of the log's hashes (C2SP tlog-tiles): what anybody needs to prove things about the log without
+    asking it for proofs. Called by the gateway.
+    Errors: TILE_NOT_FOUND.
+    """
+    GetPolicy: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetPolicyRequest, _ledger_pb2.GetPolicyResponse]  # type: ignore[assignment]
+    """The keys that this log's checkpoints and their cosignatures verify with (C2SP tlog-policy): the log's own,
+    those of logs that it continues, and the witnesses'. Called by the gateway.
+    """
+    ListContinuations: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListContinuationsRequest, _ledger_pb2.ListContinuationsResponse]  # type: ignore[assignment]
+    """The receipts of the entries by which this log continues others: they are about nobody, and for everybody.
+    Called by the gateway.
+    """
+    ListWitnesses: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListWitnessesRequest, _ledger_pb2.ListWitnessesResponse]  # type: ignore[assignment]
+    """How the witnesses stand to this log, for the operators. Called by the gateway."""
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """A verifiable log (RFC 6962 hashing, C2SP checkpoints)."""
@@ -95,7 +129,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.GetReceiptResponse, _abc.Awaitable[_ledger_pb2.GetReceiptResponse]]:
         """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
-        Errors: RECEIPT_NOT_FOUND.
+        Errors: RECEIPT_NOT_FOUND, NOT_COSIGNED.
         """
 
     @_abc_1.abstractmethod
@@ -104,6 +138,47 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_pb2.GetCheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.GetCheckpointResponse, _abc.Awaitable[_ledger_pb2.GetCheckpointResponse]]:
-        """The newest signed checkpoint. Called by the gateway."""
+        """The newest signed checkpoint. Called by the gateway.
+        Errors: NOT_COSIGNED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTile(
+        self,
+        request: _ledger_pb2.GetTileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.GetTileResponse, _abc.Awaitable[_ledger_pb2.GetTileResponse]]:
+        """A tile of the log's hashes (C2SP tlog-tiles): what anybody needs to prove things about the log without
+        asking it for proofs. Called by the gateway.
+        Errors: TILE_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPolicy(
+        self,
+        request: _ledger_pb2.GetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.GetPolicyResponse, _abc.Awaitable[_ledger_pb2.GetPolicyResponse]]:
+        """The keys that this log's checkpoints and their cosignatures verify with (C2SP tlog-policy): the log's own,
+        those of logs that it continues, and the witnesses'. Called by the gateway.
+        """
+
+    @_abc_1.abstractmethod
+    def ListContinuations(
+        self,
+        request: _ledger_pb2.ListContinuationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ListContinuationsResponse, _abc.Awaitable[_ledger_pb2.ListContinuationsResponse]]:
+        """The receipts of the entries by which this log continues others: they are about nobody, and for everybody.
+        Called by the gateway.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWitnesses(
+        self,
+        request: _ledger_pb2.ListWitnessesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ListWitnessesResponse, _abc.Awaitable[_ledger_pb2.ListWitnessesResponse]]:
+        """How the witnesses stand to this log, for the operators. Called by the gateway."""
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
