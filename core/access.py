@@ -63,6 +63,10 @@ WITHOUT_RECEIPT: dict[str, str] = {
     "/onestop.issuer.v1.IssuerService/GetKeys": "public keys",
     "/onestop.ledger.v1.LedgerService/GetReceipt": "is itself the record, given to whom it is about",
     "/onestop.ledger.v1.LedgerService/GetCheckpoint": "public",
+    "/onestop.ledger.v1.LedgerService/GetTile": "public: hashes",
+    "/onestop.ledger.v1.LedgerService/GetPolicy": "public keys",
+    "/onestop.ledger.v1.LedgerService/ListContinuations": "public entries, about nobody",
+    "/onestop.ledger.v1.LedgerService/ListWitnesses": "how witnesses stand, for the operators",
 }
 """What the gateway may ask for without an entry in the ledger, and why.
 
