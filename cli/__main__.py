@@ -23,6 +23,9 @@ COMMANDS = {
     "ledger": Command(
         "cli.ledger.__main__", "go on with a ledger that was restored without its last entries"
     ),
+    "shred": Command(
+        "cli.shred", "destroy what opens old ledger entries' commitments, decided by two people"
+    ),
     "verify": Command("cli.verify", "check a receipt with nothing but the ledger's public key"),
 }
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.merkle import VerificationError
-from core.note import VerifierKey
+from core.note import VerifierKey, parse_keys
 from core.policy import Policy
-from core.receipt import answer_bytes, read_json, verify_receipt
+from core.receipt import OPENING_DESTROYED, answer_bytes, read_json, verify_receipt
 from core.receipt_policy import Believed, verify_by_policy
 
 PROVED, NOT_PROVED, UNUSABLE = 0, 1, 2
@@ -36,7 +36,7 @@ def main() -> int:
     """Reads the command line; answers 0, 1 or 2, and says in plain lines what was proved."""
     arguments = _parser().parse_args()
     try:
-        key = _key(arguments.key) if arguments.policy is None else None
+        keys = _keys(arguments.key) if arguments.policy is None else None
         policy = _policy(arguments.policy) if arguments.policy else Policy()
         document = _document(_read(arguments.receipt), arguments.receipt.name)
         receipt, answered = _parts(document, arguments)
@@ -44,14 +44,14 @@ def main() -> int:
         print(f"cannot check: {failure}", file=sys.stderr)
         return UNUSABLE
     try:
-        if key is not None:
-            believed = Believed(verify_receipt(receipt, key, answered=answered), ())
+        if keys is not None:
+            believed = Believed(verify_receipt(receipt, *keys, answered=answered), ())
         else:
             believed = verify_by_policy(receipt, policy, answered=answered)
     except VerificationError as failure:
         print(f"NOT PROVED: {failure}", file=sys.stderr)
         return NOT_PROVED
-    print(_report(believed, policy, "file" if arguments.file else "answer"))
+    print(_report(believed, policy, "file" if arguments.file else "answer", receipt))
     return PROVED
 
 
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     trust.add_argument(
         "--key",
         default=str(_home() / "keys" / "ledger.vkey"),
-        help="the ledger's verifier key, or a file that holds it (default: %(default)s)",
+        help="the ledger's verifier key, or a file with those it has had, a line each (default: %(default)s)",
     )
     return parser
 
@@ -98,12 +98,12 @@ def _read(path: Path) -> bytes:
         raise UnusableError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _key(text: str) -> VerifierKey:
-    """The key itself, or the content of the file that is named."""
+def _keys(text: str) -> list[VerifierKey]:
+    """The key itself, or those in the file that is named."""
     if text.count("+") >= 2 and not os.path.exists(text):  # A key is too long for some file systems.
-        return VerifierKey.parse(text)
+        return [VerifierKey.parse(text)]
     try:
-        return VerifierKey.parse(_read(Path(text)).decode())
+        return parse_keys(_read(Path(text)).decode())
     except UnicodeDecodeError:
         raise UnusableError(f"{text} is no verifier key") from None
 
@@ -140,7 +140,7 @@ def _parts(
     return receipt, answer_bytes(document) if receipt is not document else None
 
 
-def _report(believed: Believed, policy: Policy, content: str) -> str:
+def _report(believed: Believed, policy: Policy, content: str, receipt: Mapping[str, object]) -> str:
     proved, entry = believed.proved, believed.proved.entry
     who = f"{entry.get('caller')} by way of {entry.get('recorder')}"
     lines = [
@@ -155,6 +155,8 @@ def _report(believed: Believed, policy: Policy, content: str) -> str:
         lines.append(f"cosigned    by {names[one.key]} ({one.key.name}), {at:%Y-%m-%dT%H:%M:%SZ}")
     if proved.answer_proved:
         lines.append(f"{content:<11} is the one that the entry was written for")
+    elif receipt.get("opening_destroyed") is True:
+        lines.append(f"answer      not checked: {OPENING_DESTROYED}")
     else:
         lines.append("answer      not given, so not checked (--answer or --file)")
     return "\n".join([*lines, "PROVED"])

@@ -12,6 +12,9 @@ GATEWAY = frozenset({"gateway"})
 EVERY_PART = COMPOSERS | {"gateway", "datanode", "ledger"}
 ANYBODY = EVERY_PART | {"issuer", "supervisor"}
 
+STANDS_BY = "stands_by"
+"""The name under which health tells of a process that may not take traffic now, and is well: it stands by."""
+
 CALLERS: dict[str, frozenset[str]] = {
     "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS,
     "/onestop.ledger.v1.LedgerService/ListOpenIntents": COMPOSERS,
@@ -21,6 +24,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "/onestop.ledger.v1.LedgerService/GetPolicy": GATEWAY,
     "/onestop.ledger.v1.LedgerService/ListContinuations": GATEWAY,
     "/onestop.ledger.v1.LedgerService/ListWitnesses": GATEWAY,
+    "/onestop.ledger.v1.LedgerService/GetLastReleased": frozenset({"ledger"}),
     "/onestop.issuer.v1.IssuerService/IssueToken": GATEWAY,
     "/onestop.issuer.v1.IssuerService/ExchangeCitizenToken": GATEWAY,
     "/onestop.issuer.v1.IssuerService/GetKeys": EVERY_PART,

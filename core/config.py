@@ -14,6 +14,10 @@ PARTS = ("ledger", "issuer", "licence", "datanode", "autofill", "eseal", "agricr
 """The gRPC services; each name is also its certificate's name, its schema and its role's suffix."""
 
 
+LED = "ledger"
+"""The part of which one process leads and others stand by; any other scales behind one address."""
+
+
 class Mode(StrEnum):
     """Development allows what production refuses, such as the development identity provider."""
 
@@ -42,12 +46,15 @@ class PeerConfig(BaseSettings):
     eseal: str = ""
     agricredit: str = ""
 
-    def address(self, part: str) -> str:
-        """`host:port` of a part; the process cannot do without it."""
-        address: str = getattr(self, part)
-        if not address:
-            raise SystemExit(f"ONESTOP_{part.upper()}: the address of {part} is needed, as host:port")
-        return address
+    def addresses(self, part: str) -> list[str]:
+        """`host:port` of a part that this process needs; of the ledger, those of its standbys too."""
+        variable = f"ONESTOP_{part.upper()}"
+        addresses = [one.strip() for one in str(getattr(self, part)).split(",")]
+        if not all(addresses):
+            raise SystemExit(f"{variable}: the address of {part} is needed, as host:port")
+        if len(addresses) > 1 and part != LED:
+            raise SystemExit(f"{variable}: {part} has one address; only {LED} has those of its standbys too")
+        return addresses
 
 
 class ServiceConfig(PeerConfig):

@@ -112,6 +112,8 @@ class Receipt:
     answer_salt: bytes
     answer_json: bytes = field(default=b"", repr=False)
     """What the entry commits to, where that is JSON: exactly what the caller is sent beside the receipt."""
+    opening_destroyed: bool = False
+    """Whether the entry's commitments can no longer be opened, by anybody."""
 
 
 @dataclass(frozen=True)

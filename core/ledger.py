@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +14,8 @@ from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
 
 from core.coalesce import Coalescer
 from core.entries import MOST_OPEN_INTENTS, Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, RecordRef
-from core.errors import ServiceError
+from core.errors import Kind, ServiceError
+from core.failover import FailoverChannel
 from core.identity import Subject
 from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
@@ -26,6 +28,7 @@ class LedgerClient:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = pb_grpc.LedgerServiceStub(channel)
+        self._several = channel if isinstance(channel, FailoverChannel) else None
         self._coalescer: Coalescer[pb.AppendItem, Receipt] = Coalescer(self._send, largest=512)
 
     async def append(self, entry: Entry) -> Receipt:
@@ -45,15 +48,36 @@ class LedgerClient:
         return [entry_of(item) for item in response.intents]
 
     async def _send(self, items: Sequence[pb.AppendItem]) -> Sequence[Receipt | ServiceError]:
+        """Results in order; where a ledger has lost its place meanwhile, the next one is asked once more."""
+        began = time.monotonic()
+        results = await self._ask(items, APPEND_TIMEOUT_SECONDS)
+        lost = [place for place, result in enumerate(results) if _is_away(result)]
+        left = APPEND_TIMEOUT_SECONDS - (time.monotonic() - began)
+        if not lost or self._several is None or left <= 0:
+            return results
+        self._several.ask_another()
+        try:
+            again = await self._ask([items[place] for place in lost], left)
+        except ServiceError:
+            return results
+        for place, result in zip(lost, again, strict=True):
+            results[place] = result
+        return results
+
+    async def _ask(self, items: Sequence[pb.AppendItem], seconds: float) -> list[Receipt | ServiceError]:
         request = pb.AppendBatchRequest(items=items)
         try:
-            response = await self._stub.AppendBatch(request, timeout=APPEND_TIMEOUT_SECONDS)
+            response = await self._stub.AppendBatch(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error, "ledger") from error
         return [
             from_status(result.error, "ledger") if result.HasField("error") else receipt_of(result.receipt)
             for result in response.results
         ]
+
+
+def _is_away(result: Receipt | ServiceError) -> bool:
+    return isinstance(result, ServiceError) and result.kind is Kind.UNAVAILABLE
 
 
 def item_of(entry: Entry) -> pb.AppendItem:
@@ -130,6 +154,7 @@ def receipt_of(receipt: receipt_pb2.Receipt) -> Receipt:
         receipt.checkpoint,
         receipt.answer_salt,
         receipt.answer_json,
+        receipt.opening_destroyed,
     )
 
 
@@ -144,4 +169,5 @@ def receipt_to_pb(receipt: Receipt) -> receipt_pb2.Receipt:
         checkpoint=receipt.checkpoint,
         answer_salt=receipt.answer_salt,
         answer_json=receipt.answer_json,
+        opening_destroyed=receipt.opening_destroyed,
     )

@@ -100,11 +100,31 @@ class Checkpoint:
         return cls(origin, int(size), digest)
 
 
-def open_checkpoint(note: str, key: VerifierKey) -> Checkpoint:
-    """The checkpoint in a note signed by `key`, whose name must be the origin. Raises VerificationError."""
-    checkpoint = Checkpoint.parse(key.verify(note))
-    if checkpoint.origin != key.name:
-        raise VerificationError(f"the checkpoint is of {checkpoint.origin}, the key of {key.name}")
+def parse_keys(text: str) -> list[VerifierKey]:
+    """The verifier keys of a log, a line each: the current one first. Raises VerificationError."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return [VerifierKey.parse(line) for line in lines] or [VerifierKey.parse(text)]
+
+
+def signers(note: str) -> set[tuple[str, bytes]]:
+    """Names and ids of a note's signers, as it tells them: proves nothing. Raises VerificationError."""
+    return {(name, key_id) for name, key_id, _ in split_note(note)[1]}
+
+
+def open_checkpoint(note: str, *keys: VerifierKey) -> Checkpoint:
+    """The checkpoint in a note signed by one of the log's `keys`, whose name must be the origin.
+
+    Every signature by one of them must be right. Raises VerificationError.
+    """
+    if not keys:
+        raise VerificationError("there is no key to verify the checkpoint with")
+    given = signers(note)
+    usable = [key for key in keys if (key.name, key.key_id) in given] or keys[:1]
+    (text, *_) = [key.verify(note) for key in usable]
+    checkpoint = Checkpoint.parse(text)
+    for key in usable:
+        if checkpoint.origin != key.name:
+            raise VerificationError(f"the checkpoint is of {checkpoint.origin}, the key of {key.name}")
     return checkpoint
 
 

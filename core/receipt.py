@@ -11,6 +11,11 @@ import rfc8785
 from core.merkle import VerificationError, leaf_hash, verify_inclusion
 from core.note import Checkpoint, VerifierKey, decode_base64, open_checkpoint
 
+OPENING_DESTROYED = (
+    "the entry's commitments can no longer be opened: what opened them was destroyed, as the rules of"
+    " retention allow"
+)
+
 _SALT_LENGTH = 32
 # RFC 7493: beyond this a JSON number is not exact.
 _LARGEST_INTEGER = (1 << 53) - 1
@@ -64,9 +69,11 @@ def answer_bytes(answer: Mapping[str, object]) -> bytes:
 
 
 def verify_receipt(
-    receipt: Mapping[str, object], key: VerifierKey, *, answered: bytes | None = None
+    receipt: Mapping[str, object], *keys: VerifierKey, answered: bytes | None = None
 ) -> Proved:
     """Proves a receipt in its public JSON form, and the answer too where its bytes are given.
+
+    `keys` are the log's: one that signs now, and those that have signed before.
 
     `answered` is `answer_bytes` of a JSON answer, or a file's bytes. Raises VerificationError saying
     what is malformed or not proved.
@@ -75,7 +82,7 @@ def verify_receipt(
     index = _integer(receipt, "index")
     if _text(receipt, "id") != entry.get("id"):
         raise VerificationError("the receipt's id is not its entry's id")
-    checkpoint = open_checkpoint(_text(receipt, "checkpoint"), key)
+    checkpoint = open_checkpoint(_text(receipt, "checkpoint"), *keys)
     if _integer(receipt, "tree_size") != checkpoint.size:
         raise VerificationError("the receipt's tree_size is not the checkpoint's size")
     leaf = leaf_hash(canonical(entry, "the entry"))
@@ -90,6 +97,8 @@ def _verify_answer(receipt: Mapping[str, object], entry: Mapping[str, object], a
     given = commitments.get("answer") if isinstance(commitments, Mapping) else None
     if not isinstance(given, str):
         raise VerificationError("the entry commits to no answer")
+    if receipt.get("opening_destroyed") is True:
+        raise VerificationError(OPENING_DESTROYED)
     salt = decode_base64(_text(receipt, "answer_salt"), "answer_salt")
     if len(salt) != _SALT_LENGTH:
         raise VerificationError(f"the receipt's answer_salt is not {_SALT_LENGTH} bytes long")

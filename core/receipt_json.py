@@ -10,17 +10,18 @@ from onestop.common.v1 import receipt_pb2
 
 def receipt_json(receipt: receipt_pb2.Receipt) -> bytes:
     """The public JSON of a receipt; `entry` is the leaf as it is, which is JSON already."""
-    return orjson.dumps(
-        {
-            "id": receipt.id,
-            "entry": orjson.Fragment(receipt.entry),
-            "index": receipt.index,
-            "tree_size": receipt.tree_size,
-            "hashes": [_base64(one) for one in receipt.hashes],
-            "checkpoint": receipt.checkpoint,
-            "answer_salt": _base64(receipt.answer_salt),
-        }
-    )
+    document: dict[str, object] = {
+        "id": receipt.id,
+        "entry": orjson.Fragment(receipt.entry),
+        "index": receipt.index,
+        "tree_size": receipt.tree_size,
+        "hashes": [_base64(one) for one in receipt.hashes],
+        "checkpoint": receipt.checkpoint,
+        "answer_salt": _base64(receipt.answer_salt),
+    }
+    if receipt.opening_destroyed:
+        document["opening_destroyed"] = True
+    return orjson.dumps(document)
 
 
 def _base64(data: bytes) -> str:

@@ -7,6 +7,7 @@ import gc
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -20,6 +21,7 @@ from core.context import ContextReader
 from core.db import is_outage
 from core.disclosure import Disclosure
 from core.errors import ServiceError
+from core.failover import FailoverChannel
 from core.guard import Guard, peer_name
 from core.replies import TERMINALS_KEPT, PgReplies
 from core.status import from_rpc_error
@@ -51,14 +53,30 @@ Register = Callable[[grpc.aio.Server], Sequence[str]]
 Task = Callable[[], Awaitable[None]]
 """Runs beside the server until it is cancelled."""
 
-Readiness = Callable[[Callable[[bool], Awaitable[None]]], Awaitable[None]]
+
+class Ready(Protocol):
+    """Sets the health of the whole server, or the one of this name."""
+
+    async def __call__(self, yes: bool, name: str = "") -> None: ...
+
+
+Readiness = Callable[[Ready], Awaitable[None]]
 """A task that says, through what it is given, whether the part may take traffic now."""
 
 _logger = log.get_logger()
 
 
 def channel(config: PeerConfig, part: str) -> grpc.aio.Channel:
-    """A channel to a part, over mutual TLS; whoever answers must bear the part's name."""
+    """A channel to a part, over mutual TLS; whoever answers must bear the part's name.
+
+    Where the part has several addresses, of which one leads, calls go to that one (core/failover.py).
+    """
+    channels = channels_to_each(config, part)
+    return channels[0] if len(channels) == 1 else FailoverChannel(channels)
+
+
+def channels_to_each(config: PeerConfig, part: str) -> list[grpc.aio.Channel]:
+    """A channel to each address of a part."""
     credentials = grpc.ssl_channel_credentials(
         root_certificates=config.tls_ca.read_bytes(),
         private_key=config.tls_key.read_bytes(),
@@ -73,7 +91,9 @@ def channel(config: PeerConfig, part: str) -> grpc.aio.Channel:
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.enable_retries", 0),
     ]
-    return grpc.aio.secure_channel(config.address(part), credentials, options=options)
+    return [
+        grpc.aio.secure_channel(address, credentials, options=options) for address in config.addresses(part)
+    ]
 
 
 def token_verifier(config: PeerConfig, clock: Clock) -> TokenVerifier:
@@ -183,9 +203,9 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    async def ready(yes: bool) -> None:
+    async def ready(yes: bool, name: str = "") -> None:
         state = health_pb2.HealthCheckResponse
-        await health_servicer.set("", state.SERVING if yes else state.NOT_SERVING)
+        await health_servicer.set(name, state.SERVING if yes else state.NOT_SERVING)
 
     if readiness is None:
         await ready(True)

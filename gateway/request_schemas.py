@@ -113,7 +113,8 @@ def add_receipt(schemas: Schemas) -> None:
     schemas.reference(descriptor_of(receipt_pb2.Receipt), request=False)
     receipt = schemas.components["Receipt"]
     del receipt["properties"]["answer_json"]
-    receipt["required"].remove("answer_json")
+    for name in ("answer_json", "opening_destroyed"):
+        receipt["required"].remove(name)
     receipt["properties"]["entry"] = {
         "type": "object",
         "description": "The entry. The bytes of the Merkle leaf are its RFC 8785 form.",

@@ -59,6 +59,11 @@ class City:
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What the city was started with: an operator's command needs the same."""
+        return dict(self._environment)
+
+    @property
     def machines(self) -> str:
         """Address of the listener for machines, without a slash at its end."""
         return f"https://localhost:{self.settings.ports['machines']}"

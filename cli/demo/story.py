@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from core.note import VerifierKey
+from core.note import parse_keys
 from core.receipt import answer_bytes, verify_receipt
 
 
@@ -22,7 +22,7 @@ class Story:
     def __init__(self, folder: Path, ledger_key: Path) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
         self._folder = folder
-        self._key = VerifierKey.parse(ledger_key.read_text(encoding="utf-8").strip())
+        self._keys = parse_keys(ledger_key.read_text(encoding="utf-8"))
 
     def chapter(self, title: str) -> None:
         """A new part."""
@@ -49,7 +49,7 @@ class Story:
 
     def keep_answer(self, name: str, answer: Mapping[str, Any]) -> None:
         """Verifies an answer's receipt with the public key alone, and leaves both."""
-        proved = verify_receipt(answer["receipt"], self._key, answered=answer_bytes(answer))
+        proved = verify_receipt(answer["receipt"], *self._keys, answered=answer_bytes(answer))
         self._told(proved.index, name)
         self.keep(f"{name}.json", json.dumps(answer, ensure_ascii=False, indent=2).encode())
         self.keep(
@@ -58,7 +58,7 @@ class Story:
 
     def keep_file(self, name: str, content: bytes, receipt: Mapping[str, Any]) -> Path:
         """The same for a file and the receipt beside it."""
-        proved = verify_receipt(receipt, self._key, answered=content)
+        proved = verify_receipt(receipt, *self._keys, answered=content)
         self._told(proved.index, name)
         self.keep(f"{name}.receipt.json", json.dumps(receipt, ensure_ascii=False, indent=2).encode())
         return self.keep(name, content)

@@ -17,6 +17,7 @@ from cli.keys.lists import part_list
 from cli.keys.part import KeysError, Manner, Pace, Part, UnfinishedError, open_part
 from cli.keys.rotation import rotate_data, rotate_index, rotate_kek
 from cli.keys.show import describe, table
+from cli.keys.signing import rotate_signing
 from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS
 from deploy.local.settings import read_settings
@@ -27,12 +28,16 @@ ROTATIONS: dict[str, Callable[[Part], Awaitable[None]]] = {
     "kek": rotate_kek,
     "data": rotate_data,
     "index": rotate_index,
+    "signing": rotate_signing,
 }
+SIGNERS = ("ledger",)
+"""The parts that have a key of the kind `signing`."""
 
 _EPILOG = """\
 kek    the key-encryption key in each part's key file, which wraps the data keys: takes seconds
 data   the data keys, which seal numbers, names and addresses: seals every row anew
 index  the keys of the blind indexes, by which numbers are found: indexes every row anew
+signing  the key that signs the ledger's checkpoints: two sign during the overlap, then the new one alone
 
 A rotation may be broken off at any moment; run again, it goes on where it was. It needs the database's
 owner: the city's own admin.dsn, or DATABASE_URL. Key files are <ONESTOP_HOME>/keys/<part>-keyring.json.
@@ -49,7 +54,13 @@ def main() -> int:
         with owners_database(settings) as dsn:
             if arguments.action == "show":
                 return asyncio.run(show(dsn, settings.keys, parts or _parts_here(settings.keys)))
-            pace = Pace(settle=arguments.settle, patience=arguments.patience)
+            if arguments.kind == "signing":
+                if strangers := set(parts) - set(SIGNERS):
+                    raise GroundError(
+                        f"{', '.join(sorted(strangers))} signs no checkpoints.", "leave --part out."
+                    )
+                parts = SIGNERS
+            pace = Pace(settle=arguments.settle, patience=arguments.patience, overlap=arguments.overlap)
             return asyncio.run(rotate(arguments.kind, dsn, settings.keys, parts, pace))
     except GroundError as failure:
         print(failure, file=sys.stderr)
@@ -157,6 +168,14 @@ def _parser() -> argparse.ArgumentParser:
                 default=Pace().patience,
                 metavar="SECONDS",
                 help="the longest wait for something to expire (default: %(default)g)",
+            )
+            action.add_argument(
+                "--overlap",
+                type=float,
+                default=Pace().overlap,
+                metavar="SECONDS",
+                help="how long two keys sign the log, so that whoever verifies learns the new one "
+                "(default: %(default)g)",
             )
         action.add_argument(
             "--part", action="append", choices=PARTS, help="this part alone; may be given several times"

@@ -39,10 +39,12 @@ class UnfinishedError(Exception):
 @dataclass(frozen=True)
 class Pace:
     """How long to wait. `settle` is for requests that began with the keys of before; `patience` is the
-    longest that the command waits for something to expire. Seconds."""
+    longest that the command waits for something to expire; `overlap` is how long two keys sign the log.
+    Seconds."""
 
     settle: float = 60.0
     patience: float = 900.0
+    overlap: float = 7 * 86_400.0
     poll: float = 0.5
     remind: float = 15.0
     lives: Mapping[str, timedelta] | None = None
@@ -94,6 +96,11 @@ class Part:
         self.step = manner.step
         self._say = manner.say
         self._keyring = keyring
+
+    @property
+    def folder(self) -> Path:
+        """Where the city's keys lie."""
+        return self._keyring.parent
 
     async def rows(self, statement: str | sql.Composed, **values: object) -> list[DictRow]:
         """What a statement answers."""

@@ -83,3 +83,30 @@ SELECT table_name AS table, column_name AS column
    AND data_type = 'bytea'
    AND table_name NOT LIKE '\_yoyo%%'
  ORDER BY table_name, ordinal_position;
+
+-- name: live_signers
+-- The ledgers that sign, or may still.
+SELECT process, signs, knows
+  FROM signer
+ WHERE seen_at > now() - make_interval(secs => %(gone)s)
+ ORDER BY process, signer;
+
+-- name: key_beside
+INSERT INTO signing_key (verifier_key, both_since)
+VALUES (%(key)s, now())
+ON CONFLICT (verifier_key) DO NOTHING;
+
+-- name: seconds_beside
+SELECT extract(epoch FROM now() - both_since)::float8 AS seconds
+  FROM signing_key
+ WHERE verifier_key = %(key)s;
+
+-- name: key_not_alone_yet
+SELECT verifier_key
+  FROM signing_key
+ WHERE verifier_key = %(key)s AND alone_since IS NULL;
+
+-- name: key_alone
+UPDATE signing_key
+   SET alone_since = now()
+ WHERE verifier_key = %(key)s AND alone_since IS NULL;

@@ -1,5 +1,7 @@
 """A container's health check: `python -m deploy.compose.health <part>` ends with 0 if the part is well.
 
+`… ledger stands_by` asks for the health of that name: of a ledger that may lead or stand by.
+
 It runs inside the part's container, every few seconds and in all of them, so it loads as little as it can:
 gRPC's own library without message classes for the services, the standard library for the two that speak HTTP.
 It brings the part's own certificate, and asks by the part's name.
@@ -18,12 +20,11 @@ from pathlib import Path
 ANSWER_SECONDS = 3.0
 
 CHECK = "/grpc.health.v1.Health/Check"
-WHOLE_SERVER = b""  # A HealthCheckRequest that names no service,
-SERVING = b"\x08\x01"  # and the HealthCheckResponse of status SERVING, as protobuf writes them.
+SERVING = b"\x08\x01"  # The HealthCheckResponse of status SERVING, as protobuf writes it.
 
 
-def is_well(part: str, environment: Mapping[str, str]) -> bool:
-    """Whether the part of this container answers its health check now."""
+def is_well(part: str, environment: Mapping[str, str], service: str = "") -> bool:
+    """Whether the part of this container answers its health check now; a named one, or the whole server's."""
     if part == "gateway":
         return _reads(f"http://{environment['ONESTOP_OPERATIONS_LISTEN']}/readyz", None)
     port = environment["ONESTOP_LISTEN"].rpartition(":")[2]
@@ -32,7 +33,7 @@ def is_well(part: str, environment: Mapping[str, str]) -> bool:
         return _reads(f"https://localhost:{port}/.well-known/openid-configuration", tls)
     if part == "witness":
         return _says_ok(part, int(port), environment)
-    return _serves(part, f"127.0.0.1:{port}", environment)
+    return _serves(part, f"127.0.0.1:{port}", environment, _request(service))
 
 
 def _reads(address: str, tls: ssl.SSLContext | None) -> bool:
@@ -61,7 +62,13 @@ def _says_ok(part: str, port: int, environment: Mapping[str, str]) -> bool:
         return False
 
 
-def _serves(part: str, address: str, environment: Mapping[str, str]) -> bool:
+def _request(service: str) -> bytes:
+    """A HealthCheckRequest, as protobuf writes it: field 1, the length, the name; an empty one is nothing."""
+    name = service.encode()
+    return b"\x0a" + bytes([len(name)]) + name if name else b""
+
+
+def _serves(part: str, address: str, environment: Mapping[str, str], request: bytes) -> bool:
     import grpc  # noqa: PLC0415 - the parts that speak HTTP are asked without it
 
     authority, key, certificate = (
@@ -72,11 +79,11 @@ def _serves(part: str, address: str, environment: Mapping[str, str]) -> bool:
     with grpc.secure_channel(address, credentials, options=options) as channel:
         try:
             check = channel.unary_unary(CHECK, request_serializer=bytes, response_deserializer=bytes)
-            answer = check(WHOLE_SERVER, timeout=ANSWER_SECONDS)
+            answer = check(request, timeout=ANSWER_SECONDS)
         except grpc.RpcError:
             return False
     return bool(answer == SERVING)
 
 
 if __name__ == "__main__":
-    sys.exit(not is_well(sys.argv[1], os.environ))
+    sys.exit(not is_well(sys.argv[1], os.environ, *sys.argv[2:3]))

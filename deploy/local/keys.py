@@ -47,15 +47,18 @@ def make_keys(folder: Path, parts: Sequence[str]) -> None:
     _make_key(folder / "issuer-signing.key", ec.generate_private_key(ec.SECP256R1()))
     _make_key(folder / "answer-signing.key", ec.generate_private_key(ec.SECP256R1()))
     _make_key(folder / "ledger-signing.key", ed25519.Ed25519PrivateKey.generate())
+    publish_verifier_key(folder)
+    _make_witness_key(folder)
+
+
+def publish_verifier_key(folder: Path) -> None:
+    """Makes `ledger.vkey` of the key that signs, unless that is in it already: those of a rotation stay."""
     key = load_pem_private_key((folder / "ledger-signing.key").read_bytes(), None)
     assert isinstance(key, ed25519.Ed25519PrivateKey)
-    name = _origin(folder / "ledger.vkey")
-    files.write_private(folder / "ledger.vkey", verifier_key(name, key.public_key()) + "\n", mode=0o644)
-    _make_key(folder / "witness-signing.key", ed25519.Ed25519PrivateKey.generate())
-    witness = load_pem_private_key((folder / "witness-signing.key").read_bytes(), None)
-    assert isinstance(witness, ed25519.Ed25519PrivateKey)
-    own = WitnessKey(WITNESS_NAME, witness.public_key().public_bytes_raw())
-    files.write_private(folder / "witness.vkey", f"{own}\n", mode=0o644)
+    line, path = verifier_key(_origin(folder / "ledger.vkey"), key.public_key()), folder / "ledger.vkey"
+    kept = path.read_text(encoding="utf-8").split() if path.exists() else []
+    if line not in kept:
+        files.write_private(path, line + "\n", mode=0o644)
 
 
 def _origin(path: Path) -> str:
@@ -63,6 +66,14 @@ def _origin(path: Path) -> str:
     if not path.exists():
         return ORIGIN
     return path.read_text(encoding="utf-8").partition("+")[0].strip() or ORIGIN
+
+
+def _make_witness_key(folder: Path) -> None:
+    _make_key(folder / "witness-signing.key", ed25519.Ed25519PrivateKey.generate())
+    witness = load_pem_private_key((folder / "witness-signing.key").read_bytes(), None)
+    assert isinstance(witness, ed25519.Ed25519PrivateKey)
+    own = WitnessKey(WITNESS_NAME, witness.public_key().public_bytes_raw())
+    files.write_private(folder / "witness.vkey", f"{own}\n", mode=0o644)
 
 
 def write_policy(folder: Path, witness_url: str) -> None:

@@ -35,6 +35,8 @@ PARTS = (
 AUDITOR = "auditor"
 AUDITOR_ROLE = "onestop_auditor"
 """Reads what an audit compares, in every part's schema, and writes nothing (cli/audit)."""
+OPERATORS = ("onestop_administration", "onestop_security")
+"""Roles without a login, which the ledger's migrations make; people's logins are members of them."""
 OLDEST = 15
 MIGRATION_LOCK = 440200_1  # An advisory lock's number: one migrator at a time.
 
@@ -71,6 +73,7 @@ def migrate(admin_dsn: str, parts: Sequence[str], keys_dir: Path) -> list[str]:
             set_database_rights(connection, parts)
             for part in parts:
                 applied += _apply(connection, part)
+            set_database_rights(connection, parts)  # For the roles that migrations have made.
         except psycopg.errors.InsufficientPrivilege as error:
             raise GroundError(
                 f"The database refused: {str(error).strip()}",
@@ -112,6 +115,11 @@ def set_database_rights(connection: psycopg.Connection[tuple[object, ...]], part
     connection.execute(
         sql.SQL("ALTER ROLE {} IN DATABASE {} SET default_transaction_read_only = on").format(auditor, name)
     )
+    for operators in OPERATORS:
+        if _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", operators):
+            connection.execute(
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, sql.Identifier(operators))
+            )
     for part in parts:
         role = sql.Identifier(role_of(part))
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, role))

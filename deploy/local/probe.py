@@ -16,8 +16,9 @@ import urllib.request
 import grpc
 from grpc_health.v1 import health_pb2
 
+from core.access import STANDS_BY
 from deploy.local.pki import PROBER
-from deploy.local.settings import WITNESS, Settings, read_settings
+from deploy.local.settings import WITNESS, Settings, part_of, read_settings
 
 ANSWER_SECONDS = 2.0
 
@@ -47,7 +48,9 @@ async def _serves(settings: Settings, part: str) -> bool:
         (settings.pki / f"{PROBER}.key").read_bytes(),
         (settings.pki / f"{PROBER}.crt").read_bytes(),
     )
-    options = [("grpc.ssl_target_name_override", part)]
+    options = [("grpc.ssl_target_name_override", part_of(part))]
+    # Of two ledgers one leads, and both are well.
+    asked = STANDS_BY if settings.with_standby and part_of(part) == "ledger" else ""
     address = f"127.0.0.1:{settings.ports[part]}"
     async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
         check = channel.unary_unary(
@@ -56,7 +59,7 @@ async def _serves(settings: Settings, part: str) -> bool:
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         try:
-            answer = await check(health_pb2.HealthCheckRequest(), timeout=ANSWER_SECONDS)
+            answer = await check(health_pb2.HealthCheckRequest(service=asked), timeout=ANSWER_SECONDS)
         except grpc.aio.AioRpcError:
             return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -29,12 +29,16 @@ PORTS: Mapping[str, int] = {
     "eseal": 7106,
     "agricredit": 7107,
     "witness": 7108,
+    "ledger_standby": 7121,
     "idp": 8480,
     "machines": 8443,
     "people": 8444,
     "operations": 8445,
 }
 GATEWAY_LISTENERS = ("machines", "people", "operations")
+
+STANDBY = "ledger_standby"
+"""The second process of the ledger, of a city that was asked to have one."""
 
 # Who stops first: whoever calls stops before who is called.
 STAGES = (
@@ -60,6 +64,7 @@ class Settings:
     town_licences: int = 0
     database_url: str = ""
     parts: tuple[str, ...] = PROCESSES
+    with_standby: bool = False
     with_town: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,8 +100,14 @@ class Settings:
         """Process ids, and `ready` while the city is up; 0700."""
         return self.home / "run"
 
-    def command(self, part: str) -> list[str]:
-        """What starts a part."""
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """What runs: the parts, and the ledger's standby where there is one."""
+        return (*self.parts, STANDBY) if self.with_standby and "ledger" in self.parts else self.parts
+
+    def command(self, process: str) -> list[str]:
+        """What starts a process."""
+        part = part_of(process)
         module = {"gateway": "gateway", "idp": "deploy.idp"}.get(part, f"services.{part}")
         return [sys.executable, "-m", module]
 
@@ -111,8 +122,9 @@ class Settings:
             "ONESTOP_MODE": kept.get("ONESTOP_MODE", "development"),
         }
 
-    def part_environment(self, part: str) -> dict[str, str]:
-        """A part's settings (core/config.py): its identity, database and keys, and where the others are."""
+    def part_environment(self, process: str) -> dict[str, str]:
+        """A process's settings (core/config.py): identity, database, keys, and where the others are."""
+        part = part_of(process)
         environment = self.base_environment() | {
             "ONESTOP_TLS_CA": str(self.pki / "ca.crt"),
             "ONESTOP_TLS_CERT": str(self.pki / f"{part}.crt"),
@@ -124,9 +136,11 @@ class Settings:
         for name in PORTS:
             if name in PARTS and name != "idp":
                 environment[f"ONESTOP_{name.upper()}"] = f"127.0.0.1:{self.ports[name]}"
+        if self.with_standby:
+            environment["ONESTOP_LEDGER"] += f",127.0.0.1:{self.ports[STANDBY]}"
         if part != "gateway":
-            environment["ONESTOP_LISTEN"] = f"127.0.0.1:{self.ports[part]}"
-        return self._choices(part) | environment | self._special(part)
+            environment["ONESTOP_LISTEN"] = f"127.0.0.1:{self.ports[process]}"
+        return self._choices(part) | environment | self._special(part) | self._standbys(process)
 
     def _special(self, part: str) -> dict[str, str]:
         """What one part alone needs."""
@@ -157,6 +171,14 @@ class Settings:
             },
         }
         return special.get(part, {})
+
+    def _standbys(self, process: str) -> dict[str, str]:
+        """Each process of the ledger keeps what it released in a file of its own."""
+        return (
+            {"ONESTOP_LAST_CHECKPOINT": str(self.ledger / "last-checkpoint-standby")}
+            if process == STANDBY
+            else {}
+        )
 
     def _choices(self, part: str) -> dict[str, str]:
         """What an operator's own variable replaces: the citizens' identity provider, the log's witnesses."""
@@ -191,7 +213,7 @@ class Settings:
             )
 
     def _own_ports(self) -> list[str]:
-        names = [name for name in self.parts if name in PORTS]
+        names = [name for name in self.processes if name in PORTS]
         return [*names, *(GATEWAY_LISTENERS if "gateway" in self.parts else ())]
 
 
@@ -210,8 +232,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         town_size=_number(environment, "TOWN_SIZE", 0),
         town_licences=_number(environment, "TOWN_LICENCES", 0),
         database_url=environment.get("DATABASE_URL", ""),
+        with_standby=_number(environment, "LEDGER_STANDBY", 0) > 0,
         environment=dict(environment),
     )
+
+
+def part_of(process: str) -> str:
+    """The part that a process is of."""
+    return "ledger" if process == STANDBY else process
 
 
 def _number(environment: Mapping[str, str], name: str, usual: int) -> int:

@@ -25,7 +25,7 @@ from deploy.local.migrate import PARTS, migrate
 from deploy.local.part import BAD_SETTINGS, Part, confined, relay
 from deploy.local.pki import make_pki
 from deploy.local.postgres import STALE_LOCK_SECONDS, Cluster, is_passing
-from deploy.local.settings import DATABASE, PROCESSES, STAGES, WITNESS, Settings
+from deploy.local.settings import DATABASE, PROCESSES, STAGES, WITNESS, Settings, part_of
 
 READY_SECONDS = 60.0
 PROBE_PAUSE = 0.15
@@ -72,7 +72,7 @@ class Supervisor:
         files.write_private(self._settings.keys / "admin.dsn", admin_dsn)
         if self._settings.with_town:
             await self._load_town()
-        for name in self._settings.parts:
+        for name in self._settings.processes:
             self._parts[name] = Part(name, self._settings, self._printer)
             self._parts[name].start()
         await self._wait_until_well()
@@ -286,7 +286,7 @@ class Supervisor:
             self._town.kill()
             await self._town.wait()
         for stage in STAGES:
-            names = [name for name in stage if name in self._parts]
+            names = [name for name in self._parts if part_of(name) in stage]
             await asyncio.gather(*(self._parts[name].stop() for name in names))
             for name in names:
                 self._printer.say(f"{name} has stopped")

@@ -16,17 +16,20 @@ from core.db import open_pool
 from core.keyring import Keyring
 from core.merkle import VerificationError
 from core.policy import Policy
-from core.rpc import context_reader, run, serve
+from core.rpc import channels_to_each, context_reader, run, serve
 from core.vault import Vault
 from services.ledger.checkpoint import CheckpointNotary, KeyFileError
 from services.ledger.correspondence import HttpCorrespondent, is_address
 from services.ledger.domain import PART
 from services.ledger.feeding import Feeder
+from services.ledger.peers import GrpcPeers
 from services.ledger.publishing import PublicLog
 from services.ledger.released import LastReleasedFile
 from services.ledger.rpc import SERVICE, LedgerServicer, Standing
 from services.ledger.sequencer import Sequencer, State
 from services.ledger.service import LedgerDesk
+from services.ledger.shredding import Shredder
+from services.ledger.signers import KeyWatch
 from services.ledger.store import PgLogStore
 from services.ledger.store_witnesses import PgContinuations, PgCosignatures
 
@@ -36,14 +39,15 @@ class LedgerConfig(ServiceConfig):
 
     issuer: str = Field(min_length=1)
     signing_key: FilePath
-    """Ed25519, PEM: signs the checkpoints."""
+    """Ed25519, PEM: signs the checkpoints. While the key is rotated it holds the next one too."""
     verifier_key: FilePath
-    """The same key's public half in C2SP form, `<origin>+<id>+<key>`; its name is the log's origin."""
+    """The same key's public half in C2SP form, `<origin>+<id>+<key>`; its name is the log's origin. Those
+    of keys that have signed before stay in it, a line each."""
     last_checkpoint: Path
     """Where the last released checkpoint is kept, outside the database and its backups; made by the ledger.
 
-    Without it, or with a newer one than the database holds, the ledger is read-only. A standby on another
-    machine is given a copy of it.
+    Without it, or with a newer one than the database holds, the ledger is read-only. Each process has a file
+    of its own; a new standby begins with what a peer in `ledger` keeps.
     """
     witnesses: FilePath | None = None
     """The witnesses and how many of them are wanted, as C2SP tlog-policy writes it, each with the address of
@@ -63,7 +67,11 @@ async def main(config: LedgerConfig) -> None:
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     store = PgLogStore(pool)
     standing = Standing()
-    sequencer = Sequencer(store, notary, LastReleasedFile(config.last_checkpoint), standing, now)
+    released = LastReleasedFile(config.last_checkpoint)
+    if not released.lock():
+        raise SystemExit("ONESTOP_LAST_CHECKPOINT: another process uses this file; each ledger has its own")
+    peers = GrpcPeers(channels_to_each(config, PART)) if "," in config.ledger else None
+    sequencer = Sequencer(store, notary, released, standing, now, peers=peers)
     album = PgCosignatures(pool)
     public = PublicLog(store, album, PgContinuations(pool), notary, policy)
     desk = LedgerDesk(sequencer, store, public, vault, now)
@@ -83,12 +91,14 @@ async def main(config: LedgerConfig) -> None:
     reader = context_reader(config, now)
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        servicer = LedgerServicer(desk, reader, notary.verifier_key, public, feeder.standings)
+        servicer = LedgerServicer(desk, reader, public, feeder.standings)
         pb_grpc.add_LedgerServiceServicer_to_server(servicer, server)
         return [SERVICE]
 
-    tasks = [sequencer.run, vault.keep_fresh, feeder.run]
-    closers = [*(one.close for one in correspondents), pool.close]
+    tasks = [sequencer.run, vault.keep_fresh, feeder.run, KeyWatch(notary, store).run]
+    tasks.append(Shredder(desk, sequencer, store).run)
+    others = [] if peers is None else [peers.close]
+    closers = [*others, *(one.close for one in correspondents), pool.close]
     await serve(config, PART, register, tasks=tasks, readiness=standing.show, closers=closers)
 
 

@@ -79,6 +79,10 @@ class _FormerNotary:
         """Never: the old log has ended."""
         raise AssertionError("an ended log signs nothing")
 
+    def is_current(self, checkpoint: str) -> bool:
+        """Whatever it was signed with: it is signed no more."""
+        return True
+
     def open(self, checkpoint: str) -> TreeHead:
         """What a checkpoint says. Raises CustodyError."""
         return former_head(checkpoint, self._keys)
@@ -110,7 +114,7 @@ async def continue_log(
         head = await session.take_epoch()
         if _is_continued(head, new):
             return Continued(head.checkpoint, None)
-        left = await prove(store, _FormerNotary(old), head, head.checkpoint or None, 0)
+        left = await prove(store, _FormerNotary(old), head, [head.checkpoint or None], 0)
         told = [*([released] if released else []), *known]
         # What was lost is what must be named; the database's own checkpoint is in the new log anyway.
         lost = [note for note in told if not await _holds(store, head, last_known([note], old)[1])]

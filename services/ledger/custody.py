@@ -52,6 +52,10 @@ class Notary(Protocol):
         """The checkpoint of a tree, as a signed note."""
         ...
 
+    def is_current(self, checkpoint: str) -> bool:
+        """Whether exactly the keys that sign now have signed it."""
+        ...
+
     def open(self, checkpoint: str) -> TreeHead:
         """What a checkpoint says. Raises CustodyError unless this log's key signed it."""
         ...
@@ -66,18 +70,21 @@ async def load_tree(log: LogReader, size: int) -> Tree:
 
 
 async def prove(
-    log: LogReader, notary: Notary, head: Head, last_released: str | None, first_tile: int
+    log: LogReader,
+    notary: Notary,
+    head: Head,
+    released: Sequence[str | None],
+    first_tile: int,
 ) -> Tree:
     """The tree, once it is proved that the store holds the log up to its head and all that was released.
 
     Checked: the head's checkpoint is signed by this log's key and is what the stored tree leads to; so is
-    `last_released`, which is kept outside the database; all tiles above the leaves, and the leaves from
-    the tile `first_tile` on, hash into it. Nobody appends meanwhile. Raises CustodyError.
+    every checkpoint in `released`, which is kept outside the database; all tiles above the leaves, and the
+    leaves from the tile `first_tile` on, hash into it. Nobody appends meanwhile. Raises CustodyError.
     """
-    present = notary.open(head.checkpoint) if head.checkpoint else TreeHead(0, EMPTY_ROOT)
-    if present.size != head.size:
-        raise CustodyError(f"the head has size {head.size}, its checkpoint {present.size}")
-    await _prove_released(log, notary, present, last_released)
+    for one in released:
+        await prove_released(log, notary, head, one)
+    present = _present(notary, head)
     tree = await load_tree(log, present.size)
     if tree.root() != present.root:
         raise CustodyError("the stored tree does not lead to the root of the newest checkpoint")
@@ -99,9 +106,18 @@ async def prove_leaf_tiles(log: LogReader, first: int, end: int) -> None:
         await _prove_tiles(log, 0, start, pieces)
 
 
-async def _prove_released(
-    log: LogReader, notary: Notary, present: TreeHead, last_released: str | None
-) -> None:
+def _present(notary: Notary, head: Head) -> TreeHead:
+    """What the head's checkpoint says, which is of the head's size."""
+    present = notary.open(head.checkpoint) if head.checkpoint else TreeHead(0, EMPTY_ROOT)
+    if present.size != head.size:
+        raise CustodyError(f"the head has size {head.size}, its checkpoint {present.size}")
+    return present
+
+
+async def prove_released(log: LogReader, notary: Notary, head: Head, last_released: str | None) -> None:
+    """Proves that the stored log contains the tree of a checkpoint that was kept outside; None is a file
+    that is not there. Raises CustodyError."""
+    present = _present(notary, head)
     if last_released is None:
         if present.size:
             raise CustodyError("the file that keeps the last released checkpoint is missing")

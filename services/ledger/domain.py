@@ -104,14 +104,16 @@ class TreeHead:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where the log stands: the newest sequencer's epoch, the size, the newest signed checkpoint.
+    """Where the log stands: the newest sequencer's epoch, the size, the newest signed checkpoint, its beat.
 
-    The checkpoint is empty until the log's first sequencer has signed the empty tree.
+    The checkpoint is empty until the log's first sequencer has signed the empty tree. The beat moves as long
+    as that sequencer is at work.
     """
 
     epoch: int
     size: int
     checkpoint: str
+    beat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,18 @@ class Batch:
     def closed(self) -> list[UUID]:
         """Intents that get their outcome in this batch."""
         return [entry.intent_id for entry in self.entries if entry.intent_id is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shredding:
+    """A batch of openings whose destruction one person asked for and another one approved."""
+
+    shredding_id: UUID
+    batch: int
+    item_ids: Sequence[UUID]
+    reason: str
+    asked_by: str
+    approved_by: str
 
 
 def check(entry: Entry) -> None:

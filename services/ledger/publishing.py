@@ -63,11 +63,16 @@ class Continuations(Protocol):
 
 
 class PublicNotary(Notary, Protocol):
-    """Opens this log's checkpoints, and says the key that everybody else opens them with."""
+    """Opens this log's checkpoints, and says the keys that everybody else opens them with."""
 
     @property
     def verifier_key(self) -> str:
-        """The public key in C2SP form."""
+        """The current public key in C2SP form."""
+        ...
+
+    @property
+    def verifier_keys(self) -> Sequence[str]:
+        """That one, one that is coming, and those that have signed before."""
         ...
 
 
@@ -87,6 +92,11 @@ class PublicLog:
         self._continuations = continuations
         self._notary = notary
         self._policy = policy
+
+    @property
+    def verifier_key(self) -> str:
+        """The public key that signs now, in C2SP form."""
+        return self._notary.verifier_key
 
     async def size(self) -> int:
         """How many entries the log has. Raises UnavailableError."""
@@ -156,7 +166,7 @@ class PublicLog:
     async def policy(self) -> str:
         """The keys that checkpoints verify with, as C2SP tlog-policy writes them. Raises UnavailableError."""
         former = await self._former()
-        lines = ["# The log that appends now.", f"log {self._notary.verifier_key}"]
+        lines = ["# The log that appends now.", *(f"log {key}" for key in self._notary.verifier_keys)]
         for one in reversed(former):
             lines += [
                 f"# Ended. Its last known checkpoint is of size {one.last_known.size}; its first {one.size}"

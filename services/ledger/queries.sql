@@ -1,7 +1,17 @@
 -- name: try_lead
--- Takes the sequencer's place until the session ends, if nobody has it. The lock's number is made from the
--- head table's, so that two logs in one database do not meet.
-SELECT pg_try_advisory_lock((1869::bigint << 32) | 'head'::regclass::oid::bigint);
+-- Takes the sequencer's place until the session ends, if nobody has it, nor the place beside it. The lock's
+-- number is made from the head table's, so that two logs in one database do not meet.
+SELECT pg_try_advisory_lock((1869::bigint << 32) | 'head'::regclass::oid::bigint)
+       AND NOT EXISTS (
+           SELECT FROM pg_locks
+            WHERE locktype = 'advisory'
+              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND classid = 1871 AND objid = 'head'::regclass::oid AND objsubid = 1
+              AND granted AND pid <> pg_backend_pid());
+
+-- name: lead_beside
+-- For whoever leads although a session that does not end still has the place.
+SELECT pg_try_advisory_lock((1871::bigint << 32) | 'head'::regclass::oid::bigint);
 
 -- name: stop_leading
 SELECT pg_advisory_unlock((1869::bigint << 32) | 'head'::regclass::oid::bigint);
@@ -12,23 +22,82 @@ SELECT pg_advisory_unlock((1869::bigint << 32) | 'head'::regclass::oid::bigint);
 SELECT set_config('synchronous_commit', 'on', false),
        set_config('tcp_keepalives_idle', '10', false),
        set_config('tcp_keepalives_interval', '5', false),
-       set_config('tcp_keepalives_count', '4', false);
+       set_config('tcp_keepalives_count', '4', false),
+       set_config('statement_timeout', '15s', false);
+
+-- name: end_stale_leader
+-- Ends the session that has the sequencer's place, if the beat is still what it was and the server waits for
+-- that session's process: it is paused, or cut off. One whose statement is at work is left to it.
+-- $1 the beat that stands still
+SELECT count(*) FILTER (WHERE pg_terminate_backend(l.pid)) AS ended
+  FROM pg_locks AS l
+  JOIN pg_stat_activity AS a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory'
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND l.classid IN (1869, 1871) AND l.objid = 'head'::regclass::oid AND l.objsubid = 1
+   AND l.granted
+   AND l.pid <> pg_backend_pid()
+   AND (a.state <> 'active' OR a.wait_event_type = 'Client')
+   AND (SELECT beat FROM head) = $1;
 
 -- name: read_head
-SELECT epoch, size, checkpoint
+SELECT epoch, size, checkpoint, beat
   FROM head;
+
+-- name: beat
+-- $1 epoch
+UPDATE head
+   SET beat = beat + 1
+ WHERE epoch = $1;
 
 -- name: take_epoch
 -- Waits for a transaction that is moving the head, so that afterwards nothing of an earlier epoch can follow.
 UPDATE head
-   SET epoch = epoch + 1
-RETURNING epoch, size, checkpoint;
+   SET epoch = epoch + 1, beat = beat + 1
+RETURNING epoch, size, checkpoint, beat;
 
 -- name: begin_log
 -- $1 epoch, $2 checkpoint of the empty tree
 UPDATE head
    SET checkpoint = $2
  WHERE epoch = $1 AND size = 0 AND checkpoint = '';
+
+-- name: sign_head
+-- The same tree under another signature. $1 epoch, $2 size, $3 checkpoint
+UPDATE head
+   SET checkpoint = $3
+ WHERE epoch = $1 AND size = $2;
+
+-- name: tell_signer
+-- $1 this process's own id, $2 its name, $3 verifier keys that it signs with, $4 that it knows
+INSERT INTO signer (signer, process, signs, knows)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (signer) DO UPDATE
+   SET signs = excluded.signs, knows = excluded.knows, seen_at = now();
+
+-- name: forget_signers
+-- $1 this process's own id; and whoever has said nothing for a day
+DELETE FROM signer
+ WHERE signer = $1 OR seen_at < now() - interval '1 day';
+
+-- name: approved_shreddings
+-- What was approved and is not in the log to its end. $1 at most so many batches
+SELECT s.shredding_id, b.batch, b.item_ids, s.reason, s.asked_by, s.approved_by
+  FROM shredding AS s
+  JOIN shredding_batch AS b ON b.shredding_id = s.shredding_id
+ WHERE s.approved_by IS NOT NULL AND b.recorded_at IS NULL
+ ORDER BY s.approved_at, s.shredding_id, b.batch
+ LIMIT $1;
+
+-- name: carry_out_shredding
+-- $1 shredding id, $2 batch, $3 intent that the log holds
+SELECT carry_out_shredding($1, $2, $3);
+
+-- name: shredding_recorded
+-- $1 shredding id, $2 batch
+UPDATE shredding_batch
+   SET recorded_at = now()
+ WHERE shredding_id = $1 AND batch = $2 AND recorded_at IS NULL;
 
 -- name: append_batch
 -- Moves the head and adds all that belongs to it, in one statement and so in one transaction and one round
@@ -40,7 +109,7 @@ UPDATE head
 -- $21 ids of the intents that this leaves open, $22 ids of those that it closes
 WITH moved AS (
     UPDATE head
-       SET size = $3, checkpoint = $4
+       SET size = $3, checkpoint = $4, beat = beat + 1
      WHERE epoch = $1 AND size = $2
     RETURNING size
 ), signed AS (

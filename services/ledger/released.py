@@ -8,8 +8,10 @@ It is written at every commit, and in place that takes a seventh of the time of 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 from services.ledger.domain import CustodyError, StoreLostError
@@ -24,6 +26,18 @@ class LastReleasedFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._counter: int | None = None
+        self._turn = threading.Lock()
+
+    def lock(self) -> bool:
+        """Takes the file for this process as long as it lives; False where another one has it."""
+        path = self._path.with_name(f".{self._path.name}.lock")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        return True  # The descriptor stays open: the kernel lets go of the lock with the process.
 
     async def read(self) -> str | None:
         """The checkpoint; None where none was ever kept.
@@ -46,6 +60,10 @@ class LastReleasedFile:
             raise StoreLostError(f"{self._path.name} cannot be written: {error.strerror}") from error
 
     def _read(self) -> str | None:
+        with self._turn:
+            return self._newest()
+
+    def _newest(self) -> str | None:
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
@@ -59,8 +77,12 @@ class LastReleasedFile:
         return checkpoint
 
     def _keep(self, checkpoint: str) -> None:
+        with self._turn:
+            self._write(checkpoint)
+
+    def _write(self, checkpoint: str) -> None:
         if self._counter is None:
-            self._read()
+            self._newest()
         counter = (self._counter or 0) + 1
         slot = _format(counter, checkpoint)
         place = counter % SLOTS * SLOT_BYTES

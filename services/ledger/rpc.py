@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 from uuid import UUID
@@ -13,13 +13,14 @@ import grpc
 from onestop.ledger.v1 import ledger_pb2 as pb
 from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
 
+from core.access import STANDS_BY
 from core.context import ContextReader
 from core.entries import Entry, Receipt
 from core.errors import InvalidError, ServiceError, fault_error
 from core.identity import Scope
 from core.ledger import entry_of, item_of, receipt_to_pb
 from core.log import answered, get_logger
-from core.rpc import peer_name
+from core.rpc import Ready, peer_name
 from core.status import reason_in, to_status
 from core.validation import item_faults
 from services.ledger.domain import CustodyError
@@ -48,13 +49,11 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
         self,
         desk: LedgerDesk,
         reader: ContextReader,
-        verifier_key: str,
         public: PublicLog,
         standings: Mapping[str, WitnessStanding],
     ) -> None:
         self._desk = desk
         self._reader = reader
-        self._verifier_key = verifier_key
         self._public = public
         self._standings = standings
 
@@ -99,7 +98,7 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
         """The newest signed checkpoint, and the key that it verifies with."""
         return pb.GetCheckpointResponse(
             checkpoint=await self._public.checkpoint(cosigned=request.cosigned),
-            verifier_key=self._verifier_key,
+            verifier_key=self._public.verifier_key,
         )
 
     async def GetTile(self, request: pb.GetTileRequest, context: Context) -> pb.GetTileResponse:
@@ -126,6 +125,12 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
             for name, one in self._standings.items()
         ]
         return pb.ListWitnessesResponse(witnesses=standings, size=await self._public.size())
+
+    async def GetLastReleased(
+        self, request: pb.GetLastReleasedRequest, context: Context
+    ) -> pb.GetLastReleasedResponse:
+        """What this process keeps outside the database, for another one that takes over."""
+        return pb.GetLastReleasedResponse(checkpoint=await self._desk.last_released())
 
 
 class Standing:
@@ -158,10 +163,11 @@ class Standing:
         else:
             _logger.info("sequencer", state=state.value, why=why)
 
-    async def show(self, ready: Callable[[bool], Awaitable[None]]) -> None:
+    async def show(self, ready: Ready) -> None:
         """Tells the health service, at first and at every turn."""
         while True:
             await ready(self._state is State.LEADING)
+            await ready(self._state is not State.READ_ONLY, STANDS_BY)
             await self._turned.wait()
             self._turned.clear()
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
 from core.clock import Clock
-from core.entries import EntryKind, Receipt
+from core.entries import Receipt
 from core.errors import ServiceError
 from core.merkle import EMPTY_ROOT, leaf_hash
-from services.ledger.custody import LogReader, Notary, prove, prove_leaf_tiles
+from services.ledger.custody import LogReader, Notary, prove
 from services.ledger.domain import (
     PART,
     Batch,
@@ -28,17 +28,16 @@ from services.ledger.domain import (
     ReadOnlyError,
     StoreLostError,
     TreeHead,
-    refuse_outcome,
-    refuse_reuse,
     unavailable,
 )
 from services.ledger.merkle import TILE_HEIGHT, Tree
+from services.ledger.plan import Appended, Plan, Waiting, plan
+from services.ledger.standby import LEASE_SECONDS, LastReleased, LeafProofs, Peers, Place, Standby
 
 LARGEST_BATCH = 2048
 MOST_ATTEMPTS = 3
-STANDBY_SECONDS = 0.5
-IDLE_SECONDS = 2.0
-"""A sequencer without work asks so often whether it still has its place."""
+IDLE_SECONDS = 0.5
+"""A sequencer without work shows so often that it is there, and asks whether it still has its place."""
 RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 3.0
 NEWEST_TILES = 256
@@ -46,12 +45,8 @@ NEWEST_TILES = 256
 SWEEP_PAUSE_SECONDS = 0.05
 
 
-class LogSession(Protocol):
+class LogSession(Place, Protocol):
     """A session of the store that alone may append, as long as it lives."""
-
-    async def try_lead(self) -> bool:
-        """Takes the sequencer's place, if nobody has it."""
-        ...
 
     async def take_epoch(self) -> Head:
         """Makes every earlier sequencer's writes impossible; the head after what they had committed."""
@@ -61,8 +56,12 @@ class LogSession(Protocol):
         """Keeps the checkpoint of the empty tree, with which a log begins. Raises FencedError."""
         ...
 
-    async def check_epoch(self, epoch: int) -> None:
-        """Raises FencedError where a newer epoch has been taken."""
+    async def sign_head(self, epoch: int, size: int, checkpoint: str) -> None:
+        """Keeps another signature of the same tree. Raises FencedError."""
+        ...
+
+    async def beat(self, epoch: int) -> None:
+        """Shows whoever stands by that this one is at work. Raises FencedError at a newer epoch."""
         ...
 
     async def known(self, item_ids: Collection[UUID]) -> Mapping[UUID, Known]:
@@ -82,18 +81,6 @@ class LogStore(LogReader, Protocol):
 
     def session(self) -> AbstractAsyncContextManager[LogSession]:
         """A session of its own, given back at the end together with the sequencer's place."""
-        ...
-
-
-class LastReleased(Protocol):
-    """Keeps the last released checkpoint outside the database."""
-
-    async def read(self) -> str | None:
-        """The checkpoint; None where none was ever kept."""
-        ...
-
-    async def keep(self, checkpoint: str) -> None:
-        """Keeps a checkpoint durably in place of the one before."""
         ...
 
 
@@ -118,53 +105,34 @@ class State(Enum):
     """Refuses until somebody has looked: the store does not hold the released log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """The item had been appended before; its first receipt is in the store."""
-
-    item_id: UUID
-
-
-Appended = Receipt | Repeated
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    item: Prepared
-    future: asyncio.Future[Appended]
-    attempts: int = 0
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What becomes of a batch's items: new entries in order, and the answers that are known already."""
-
-    new: list[Prepared] = field(default_factory=list)
-    place: dict[UUID, int] = field(default_factory=dict)
-    closing: set[UUID] = field(default_factory=set)
-    settled: list[tuple[_Waiting, ServiceError | Repeated]] = field(default_factory=list)
-    following: list[tuple[_Waiting, int]] = field(default_factory=list)
-
-
 class Sequencer:
     """Appends what is submitted, in order, a transaction at a time. `run` it beside the server."""
 
     def __init__(
-        self, store: LogStore, notary: Notary, released: LastReleased, observer: Observer, clock: Clock
+        self,
+        store: LogStore,
+        notary: Notary,
+        released: LastReleased,
+        observer: Observer,
+        clock: Clock,
+        *,
+        peers: Peers | None = None,
     ) -> None:
         self._store = store
         self._notary = notary
         self._released = released
         self._observer = observer
         self._clock = clock
-        self._waiting: deque[_Waiting] = deque()
+        self._peers = peers
+        self._proofs = LeafProofs(store)
+        self._standby = Standby(store, notary, released, self._peers, self._proofs)
+        self._waiting: deque[Waiting] = deque()
         self._arrived = asyncio.Event()
         self._broken: CustodyError | None = None
         self._why = "it is starting"
         self._failures = 0
-        # Full tiles of leaves: those before `_unproved` have not been proved yet, those up to `_proved` have.
-        self._unproved: int | None = None
-        self._proved = 0
+        self._confirmed = 0.0  # When the store said last that this one leads; by this process's own clock.
+        self._newest = ""
         self.state = State.STANDBY
 
     def submit(self, items: Iterable[Prepared]) -> list[asyncio.Future[Appended]]:
@@ -174,11 +142,14 @@ class Sequencer:
         """
         if self.state in {State.STANDBY, State.READ_ONLY}:
             raise self._refusal()
+        if self.state is State.LEADING and time.monotonic() - self._confirmed > LEASE_SECONDS:
+            # It was paused, or its database says nothing: another one may lead by now.
+            raise unavailable("the ledger does not know whether it still leads; try again")
         # Nothing is taken while the database is away: what was given up meanwhile must not heap up.
         while self._waiting and self._waiting[0].future.done():
             self._waiting.popleft()
         loop = asyncio.get_running_loop()
-        waiting = [_Waiting(item, loop.create_future()) for item in items]
+        waiting = [Waiting(item, loop.create_future()) for item in items]
         self._waiting.extend(waiting)
         self._arrived.set()
         return [one.future for one in waiting]
@@ -193,9 +164,7 @@ class Sequencer:
         while True:
             try:
                 async with self._store.session() as session:
-                    while not await session.try_lead():
-                        self._refuse_all(State.STANDBY, "another sequencer leads; this one stands by")
-                        await asyncio.sleep(STANDBY_SECONDS)
+                    await self._standby.wait(session, NEWEST_TILES, self._stand_by)
                     await self._lead(session)
             except FencedError:
                 self._refuse_all(State.STANDBY, "another sequencer has taken over")
@@ -208,27 +177,28 @@ class Sequencer:
                 self._failures += 1
             await asyncio.sleep(min(RETRY_SECONDS * 2 ** min(self._failures, 6), LONGEST_RETRY_SECONDS))
 
+    async def last_released(self) -> str | None:
+        """The last released checkpoint as this process keeps it. Raises CustodyError, StoreLostError."""
+        return await self._released.read()
+
     async def _lead(self, session: LogSession) -> None:
         """Proves, fences, and appends until the session is lost."""
         head = await session.take_epoch()
-        full = head.size >> TILE_HEIGHT
-        if self._unproved is None:
-            self._unproved = max(0, full - NEWEST_TILES)
-            self._proved = self._unproved
-        tree = await prove(self._store, self._notary, head, await self._released.read(), self._proved)
-        self._proved = full
-        checkpoint = head.checkpoint or self._notary.sign(TreeHead(0, EMPTY_ROOT))
+        tree = await self._prove(session, head)
+        self._newest = head.checkpoint or self._notary.sign(TreeHead(0, EMPTY_ROOT))
         if not head.checkpoint:
-            await session.begin(head.epoch, checkpoint)
-        await self._released.keep(checkpoint)
+            await session.begin(head.epoch, self._newest)
+        await self._sign_anew(session, head.epoch, tree)
+        await self._released.keep(self._newest)
         self._failures = 0
+        self._confirmed = time.monotonic()
         self._enter(State.LEADING, f"epoch {head.epoch}, {head.size} entries")
         sweep = asyncio.create_task(self._sweep())
         try:
             while True:
                 batch = await self._take()
                 if not batch:
-                    await session.check_epoch(head.epoch)
+                    await self._show(session, head.epoch, tree)
                     continue
                 try:
                     tree = await self._append(session, head.epoch, tree, batch)
@@ -238,14 +208,49 @@ class Sequencer:
         finally:
             sweep.cancel()
 
-    async def _take(self) -> list[_Waiting]:
+    async def _show(self, session: LogSession, epoch: int, tree: Tree) -> None:
+        """Without work: shows that this one is there, and sees that it still leads."""
+        await session.beat(epoch)
+        self._confirmed = time.monotonic()
+        await self._sign_anew(session, epoch, tree)
+
+    async def _sign_anew(self, session: LogSession, epoch: int, tree: Tree) -> None:
+        """Signs the newest checkpoint with the keys that sign now, where these have changed."""
+        if not self._notary.is_current(self._newest):
+            checkpoint = self._notary.sign(TreeHead(tree.size, tree.root()))
+            await session.sign_head(epoch, tree.size, checkpoint)
+            await self._released.keep(checkpoint)
+            self._newest = checkpoint
+
+    async def _prove(self, session: LogSession, head: Head) -> Tree:
+        """The tree, proved against what this process and its peers have released. The beat goes on."""
+        full = head.size >> TILE_HEIGHT
+        first = self._proofs.skip_to_newest(full, NEWEST_TILES)
+
+        async def work() -> Tree:
+            # Asked after the epoch was taken: nothing more is committed, and so released, by the one before.
+            told = await self._peers.last_released() if self._peers is not None else ()
+            released = [await self._released.read(), *told]
+            return await prove(self._store, self._notary, head, released, first)
+
+        proving = asyncio.create_task(work())
+        try:
+            while not (await asyncio.wait({proving}, timeout=IDLE_SECONDS))[0]:
+                await session.beat(head.epoch)
+        finally:
+            proving.cancel()
+            await asyncio.wait({proving})
+        self._proofs.proved_to(full)
+        return proving.result()
+
+    async def _take(self) -> list[Waiting]:
         """What waits, without those whose callers have gone; nothing after a while without work."""
         if not self._arrived.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
         if self._broken is not None:
             raise self._broken
-        batch: list[_Waiting] = []
+        batch: list[Waiting] = []
         while self._waiting and len(batch) < LARGEST_BATCH:
             one = self._waiting.popleft()
             if not one.future.done():
@@ -254,7 +259,7 @@ class Sequencer:
             self._arrived.clear()
         return batch
 
-    def _put_back(self, batch: Sequence[_Waiting]) -> None:
+    def _put_back(self, batch: Sequence[Waiting]) -> None:
         """Lets a batch whose fate is unknown be tried again: what was committed is then found by its id."""
         for one in reversed(batch):
             one.attempts += 1
@@ -267,47 +272,51 @@ class Sequencer:
         if self._waiting:
             self._arrived.set()
 
-    async def _append(self, session: LogSession, epoch: int, tree: Tree, batch: Sequence[_Waiting]) -> Tree:
+    async def _append(self, session: LogSession, epoch: int, tree: Tree, batch: Sequence[Waiting]) -> Tree:
         """Appends a batch; the tree afterwards. What the log holds of it is looked up where that matters."""
         if all(one.attempts == 0 and one.item.intent_id is None for one in batch):
             with suppress(ItemsTakenError):  # Ids that have never been tried are hardly ever there.
-                return await self._write(session, epoch, tree, _plan(batch, {}))
+                return await self._write(session, epoch, tree, plan(batch, {}))
         ids = {one.item.item_id for one in batch}
         ids |= {one.item.intent_id for one in batch if one.item.intent_id is not None}
-        return await self._write(session, epoch, tree, _plan(batch, await session.known(ids)))
+        return await self._write(session, epoch, tree, plan(batch, await session.known(ids)))
 
-    async def _write(self, session: LogSession, epoch: int, tree: Tree, plan: _Plan) -> Tree:
+    async def _write(self, session: LogSession, epoch: int, tree: Tree, made: Plan) -> Tree:
         """Commits the new entries, keeps the checkpoint, then releases; the tree afterwards."""
         receipts: list[Receipt] = []
-        if plan.new:
-            grown, tiles = tree.grow(leaf_hash(entry.leaf) for entry in plan.new)
+        if made.new:
+            grown, tiles = tree.grow(leaf_hash(entry.leaf) for entry in made.new)
             checkpoint = self._notary.sign(TreeHead(grown.size, grown.root()))
             await session.commit(
-                epoch, Batch(tree.size, plan.new, tiles, grown.size, checkpoint, self._clock())
+                epoch, Batch(tree.size, made.new, tiles, grown.size, checkpoint, self._clock())
             )
+            self._confirmed, self._newest = time.monotonic(), checkpoint
             await self._released.keep(checkpoint)
             receipts = [
-                _receipt(entry, grown, tree.size + place, checkpoint) for place, entry in enumerate(plan.new)
+                _receipt(entry, grown, tree.size + place, checkpoint) for place, entry in enumerate(made.new)
             ]
             tree = grown.settled() if tiles else grown  # Only a full tile leaves something to let go of.
-        for one, answer in plan.settled:
-            _settle(one, answer)
-        for one, place in plan.following:
-            _settle(one, receipts[place])
+        for one, answer in made.settled:
+            one.settle(answer)
+        for one, place in made.following:
+            one.settle(receipts[place])
         return tree
 
     async def _sweep(self) -> None:
         """Proves the leaves below the older tiles, slowly; a failure ends the appending."""
         try:
-            while self._unproved:
-                await prove_leaf_tiles(self._store, self._unproved - 1, self._unproved)
-                self._unproved -= 1
+            for _ in range(self._proofs.older):
+                await self._proofs.prove_older()
                 await asyncio.sleep(SWEEP_PAUSE_SECONDS)
         except CustodyError as failure:
             self._broken = failure
             self._arrived.set()
         except StoreLostError:
             return  # The next leadership sweeps again.
+
+    def _stand_by(self, why: str) -> None:
+        self._failures = 0  # The store answers.
+        self._refuse_all(State.STANDBY, why)
 
     def _refuse_all(self, state: State, why: str) -> None:
         self._enter(state, why)
@@ -327,42 +336,6 @@ class Sequencer:
             self._observer.changed(state, why)
 
 
-def _plan(batch: Sequence[_Waiting], known: Mapping[UUID, Known]) -> _Plan:
-    """Sorts a batch, item by item in order: repeated, refused, or new."""
-    plan = _Plan()
-    for one in batch:
-        item = one.item
-        try:
-            if item.item_id in plan.place:
-                place = plan.place[item.item_id]
-                refuse_reuse(plan.new[place].digest, item)
-                plan.following.append((one, place))
-            elif item.item_id in known:
-                refuse_reuse(known[item.item_id].digest, item)
-                plan.settled.append((one, Repeated(item.item_id)))
-            else:
-                if item.intent_id is not None:
-                    refuse_outcome(_intent(plan, known, item.intent_id), item)
-                    plan.closing.add(item.intent_id)
-                plan.place[item.item_id] = len(plan.new)
-                plan.following.append((one, len(plan.new)))
-                plan.new.append(item)
-        except ServiceError as refusal:
-            plan.settled.append((one, refusal))
-    return plan
-
-
-def _intent(plan: _Plan, known: Mapping[UUID, Known], intent_id: UUID) -> Known | None:
-    """An intent as it stands after what the batch has done so far."""
-    intent = known.get(intent_id)
-    if intent_id in plan.place:
-        entry = plan.new[plan.place[intent_id]]
-        intent = Known(entry.kind, entry.recorder, entry.digest, entry.kind is EntryKind.INTENT)
-    if intent is not None and intent_id in plan.closing:
-        intent = Known(intent.kind, intent.recorder, intent.digest, open=False)
-    return intent
-
-
 def _receipt(entry: Prepared, tree: Tree, index: int, checkpoint: str) -> Receipt:
     return Receipt(
         id=str(entry.item_id),
@@ -373,12 +346,3 @@ def _receipt(entry: Prepared, tree: Tree, index: int, checkpoint: str) -> Receip
         checkpoint=checkpoint,
         answer_salt=entry.answer_salt,
     )
-
-
-def _settle(one: _Waiting, answer: Appended | ServiceError) -> None:
-    if one.future.done():
-        return
-    if isinstance(answer, ServiceError):
-        one.future.set_exception(answer)
-    else:
-        one.future.set_result(answer)

@@ -27,8 +27,9 @@ from services.ledger.domain import (
 )
 from services.ledger.entry import Opening, item_bytes, leaf_bytes, read_item
 from services.ledger.merkle import Tree, inclusion_ranges, tiles_of
+from services.ledger.plan import Repeated
 from services.ledger.publishing import PublicLog
-from services.ledger.sequencer import Repeated, Sequencer
+from services.ledger.sequencer import Sequencer
 
 PATIENCE_SECONDS = 3.0
 """How long an entry waits for a database that has gone away: longer than one takes to start again."""
@@ -167,6 +168,16 @@ class LedgerDesk:
             raise unavailable("the ledger's database does not answer") from lost
         return [read_item(leaf, self._opening(item_id, sealed)) for item_id, leaf, sealed in rows]
 
+    async def last_released(self) -> str:
+        """The last released checkpoint as this process keeps it, empty where it keeps none.
+
+        Raises UnavailableError where its file cannot be read, CustodyError where it holds none.
+        """
+        try:
+            return await self._sequencer.last_released() or ""
+        except StoreLostError as lost:
+            raise unavailable("the file of the last released checkpoint cannot be read") from lost
+
     def _prepare(self, recorder: str, entry: Entry, now: datetime) -> Prepared:
         check(entry)
         opening = Opening.of(entry, secrets.token_bytes(SALT_BYTES), secrets.token_bytes(SALT_BYTES))
@@ -217,6 +228,7 @@ class LedgerDesk:
             hashes=hashes,
             checkpoint=checkpoint,
             answer_salt=opening.answer_salt if opening else b"",
+            opening_destroyed=opening is None,
         )
 
     def _opening(self, item_id: UUID, sealed: bytes | None) -> Opening | None:

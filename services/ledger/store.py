@@ -14,7 +14,16 @@ from core.db import Connection, Pool
 from core.entries import EntryKind
 from core.merkle import HASH_LENGTH, leaf_hash
 from services.ledger.custody import LeafRow
-from services.ledger.domain import Batch, FencedError, Head, ItemsTakenError, Kept, Known, StoreLostError
+from services.ledger.domain import (
+    Batch,
+    FencedError,
+    Head,
+    ItemsTakenError,
+    Kept,
+    Known,
+    Shredding,
+    StoreLostError,
+)
 from services.ledger.merkle import TILE_HEIGHT, TILE_WIDTH, TileId
 
 Q = queries.load(__package__)
@@ -112,6 +121,46 @@ class PgLogStore:
             rows = await self._pool.fetch(Q.list_open_intents, recorder, older_than, limit)
         return [(row["item_id"], row["leaf"], row["sealed"]) for row in rows]
 
+    async def tell_signer(
+        self, signer: UUID, process: str, signs: Sequence[str], knows: Sequence[str]
+    ) -> None:
+        """Says which keys a process signs with, and which it accepts."""
+        with _lost():
+            await self._pool.execute(Q.tell_signer, signer, process, list(signs), list(knows))
+
+    async def forget_signer(self, signer: UUID) -> None:
+        """Says that a process signs no more."""
+        with _lost():
+            await self._pool.execute(Q.forget_signers, signer)
+
+    async def approved_shreddings(self, limit: int) -> Sequence[Shredding]:
+        """What was approved and is not in the log to its end, oldest first."""
+        with _lost():
+            rows = await self._pool.fetch(Q.approved_shreddings, limit)
+        return [
+            Shredding(
+                row["shredding_id"],
+                row["batch"],
+                row["item_ids"],
+                row["reason"],
+                row["asked_by"],
+                row["approved_by"],
+            )
+            for row in rows
+        ]
+
+    async def carry_out(self, shredding: Shredding, intent_id: UUID) -> None:
+        """Destroys the openings of a batch, for good and all or none; again, it changes nothing."""
+        with _lost():
+            await self._pool.execute(
+                Q.carry_out_shredding, shredding.shredding_id, shredding.batch, intent_id
+            )
+
+    async def shredding_recorded(self, shredding: Shredding) -> None:
+        """Notes that the log holds the outcome."""
+        with _lost():
+            await self._pool.execute(Q.shredding_recorded, shredding.shredding_id, shredding.batch)
+
     async def _partial_tile(self, tile: TileId) -> bytes:
         first = tile.index << TILE_HEIGHT
         if tile.level:
@@ -149,11 +198,33 @@ class PgLogSession:
         if done != "UPDATE 1":
             raise FencedError
 
-    async def check_epoch(self, epoch: int) -> None:
-        """Raises FencedError where a newer epoch has been taken."""
+    async def lead_beside(self) -> None:
+        """Takes the place beside that of a session which does not end."""
         with _lost():
-            newest = _head(await self._connection.fetchrow(Q.read_head)).epoch
-        if newest != epoch:
+            await self._connection.execute(Q.lead_beside)
+
+    async def end_stale_leader(self, beat: int) -> bool:
+        """Ends the session that has the place, if its beat is still this one and its process says nothing."""
+        with _lost():
+            return bool(await self._connection.fetchval(Q.end_stale_leader, beat))
+
+    async def head(self) -> Head:
+        """Where the log stands."""
+        with _lost():
+            return _head(await self._connection.fetchrow(Q.read_head))
+
+    async def sign_head(self, epoch: int, size: int, checkpoint: str) -> None:
+        """Keeps another signature of the same tree. Raises FencedError."""
+        with _lost():
+            done = await self._connection.execute(Q.sign_head, epoch, size, checkpoint)
+        if done != "UPDATE 1":
+            raise FencedError
+
+    async def beat(self, epoch: int) -> None:
+        """Shows whoever stands by that this sequencer is at work. Raises FencedError."""
+        with _lost():
+            done = await self._connection.execute(Q.beat, epoch)
+        if done != "UPDATE 1":
             raise FencedError
 
     async def known(self, item_ids: Collection[UUID]) -> Mapping[UUID, Known]:
@@ -205,7 +276,7 @@ def _unbroken(numbered: Sequence[tuple[int, bytes]], first: int) -> list[bytes]:
 def _head(row: asyncpg.Record | None) -> Head:
     if row is None:
         raise StoreLostError("the log has no head: the migrations have not run")
-    return Head(row["epoch"], row["size"], row["checkpoint"])
+    return Head(row["epoch"], row["size"], row["checkpoint"], row["beat"])
 
 
 def _leaf_row(row: asyncpg.Record) -> LeafRow:

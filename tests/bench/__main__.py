@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import psutil
 from rich.console import Console
 
-from tests.bench import append, chart, credit, forms, herd, mixture, seals, search, town
+from tests.bench import append, chart, credit, forms, herd, mixture, proofs, seals, search, town
 from tests.bench.figures import Figure, Report, read
 from tests.bench.ground import Bench, open_bench, running
 
@@ -30,10 +30,11 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "lookup": search.measure_limit,
     "eseal": seals.measure,
     "city": town.measure,
+    "proofs": proofs.measure,
     "soak": mixture.measure,
 }
-ON_WISH = {"soak"}
-"""Takes an hour, so it is measured when ONLY names it."""
+ON_WISH = {"proofs", "soak"}
+"""These take long, so they are measured when ONLY names them."""
 
 
 def main() -> int:

@@ -80,9 +80,7 @@ async def real_ledger(
     nobody = cast(ContextReader, None)  # Only GetReceipt reads contexts.
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(
-            LedgerServicer(desk, nobody, notary.verifier_key, public, {}), server
-        )
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerServicer(desk, nobody, public, {}), server)
         return ["onestop.ledger.v1.LedgerService"]
 
     pair, own = authority.issue("ledger", "localhost"), authority.issue("agricredit")

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from core.access import STANDS_BY
 from deploy.compose.health import is_well
 from deploy.local.pki import make_pki
 from tests.component.gateway.pki import Authority
@@ -77,6 +78,16 @@ def test_a_part_that_does_not_serve_is_not_well(
     standing.set("", State.NOT_SERVING)
 
     assert not is_well(PART, environment)
+
+
+def test_a_part_that_stands_by_is_well_under_that_name(
+    environment: dict[str, str], standing: health.HealthServicer
+) -> None:
+    standing.set("", State.NOT_SERVING)
+    standing.set(STANDS_BY, State.SERVING)
+
+    assert is_well(PART, environment, STANDS_BY)
+    assert not is_well(PART, environment, "another name")
 
 
 def test_another_part_in_its_place_is_not_well(environment: dict[str, str]) -> None:

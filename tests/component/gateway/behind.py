@@ -334,6 +334,9 @@ class _Ledger(ledger_pb2_grpc.LedgerServiceServicer):
     async def ListOpenIntents(self, request: Any, context: Any) -> Any:
         raise AssertionError("the gateway has no intents")
 
+    async def GetLastReleased(self, request: Any, context: Any) -> Any:
+        raise AssertionError("the gateway is no ledger")
+
 
 class _Issuer(issuer_pb2_grpc.IssuerServiceServicer):
     def __init__(self, behind: Behind) -> None:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from core.clock import now
+from core.clock import Clock, now
 from core.db import make_pool
 from core.entries import Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, RecordRef
 from core.identity import Subject
@@ -30,6 +30,7 @@ from services.ledger.publishing import PublicLog
 from services.ledger.released import LastReleasedFile
 from services.ledger.sequencer import Sequencer, State
 from services.ledger.service import LedgerDesk
+from services.ledger.standby import Peers
 from services.ledger.store import PgLogStore
 from services.ledger.store_witnesses import PgContinuations, PgCosignatures
 from tests.database import CityDatabase
@@ -106,6 +107,8 @@ async def start(fresh_database: CityDatabase, tmp_path: Path) -> AsyncIterator[S
         key: VerifierKey = KEY,
         private: Ed25519PrivateKey = PRIVATE,
         policy: Policy | None = None,
+        peers: Peers | None = None,
+        clock: Clock = now,
     ) -> Town:
         pool = await make_pool(dsn or fresh_database.dsn("ledger"), 4)
         vault = await Vault.open(pool, Keyring.load(fresh_database.keyring("ledger")))
@@ -113,10 +116,10 @@ async def start(fresh_database: CityDatabase, tmp_path: Path) -> AsyncIterator[S
         notary = CheckpointNotary(key, private)
         watch = Watch()
         path = tmp_path / file
-        sequencer = Sequencer(store, notary, LastReleasedFile(path), watch, now)
+        sequencer = Sequencer(store, notary, LastReleasedFile(path), watch, now, peers=peers)
         album, former = PgCosignatures(pool), PgContinuations(pool)
         public = PublicLog(store, album, former, notary, policy or Policy())
-        desk = LedgerDesk(sequencer, store, public, vault, now)
+        desk = LedgerDesk(sequencer, store, public, vault, clock)
         task = asyncio.create_task(sequencer.run())
         town = Town(desk, public, sequencer, store, pool, vault, watch, path, task)
         towns.append(town)
@@ -194,6 +197,7 @@ def public(receipt: Receipt) -> dict[str, object]:
         "hashes": [base64.b64encode(one).decode() for one in receipt.hashes],
         "checkpoint": receipt.checkpoint,
         "answer_salt": base64.b64encode(receipt.answer_salt).decode(),
+        **({"opening_destroyed": True} if receipt.opening_destroyed else {}),
     }
 
 

@@ -31,6 +31,8 @@ class Way:
         self._writers: set[asyncio.StreamWriter] = set()
         self.next_break: Break | None = None
         self.breaks = 0
+        self.hangs = False
+        """Whether what is sent arrives nowhere, although every connection stays."""
 
     async def open(self) -> str:
         """The DSN that leads through here."""
@@ -55,6 +57,8 @@ class Way:
 
         async def up() -> None:
             while data := await reader.read(1 << 16):
+                if self.hangs:
+                    continue
                 wanted = self.next_break if COMMIT in data else None
                 if wanted is not None:
                     self.next_break = None
@@ -69,6 +73,8 @@ class Way:
             while data := await there_reader.read(1 << 16):
                 if broken.is_set():
                     return
+                if self.hangs:
+                    continue
                 writer.write(data)
                 await writer.drain()
 

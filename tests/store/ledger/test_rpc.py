@@ -34,7 +34,7 @@ from services.ledger.sequencer import State
 from tests.component.gateway.pki import Authority
 from tests.database import CityDatabase
 from tests.fakes import FakeIssuer
-from tests.store.ledger.conftest import KEY, SUBJECT, StartLedger, Town, disclosure, intent, outcome, proved
+from tests.store.ledger.conftest import SUBJECT, StartLedger, Town, disclosure, intent, outcome, proved
 
 
 @dataclass
@@ -68,7 +68,7 @@ async def served(start: StartLedger, tmp_path: Path, fresh_database: CityDatabas
     reader = ContextReader(issuer.verifier(), now)
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        servicer = LedgerServicer(town.desk, reader, str(KEY), town.public, {})
+        servicer = LedgerServicer(town.desk, reader, town.public, {})
         pb_grpc.add_LedgerServiceServicer_to_server(servicer, server)
         return [SERVICE]
 

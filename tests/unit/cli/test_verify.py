@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli import __main__ as command
 from core.cosignature import WitnessKey, signed_message
-from core.note import split_note
+from core.note import VerifierKey, split_note
 from core.receipt import answer_bytes
 from deploy.local.migrate import ROOT
 from tests.unit.ledger.receipts import KEY, a_receipt
@@ -252,3 +252,29 @@ def test_policy_that_does_not_fit_is_told_of(
 
     assert answered == code
     assert complaint in said
+
+
+def test_file_with_the_keys_of_a_rotation_verifies_what_either_has_signed(verify: Any, home: Path) -> None:
+    receipt = put(home / "receipt.json", a_receipt(b"file"))
+    newer = VerifierKey(KEY.name, b"\x09" * 32)
+
+    (home / "keys" / "ledger.vkey").write_text(f"{newer}\n{KEY}\n")
+    assert verify(receipt)[0] == 0
+
+    (home / "keys" / "ledger.vkey").write_text(f"{newer}\n")
+    code, said = verify(receipt)
+    assert code == 1
+    assert "no signature of" in said
+
+
+def test_receipt_whose_opening_was_destroyed_says_so(verify: Any, home: Path) -> None:
+    closed = {**a_receipt(b"file"), "answer_salt": "", "opening_destroyed": True}
+    receipt, sealed = put(home / "receipt.json", closed), put(home / "sealed.pdf", b"file")
+
+    code, said = verify(receipt)
+    assert code == 0
+    assert "can no longer be opened" in said
+
+    code, said = verify(receipt, "--file", sealed)
+    assert code == 1
+    assert "NOT PROVED: the entry's commitments can no longer be opened" in said

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.merkle import EMPTY_ROOT, VerificationError
-from core.note import Checkpoint, VerifierKey, open_checkpoint, signature_line, split_note
+from core.note import (
+    Checkpoint,
+    VerifierKey,
+    open_checkpoint,
+    parse_keys,
+    signature_line,
+    signers,
+    split_note,
+)
 
 # The example key and note of golang.org/x/mod/sumdb/note, from which the format comes.
 EXAMPLE_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -183,3 +191,29 @@ def test_note_is_split_at_its_last_empty_line() -> None:
 
     assert text == "one\n\ntwo\n"
     assert [(name, key_id.hex()) for name, key_id, _ in signatures] == [("PeterNeumann", "c74f20a3")]
+
+
+def test_any_key_of_the_log_opens_a_checkpoint_and_a_wrong_signature_by_one_spoils_it() -> None:
+    (old, old_private), (new, new_private) = a_key(), a_key(seed=b"\x08" * 32)
+    text = Checkpoint(old.name, 0, EMPTY_ROOT).text
+    line = signature_line(new, new_private.sign(text.encode()))
+    both = signed(text, old, old_private) + line
+    spoiled = signed(text, old, old_private) + signature_line(new, new_private.sign(b"another text"))
+
+    assert open_checkpoint(both, new, old) == open_checkpoint(both, new) == open_checkpoint(both, old)
+    assert open_checkpoint(signed(text, old, old_private), new, old).size == 0
+    assert signers(both) == {(old.name, old.key_id), (new.name, new.key_id)}
+    with pytest.raises(VerificationError, match="is wrong"):
+        open_checkpoint(spoiled, old, new)
+    with pytest.raises(VerificationError, match="no signature"):
+        open_checkpoint(signed(text, old, old_private), new)
+    with pytest.raises(VerificationError, match="no key"):
+        open_checkpoint(both)
+
+
+def test_keys_of_a_log_are_a_line_each() -> None:
+    (one, _), (other, _) = a_key(), a_key(seed=b"\x08" * 32)
+
+    assert parse_keys(f"{one}\n{other}\n") == [one, other]
+    with pytest.raises(VerificationError):
+        parse_keys("\n")

@@ -53,3 +53,12 @@ def test_an_answer_keeps_its_own_bytes_beside_the_receipt(answer: dict[str, Any]
 
     assert whole.startswith(said[:-1])
     assert json.loads(whole) == {**answer, "receipt": json.loads(receipt_json(RECEIPT))}
+
+
+def test_receipt_says_that_its_opening_was_destroyed_and_otherwise_nothing() -> None:
+    closed = receipt_pb2.Receipt()
+    closed.CopyFrom(RECEIPT)
+    closed.opening_destroyed = True
+
+    assert json.loads(receipt_json(closed))["opening_destroyed"] is True
+    assert "opening_destroyed" not in json.loads(receipt_json(RECEIPT))

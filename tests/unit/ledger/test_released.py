@@ -64,3 +64,11 @@ def test_what_cannot_be_read_or_written_is_said(path: Path) -> None:
         asyncio.run(LastReleasedFile(path).read())
     with pytest.raises(StoreLostError, match="cannot be written"):
         asyncio.run(LastReleasedFile(path / "missing" / "file").keep("note"))
+
+
+def test_file_belongs_to_one_process(path: Path) -> None:
+    first, second = LastReleasedFile(path), LastReleasedFile(path)
+
+    assert first.lock()
+    assert not second.lock()
+    assert path.with_name(f".{path.name}.lock").stat().st_mode & 0o777 == 0o600

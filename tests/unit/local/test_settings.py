@@ -9,7 +9,7 @@ import pytest
 from core.config import PARTS as SERVICES
 from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS
-from deploy.local.settings import PORTS, PROCESSES, STAGES, read_settings
+from deploy.local.settings import PORTS, PROCESSES, STAGES, STANDBY, read_settings
 
 
 def test_every_usual_port_is_below_the_kernels_own() -> None:
@@ -75,3 +75,19 @@ def test_the_home_may_lie_elsewhere(tmp_path: Path) -> None:
 
     assert settings.keys == tmp_path / "keys"
     assert settings.part_environment("idp")["ONESTOP_KEYRING"] == str(tmp_path / "keys" / "idp-keyring.json")
+
+
+def test_second_ledger_has_its_own_place_and_everybody_knows_both() -> None:
+    settings = read_settings({"LEDGER_STANDBY": "1"})
+    one = read_settings({})
+
+    first, second = (settings.part_environment(name) for name in ("ledger", STANDBY))
+
+    assert settings.processes == (*PROCESSES, STANDBY)
+    assert one.processes == PROCESSES
+    assert one.part_environment("licence")["ONESTOP_LEDGER"] == "127.0.0.1:7101"
+    assert settings.part_environment("licence")["ONESTOP_LEDGER"] == "127.0.0.1:7101,127.0.0.1:7121"
+    assert first["ONESTOP_LISTEN"] != second["ONESTOP_LISTEN"]
+    assert first["ONESTOP_LAST_CHECKPOINT"] != second["ONESTOP_LAST_CHECKPOINT"]
+    assert first["ONESTOP_TLS_CERT"] == second["ONESTOP_TLS_CERT"]
+    assert settings.command(STANDBY) == settings.command("ledger")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fonestop/common/v1/receipt.proto\x12\x11onestop.common.v1\"\x94\x01\n\x07Receipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x11\n\ttree_size\x18\x04 \x01(\x04\x12\x0e\n\x06hashes\x18\x05 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x06 \x01(\t\x12\x13\n\x0b\x61nswer_salt\x18\x07 \x01(\x0c\x12\x13\n\x0b\x61nswer_json\x18\x08 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fonestop/common/v1/receipt.proto\x12\x11onestop.common.v1\"\xaf\x01\n\x07Receipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x11\n\ttree_size\x18\x04 \x01(\x04\x12\x0e\n\x06hashes\x18\x05 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x06 \x01(\t\x12\x13\n\x0b\x61nswer_salt\x18\x07 \x01(\x0c\x12\x13\n\x0b\x61nswer_json\x18\x08 \x01(\x0c\x12\x19\n\x11opening_destroyed\x18\x0f \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'onestop.common.v1.receipt_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECEIPT']._serialized_start=55
-  _globals['_RECEIPT']._serialized_end=203
+  _globals['_RECEIPT']._serialized_end=230
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class Receipt(message.Message):
     CHECKPOINT_FIELD_NUMBER: builtins.int
     ANSWER_SALT_FIELD_NUMBER: builtins.int
     ANSWER_JSON_FIELD_NUMBER: builtins.int
+    OPENING_DESTROYED_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Id of the entry, a UUID."""
     entry: builtins.bytes
@@ -52,6 +53,10 @@ class Receipt(message.Message):
     """The answer's RFC 8785 form, as the entry commits to it, where answers travel as JSON: the gateway sends
     these bytes. Beside a receipt in its public form, never in it; empty where a receipt is given again.
     """
+    opening_destroyed: builtins.bool
+    """What opened the entry's commitments was destroyed, by the rules of retention: entry, proof and checkpoint
+    verify as before, but nobody can show any more what the commitments were made of.
+    """
     @builtins.property
     def hashes(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """Inclusion proof, 32 bytes a hash, from the leaf upwards (RFC 6962 section 2.1.1)."""
@@ -67,9 +72,10 @@ class Receipt(message.Message):
         checkpoint: builtins.str = ...,
         answer_salt: builtins.bytes = ...,
         answer_json: builtins.bytes = ...,
+        opening_destroyed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_json", b"answer_json", "answer_salt", b"answer_salt", "checkpoint", b"checkpoint", "entry", b"entry", "hashes", b"hashes", "id", b"id", "index", b"index", "tree_size", b"tree_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_json", b"answer_json", "answer_salt", b"answer_salt", "checkpoint", b"checkpoint", "entry", b"entry", "hashes", b"hashes", "id", b"id", "index", b"index", "opening_destroyed", b"opening_destroyed", "tree_size", b"tree_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -75,6 +75,11 @@ class LedgerServiceStub:
                 request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesRequest.SerializeToString,
                 response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesResponse.FromString,
                 _registered_method=True)
+        self.GetLastReleased = channel.unary_unary(
+                '/onestop.ledger.v1.LedgerService/GetLastReleased',
+                request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetLastReleasedRequest.SerializeToString,
+                response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetLastReleasedResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -145,6 +150,14 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLastReleased(self, request, context):
+        """The last released checkpoint as the answering process keeps it outside the database, so that another one
+        that takes over can prove that it holds it. Called by the ledger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,6 +200,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListWitnesses,
                     request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesRequest.FromString,
                     response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesResponse.SerializeToString,
+            ),
+            'GetLastReleased': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLastReleased,
+                    request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetLastReleasedRequest.FromString,
+                    response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetLastReleasedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -406,6 +424,33 @@ class LedgerService:
             '/onestop.ledger.v1.LedgerService/ListWitnesses',
             onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesRequest.SerializeToString,
             onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListWitnessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLastReleased(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.ledger.v1.LedgerService/GetLastReleased',
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetLastReleasedRequest.SerializeToString,
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetLastReleasedResponse.FromString,
             options,
             channel_credentials,
             insecure,

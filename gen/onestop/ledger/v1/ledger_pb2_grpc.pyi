@@ -63,6 +63,10 @@ class LedgerServiceStub:
     """
     ListWitnesses: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListWitnessesRequest, _ledger_pb2.ListWitnessesResponse]
     """How the witnesses stand to this log, for the operators. Called by the gateway."""
+    GetLastReleased: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetLastReleasedRequest, _ledger_pb2.GetLastReleasedResponse]
+    """The last released checkpoint as the answering process keeps it outside the database, so that another one
+    that takes over can prove that it holds it. Called by the ledger.
+    """
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -99,6 +103,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """
     ListWitnesses: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListWitnessesRequest, _ledger_pb2.ListWitnessesResponse]  # type: ignore[assignment]
     """How the witnesses stand to this log, for the operators. Called by the gateway."""
+    GetLastReleased: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetLastReleasedRequest, _ledger_pb2.GetLastReleasedResponse]  # type: ignore[assignment]
+    """The last released checkpoint as the answering process keeps it outside the database, so that another one
+    that takes over can prove that it holds it. Called by the ledger.
+    """
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """A verifiable log (RFC 6962 hashing, C2SP checkpoints)."""
@@ -180,5 +188,15 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.ListWitnessesResponse, _abc.Awaitable[_ledger_pb2.ListWitnessesResponse]]:
         """How the witnesses stand to this log, for the operators. Called by the gateway."""
+
+    @_abc_1.abstractmethod
+    def GetLastReleased(
+        self,
+        request: _ledger_pb2.GetLastReleasedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.GetLastReleasedResponse, _abc.Awaitable[_ledger_pb2.GetLastReleasedResponse]]:
+        """The last released checkpoint as the answering process keeps it outside the database, so that another one
+        that takes over can prove that it holds it. Called by the ledger.
+        """
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,180 @@
+"""`ledger.proof`: how long a receipt takes, with its inclusion proof, from a log of 10 million entries.
+
+The log is grown by COPY of rows as the ledger would have written them: entries, openings, tiles, checkpoints.
+It is kept, and a run that is broken off goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import random
+import ssl
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+from onestop.common.v1 import context_pb2
+from onestop.ledger.v1 import ledger_pb2 as pb
+from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
+
+from cli.keys.ground import owners_database
+from core.config import Mode, PeerConfig
+from core.db import make_pool
+from core.merkle import leaf_hash
+from core.rpc import channel
+from core.vault import Vault
+from services.ledger.checkpoint import CheckpointNotary
+from services.ledger.custody import load_tree
+from services.ledger.domain import TreeHead
+from services.ledger.entry import Opening, leaf_bytes
+from services.ledger.released import LastReleasedFile
+from services.ledger.service import SEALED
+from services.ledger.store import PgLogStore
+from tests.bench.appender import entry
+from tests.bench.figures import LESS_IS_BETTER, Figure, Goal, median, single
+from tests.bench.ground import CITY_PEOPLE, LIMITS_AWAY, Bench, running, vault_of
+from tests.city import City
+from tests.story import platform_of
+
+ENTRIES = 10_000_000
+CHUNK = 50_000
+BATCH = 50
+"""So many entries share a checkpoint, as under load."""
+ASKED = 2_000
+STEPS = (1, 8)
+GOAL = Goal(LESS_IS_BETTER, 5.0)
+CALLER = "approval-platform"
+
+
+def measure(bench: Bench) -> Iterable[Figure]:
+    """Milliseconds of GetReceipt, asked by the gateway's name, for entries all over the log."""
+    wanted = round(ENTRIES * bench.people / CITY_PEOPLE)
+    city = City(people=100, home=bench.folder / f"log-{wanted}", environment=LIMITS_AWAY)
+    with running(bench, city):
+        pass
+    with owners_database(city.settings) as dsn:
+        size = asyncio.run(_grow(bench, city, dsn, wanted))
+    with running(bench, city):
+        figures = [single("ledger.proof.entries", size, "entries")]
+        for step in STEPS:
+            bench.say(f"ledger.proof, {step} at a time, {ASKED} receipts a round")
+            rounds = [asyncio.run(_ask(city, step, size, number)) for number in range(bench.rounds)]
+            for percent in (50, 95, 99):
+                times = [_percentile(one, percent) for one in rounds]
+                goal = GOAL if (percent, step) == (99, 1) else None
+                figures.append(median(f"ledger.proof.c{step}.p{percent}", times, "ms", goal))
+        return figures
+
+
+async def _grow(bench: Bench, city: City, dsn: str, wanted: int) -> int:
+    """Makes the log as long as wanted; its size."""
+    keys = city.settings.keys
+    notary = CheckpointNotary.load(keys / "ledger-signing.key", keys / "ledger.vkey")
+    vault = vault_of(city, "ledger")
+    pool = await make_pool((keys / "ledger.dsn").read_text().strip(), 2)
+    owner = await asyncpg.connect(dsn)
+    try:
+        store = PgLogStore(pool)
+        head = await store.head()
+        tree, note = await load_tree(store, head.size), head.checkpoint
+        while tree.size < wanted:
+            first, entries, openings, tiles, notes = tree.size, [], [], [], []
+            while tree.size < min(first + CHUNK, wanted):
+                moment, start = datetime.now(UTC), tree.size
+                made = [_row(vault, moment) for _ in range(min(BATCH, wanted - start))]
+                tree, full = tree.grow(leaf_hash(leaf) for leaf, _, _ in made)
+                note = notary.sign(TreeHead(tree.size, tree.root()))
+                notes.append((tree.size, note, moment))
+                tiles += [(one.id.level, one.id.index, one.hashes, one.root) for one in full]
+                for place, (leaf, row, opening) in enumerate(made):
+                    entries.append((start + place, row[0], tree.size, *row[1:], leaf))
+                    openings.append(opening)
+                tree = tree.settled()
+            async with owner.transaction():
+                for table, rows in (
+                    ("entry", entries),
+                    ("opening", openings),
+                    ("tile", tiles),
+                    ("checkpoint", notes),
+                ):
+                    await owner.copy_records_to_table(table, schema_name="ledger", records=rows)
+                await owner.execute("UPDATE ledger.head SET size = $1, checkpoint = $2", tree.size, note)
+            await LastReleasedFile(city.settings.ledger / "last-checkpoint").keep(note)
+            bench.say(f"ledger.proof: {tree.size:,} of {wanted:,} entries are in the log")
+        await owner.execute("VACUUM ANALYZE")
+        return tree.size
+    finally:
+        await owner.close()
+        pool.terminate()
+
+
+def _row(vault: Vault, moment: datetime) -> tuple[bytes, tuple[object, ...], tuple[object, ...]]:
+    """A leaf, the entry's other columns without its place, and its opening's."""
+    made = entry()
+    opening = Opening.of(made, os.urandom(32), os.urandom(32))
+    leaf = leaf_bytes(made, opening, recorder="licence", time=moment)
+    sealed = vault.seal(opening.to_bytes(), row=made.item_id, column=SEALED)
+    row = (made.item_id, made.kind.value, "licence", made.caller, None, moment)
+    return leaf, row, (made.item_id, sealed, os.urandom(32), None, None)
+
+
+async def _ask(city: City, at_once: int, size: int, seed: int) -> list[float]:
+    """Milliseconds of each receipt, as the gateway asks for it."""
+    chance = random.Random(seed)
+    ids = await _some_ids(city, [chance.randrange(size) for _ in range(ASKED)])
+    config = PeerConfig(
+        mode=Mode.DEVELOPMENT,
+        tls_ca=city.settings.pki / "ca.crt",
+        tls_cert=city.settings.pki / "gateway.crt",
+        tls_key=city.settings.pki / "gateway.key",
+        ledger=f"127.0.0.1:{city.settings.ports['ledger']}",
+    )
+    with platform_of(city) as platform:
+        credential = context_pb2.Credential(
+            token=platform.token, certificate_thumbprint=_thumbprint(city, CALLER)
+        )
+    opened = channel(config, "ledger")
+    stub = pb_grpc.LedgerServiceStub(opened)
+    times: list[float] = []
+
+    async def ask(part: Sequence[uuid.UUID]) -> None:
+        for item in part:
+            request = pb.GetReceiptRequest(
+                credential=credential, context=context_pb2.RequestContext(), id=str(item)
+            )
+            began = time.perf_counter()
+            answer = await stub.GetReceipt(request, timeout=10)
+            times.append((time.perf_counter() - began) * 1000)
+            assert answer.receipt.index < answer.receipt.tree_size <= size
+
+    await ask(ids[:50])
+    times.clear()
+    await asyncio.gather(*(ask(ids[start::at_once]) for start in range(at_once)))
+    await opened.close()
+    return times
+
+
+async def _some_ids(city: City, indexes: Sequence[int]) -> list[uuid.UUID]:
+    connection = await asyncpg.connect(city.admin_dsn)
+    try:
+        query = "SELECT item_id FROM ledger.entry WHERE idx = ANY($1) AND caller = $2"
+        rows = await connection.fetch(query, list(indexes), CALLER)
+    finally:
+        await connection.close()
+    return [row["item_id"] for row in rows]
+
+
+def _thumbprint(city: City, name: str) -> str:
+    """RFC 8705 section 3.1: the SHA-256 of the certificate's DER form, as base64url."""
+    pem = (city.settings.pki / f"{name}.crt").read_text(encoding="ascii")
+    der = ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----END CERTIFICATE-----") + 25] + "\n")
+    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+
+
+def _percentile(times: Sequence[float], percent: int) -> float:
+    return sorted(times)[len(times) * percent // 100]
