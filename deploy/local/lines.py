@@ -9,7 +9,8 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -118,6 +119,15 @@ class LogFile:
         """The last lines as the printer would show them, indented."""
         recent = [line.decode(errors="replace") for line in self._recent][-lines:]
         return "\n".join(f"    {printer.readable(line)}" for line in recent)
+
+    def newest(self, event: str) -> Mapping[str, object] | None:
+        """The newest of the last lines that tells this event, with its facts."""
+        for line in reversed(self._recent):
+            with suppress(ValueError):
+                told = json.loads(line)
+                if isinstance(told, dict) and told.get("event") == event:
+                    return told
+        return None
 
     def close(self) -> None:
         """Closes the file."""

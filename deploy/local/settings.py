@@ -36,6 +36,10 @@ PORTS: Mapping[str, int] = {
 }
 GATEWAY_LISTENERS = ("machines", "people", "operations")
 
+WAL_ARCHIVE = "ONESTOP_WAL_ARCHIVE"
+WAL_ARCHIVE_SECONDS = "ONESTOP_WAL_ARCHIVE_SECONDS"
+USUAL_ARCHIVE_SECONDS = 60
+
 # Who stops first: whoever calls stops before who is called.
 STAGES = (
     ("gateway",),
@@ -51,7 +55,8 @@ class Settings:
     """One city on one machine. `home` holds everything it makes.
 
     `town_size` is in people; 0 is the town that is there, or the usual one. `town_licences` is in e-licences;
-    0 is as many as are usual for the size.
+    0 is as many as are usual for the size. `wal_archive` is where the embedded database's write-ahead log is
+    archived, the newest piece of it after `wal_archive_seconds` at the latest; None archives nothing.
     """
 
     home: Path
@@ -62,6 +67,8 @@ class Settings:
     parts: tuple[str, ...] = PROCESSES
     with_town: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    wal_archive: Path | None = None
+    wal_archive_seconds: int = USUAL_ARCHIVE_SECONDS
 
     root: Path = ROOT
 
@@ -94,6 +101,11 @@ class Settings:
     def run(self) -> Path:
         """Process ids, and `ready` while the city is up; 0700."""
         return self.home / "run"
+
+    @property
+    def restoring(self) -> Path:
+        """There while a restore puts its pieces in their places: no city starts then."""
+        return self.home / "restoring"
 
     def command(self, part: str) -> list[str]:
         """What starts a part."""
@@ -204,6 +216,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ports[name] = _number(environment, variable, usual + offset)
         if not 0 < ports[name] < 65536:
             raise GroundError(f"{variable} is {ports[name]}, which is no port.", "choose one below 32768.")
+    archive, seconds = wal_archive(environment)
+    if archive and environment.get("DATABASE_URL"):
+        raise GroundError(
+            f"{WAL_ARCHIVE} is for the embedded PostgreSQL, and DATABASE_URL names another one.",
+            "let that server archive its log by its own settings, and leave the variable unset.",
+        )
     return Settings(
         home=Path(environment.get("ONESTOP_HOME", ROOT / ".onestop")).absolute(),
         ports=ports,
@@ -211,7 +229,21 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         town_licences=_number(environment, "TOWN_LICENCES", 0),
         database_url=environment.get("DATABASE_URL", ""),
         environment=dict(environment),
+        wal_archive=archive,
+        wal_archive_seconds=seconds,
     )
+
+
+def wal_archive(environment: Mapping[str, str]) -> tuple[Path | None, int]:
+    """Where the write-ahead log is archived, if it is, and after how many seconds at the latest.
+
+    Raises GroundError for a number of seconds below one.
+    """
+    folder = environment.get(WAL_ARCHIVE, "")
+    seconds = _number(environment, WAL_ARCHIVE_SECONDS, USUAL_ARCHIVE_SECONDS)
+    if seconds < 1:
+        raise GroundError(f"{WAL_ARCHIVE_SECONDS} is {seconds}.", "write a number of seconds from 1 on.")
+    return (Path(folder).absolute() if folder else None), seconds
 
 
 def _number(environment: Mapping[str, str], name: str, usual: int) -> int:
