@@ -112,7 +112,7 @@ def _stage(settings: Settings, wish: Wish, manifest: form.Manifest) -> tuple[lis
 
 
 def _no_further(settings: Settings, wish: Wish) -> Until:
-    """Not beyond the backup. The archive that the city writes to, if it is here, says which timelines are taken."""
+    """Not beyond the backup. The archive that the city writes to, if it is here, knows the timelines."""
     archive = settings.wal_archive or wal_archive(kept_settings(wish.backup))[0]
     return Until(archive if archive and archive.is_dir() else None, backup_only=True)
 

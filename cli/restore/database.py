@@ -139,7 +139,7 @@ def _explained(failure: GroundError, until: Until) -> GroundError:
 
 
 def _refuse_gap(archive: Path, log: Path) -> None:
-    """Passes where nothing in the archive is later than what was followed: else what lies between is missing."""
+    """Passes where the archive holds nothing later than what was followed: else something is missing."""
     followed = max((name.decode() for name in RESTORED.findall(log.read_bytes())), default="")
     later = [one.name for one in archive.iterdir() if SEGMENT.match(one.name) and one.name > followed]
     if followed and later:
