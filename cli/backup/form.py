@@ -10,7 +10,6 @@ keys/, pki/, demo/     or apart from it, in a folder of their own
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -80,7 +79,7 @@ def read(folder: Path) -> Manifest:
 def write(folder: Path, manifest: Manifest) -> None:
     """Writes the list durably; from now on the folder is a backup."""
     files.write_private(folder / NAME, manifest.model_dump_json(indent=2) + "\n")
-    sync_folder(folder)
+    files.sync(folder)
 
 
 def sum_of(path: Path) -> FileSum:
@@ -120,12 +119,3 @@ def copy_private(source: Path, target: Path) -> None:
             except FileNotFoundError:
                 continue
             files.write_private(target / one.name, content, mode)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -133,4 +133,4 @@ def _begin(folder: Path) -> Path:
 def _name(fresh: Path, folder: Path) -> None:
     """Gives the filled folder its name, in one step and for good."""
     fresh.rename(folder)
-    form.sync_folder(folder.parent)
+    files.sync(folder.parent)

@@ -111,10 +111,6 @@ def finish(settings: Settings, moves: Moves) -> None:
     for name in PIECES:
         if (stage / name).exists():
             (stage / name).rename(home / name)
-    descriptor = os.open(home, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.sync(home)
     settings.restoring.unlink()
     discard(settings)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.errors import GroundError
+from deploy.local.keeping import LEAST_DAYS, USUAL_DAYS, USUAL_WARNING_MIB
 from deploy.local.migrate import PARTS, ROOT
 
 DATABASE = "onestop"
@@ -39,6 +40,7 @@ GATEWAY_LISTENERS = ("machines", "people", "operations")
 WAL_ARCHIVE = "ONESTOP_WAL_ARCHIVE"
 WAL_ARCHIVE_SECONDS = "ONESTOP_WAL_ARCHIVE_SECONDS"
 USUAL_ARCHIVE_SECONDS = 60
+LOG_DAYS = "ONESTOP_LOG_DAYS"
 
 # Who stops first: whoever calls stops before who is called.
 STAGES = (
@@ -56,7 +58,8 @@ class Settings:
 
     `town_size` is in people; 0 is the town that is there, or the usual one. `town_licences` is in e-licences;
     0 is as many as are usual for the size. `wal_archive` is where the embedded database's write-ahead log is
-    archived, the newest piece of it after `wal_archive_seconds` at the latest; None archives nothing.
+    archived, the newest piece of it after `wal_archive_seconds` at the latest; None archives nothing. Logs
+    are kept for `log_days`; above `log_warning_mib` of them the city says so.
     """
 
     home: Path
@@ -69,6 +72,8 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
     wal_archive: Path | None = None
     wal_archive_seconds: int = USUAL_ARCHIVE_SECONDS
+    log_days: int = USUAL_DAYS
+    log_warning_mib: int = USUAL_WARNING_MIB
 
     root: Path = ROOT
 
@@ -231,6 +236,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         environment=dict(environment),
         wal_archive=archive,
         wal_archive_seconds=seconds,
+        log_days=_log_days(environment),
+        log_warning_mib=_number(environment, "ONESTOP_LOG_WARNING_MIB", USUAL_WARNING_MIB),
     )
 
 
@@ -244,6 +251,16 @@ def wal_archive(environment: Mapping[str, str]) -> tuple[Path | None, int]:
     if seconds < 1:
         raise GroundError(f"{WAL_ARCHIVE_SECONDS} is {seconds}.", "write a number of seconds from 1 on.")
     return (Path(folder).absolute() if folder else None), seconds
+
+
+def _log_days(environment: Mapping[str, str]) -> int:
+    days = _number(environment, LOG_DAYS, USUAL_DAYS)
+    if days < LEAST_DAYS:
+        raise GroundError(
+            f"{LOG_DAYS} is {days}, and the law asks for six months of network logs, {LEAST_DAYS} days.",
+            f"write {LEAST_DAYS} or more, or leave it unset for {USUAL_DAYS}.",
+        )
+    return days
 
 
 def _number(environment: Mapping[str, str], name: str, usual: int) -> int:

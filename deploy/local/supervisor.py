@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import IO
 
 import psycopg
@@ -20,6 +21,7 @@ from psycopg import sql
 from deploy.local import files
 from deploy.local.embedded import embedded, keep_settings
 from deploy.local.errors import GroundError
+from deploy.local.keeping import tidy
 from deploy.local.keys import make_keys, write_policy
 from deploy.local.lines import LogFile, Printer
 from deploy.local.migrate import PARTS, migrate
@@ -31,6 +33,7 @@ from deploy.local.settings import DATABASE, PROCESSES, STAGES, WITNESS, Settings
 
 READY_SECONDS = 60.0
 PROBE_PAUSE = 0.15
+TIDY_SECONDS = 3600.0
 MOST_DEATHS_AT_START = 3
 
 
@@ -55,7 +58,7 @@ class Supervisor:
         try:
             await self._unless_stopped(self._bring_up())
             if not self._stop.is_set():
-                await self._unless_stopped(self._keep_database())
+                await self._unless_stopped(self._keep())
         finally:
             await self._take_down()
 
@@ -148,6 +151,25 @@ class Supervisor:
                 assert cluster.process is not None
                 files.write_private(self._settings.run / "postgres.pid", str(cluster.process.pid))
                 return
+
+    async def _keep(self) -> None:
+        """What is to be done while the city runs."""
+        await asyncio.gather(self._keep_database(), self._keep_logs())
+
+    async def _keep_logs(self) -> None:
+        """Tidies the logs at once and every hour."""
+        settings = self._settings
+        while True:
+            try:
+                kept = await asyncio.to_thread(tidy, settings.logs, settings.log_days, datetime.now(UTC))
+                if kept.size > settings.log_warning_mib << 20:
+                    self._printer.say(
+                        f"warning: the logs take {kept.size >> 20} MiB. They have to be kept for "
+                        f"{settings.log_days} days: make room, or move the older ones to where they are kept"
+                    )
+            except OSError as error:
+                self._printer.say(f"warning: the logs could not be tidied: {error.strerror}")
+            await asyncio.sleep(TIDY_SECONDS)
 
     async def _keep_database(self) -> None:
         """Starts the embedded server again whenever it dies."""
