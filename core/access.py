@@ -8,12 +8,15 @@ from __future__ import annotations
 COMPOSERS = frozenset({"licence", "autofill", "eseal", "agricredit"})
 """The services that compose answers which leave the system, and therefore append entries."""
 
+EXPORT = frozenset({"export"})
+"""The operators' command that exports a period of the log: a disclosure that no service composes."""
+
 GATEWAY = frozenset({"gateway"})
 EVERY_PART = COMPOSERS | {"gateway", "datanode", "ledger"}
 ANYBODY = EVERY_PART | {"issuer", "supervisor"}
 
 CALLERS: dict[str, frozenset[str]] = {
-    "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS,
+    "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS | EXPORT,
     "/onestop.ledger.v1.LedgerService/ListOpenIntents": COMPOSERS,
     "/onestop.ledger.v1.LedgerService/GetReceipt": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetCheckpoint": GATEWAY,

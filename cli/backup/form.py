@@ -51,7 +51,7 @@ class Manifest(BaseModel):
     postgresql: str
     system_identifier: str
     verifier_key: str
-    """The log's, in C2SP form."""
+    """The log's, in C2SP form; of keys that have signed before as well, a line each."""
     migrations: Mapping[str, list[str]]
     keys_apart: bool
     files: Mapping[str, FileSum]

@@ -54,15 +54,17 @@ def newest_checkpoint(connection: psycopg.Connection[tuple[object, ...]]) -> str
     return str(row[0]) if row else ""
 
 
-def opened(note: str, key: str, what: str) -> Checkpoint:
-    """What a checkpoint says. Raises GroundError unless this key signed it."""
-    try:
-        return open_checkpoint(note, VerifierKey.parse(key))
-    except VerificationError as failure:
-        raise GroundError(
-            f"{what} is not this log's: {failure}.",
-            "use the checkpoint and the keys of one and the same city.",
-        ) from None
+def opened(note: str, keys: str, what: str) -> Checkpoint:
+    """What a checkpoint says. Raises GroundError unless one of these keys, a line each, signed it."""
+    why = "there is no key"
+    for key in keys.split():
+        try:
+            return open_checkpoint(note, VerifierKey.parse(key))
+        except VerificationError as failure:
+            why = str(failure)
+    raise GroundError(
+        f"{what} is not this log's: {why}.", "use the checkpoint and the keys of one and the same city."
+    )
 
 
 def prove_log(

@@ -14,7 +14,7 @@ from cli.backup.check import check, check_migrations, checkpoint
 from cli.backup.logproof import Proved, prove_log
 from cli.restore import place
 from cli.restore.database import Until, brought_up, copy_database
-from cli.restore.released import Released, judge, keep_released, newest_released
+from cli.restore.released import LAST_CHECKPOINT, Released, judge, keep_released, newest_released
 from cli.showing import step
 from deploy.local import files
 from deploy.local.embedded import kept_settings
@@ -89,8 +89,7 @@ def _refuse_wish(settings: Settings, wish: Wish, manifest: form.Manifest) -> Non
 
 def _stage(settings: Settings, wish: Wish, manifest: form.Manifest) -> tuple[list[str], int]:
     """Fills the staging folder and proves what is in it; the report and the code."""
-    kept = settings.ledger / "last-checkpoint"
-    released = newest_released(manifest.verifier_key, kept, wish.released, replace=wish.replace)
+    released = newest_released(manifest.verifier_key, settings.ledger, wish.released, replace=wish.replace)
     stage = place.begin(settings)
     for name in form.SECRET_FOLDERS:
         form.copy_private((wish.keys or wish.backup) / name, stage / name)
@@ -100,7 +99,7 @@ def _stage(settings: Settings, wish: Wish, manifest: form.Manifest) -> tuple[lis
         files.write_private(stage / form.SETTINGS, (wish.backup / form.SETTINGS).read_bytes())
     files.private_folder(stage / "ledger")
     if released is not None:
-        keep_released(stage / "ledger" / "last-checkpoint", released)
+        keep_released(stage / "ledger" / LAST_CHECKPOINT, released)
     if manifest.database == "outside":
         proved = _prove(settings.database_url, wish, manifest, released)
     else:

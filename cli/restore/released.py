@@ -13,6 +13,8 @@ from deploy.local.errors import GroundError
 from services.ledger.domain import CustodyError
 from services.ledger.released import LastReleasedFile
 
+LAST_CHECKPOINT = "last-checkpoint"
+
 
 @dataclass(frozen=True)
 class Released:
@@ -22,13 +24,13 @@ class Released:
     said: Checkpoint
 
 
-def newest_released(key: str, kept: Path, named: Path | None, *, replace: bool) -> Released | None:
-    """The newer of what the home has kept and what the operator names; None where nobody knows.
+def newest_released(key: str, folder: Path, named: Path | None, *, replace: bool) -> Released | None:
+    """The newest of what the ledger's processes have kept in `folder` and what the operator names, if any.
 
-    What the home has kept of another log is none of ours when a city is replaced, and refused otherwise.
+    What was kept of another log is none of ours when a city is replaced, and refused otherwise.
     """
     found = []
-    if kept.exists():
+    for kept in sorted(folder.glob(f"{LAST_CHECKPOINT}*")):
         try:
             found.append(_read(kept, key))
         except GroundError:

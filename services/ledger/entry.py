@@ -81,6 +81,12 @@ class Opening:
         )
 
 
+def opens(leaf: bytes, opening: Opening) -> bool:
+    """Whether these are the words and salts that the entry's commitments were made with."""
+    commitments = orjson.loads(leaf)["commitments"]
+    return bool(commitments == _commitments(base64.b64decode(commitments.get("answer", "")), opening))
+
+
 def subject_of(entry: Entry) -> Subject | None:
     """Whom the entry is about, the number written as registers write it."""
     if entry.subject is None:

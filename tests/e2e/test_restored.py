@@ -32,7 +32,7 @@ def backup() -> Path:
 def test_restored_city_goes_on_and_one_that_is_behind_gives_nothing_out(
     own_city: Callable[..., City], backup: Path
 ) -> None:
-    city = own_city(people=60)
+    city = own_city(people=100)
     city.start()
     search = {
         "case": case_of(city),
