@@ -25,6 +25,7 @@ COMMANDS = {
     "ledger": Command(
         "cli.ledger.__main__", "go on with a ledger that was restored without its last entries"
     ),
+    "prune": Command("cli.prune.__main__", "the oldest entries of the ledger go, their proofs stay"),
     "restore": Command("cli.restore.__main__", "make a city of a backup, and prove it"),
     "verify": Command("cli.verify", "check a receipt with nothing but the ledger's public key"),
 }

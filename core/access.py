@@ -11,13 +11,16 @@ COMPOSERS = frozenset({"licence", "autofill", "eseal", "agricredit"})
 EXPORT = frozenset({"export"})
 """The operators' command that exports a period of the log: a disclosure that no service composes."""
 
+PRUNE = frozenset({"prune"})
+"""The operators' command that prunes the log when the law's time is over: an act of no service's."""
+
 GATEWAY = frozenset({"gateway"})
 EVERY_PART = COMPOSERS | {"gateway", "datanode", "ledger"}
 ANYBODY = EVERY_PART | {"issuer", "supervisor"}
 
 CALLERS: dict[str, frozenset[str]] = {
-    "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS | EXPORT,
-    "/onestop.ledger.v1.LedgerService/ListOpenIntents": COMPOSERS,
+    "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS | EXPORT | PRUNE,
+    "/onestop.ledger.v1.LedgerService/ListOpenIntents": COMPOSERS | PRUNE,
     "/onestop.ledger.v1.LedgerService/GetReceipt": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetCheckpoint": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetTile": GATEWAY,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import psycopg
 
-from core.merkle import EMPTY_ROOT, VerificationError, leaf_hash, node_hash
+from core.merkle import EMPTY_ROOT, HASH_LENGTH, VerificationError, leaf_hash, node_hash
 from core.note import Checkpoint, VerifierKey, open_checkpoint
 from deploy.local.errors import GroundError
 
@@ -75,8 +75,8 @@ def prove_log(
 ) -> Proved:
     """Hashes every entry, and compares the root with the head's checkpoint and with `others`, by their names.
 
-    Those of `others` that are larger than the log are left to the caller. Raises GroundError where a root
-    differs, or entries are missing.
+    Of entries that were pruned the hash itself is taken. Those of `others` that are larger than the log are
+    left to the caller. Raises GroundError where a root differs, or entries are missing.
     """
     note = newest_checkpoint(connection)
     head = (
@@ -92,6 +92,18 @@ def prove_log(
     return Proved(head.size, head.root)
 
 
+def _pruned_hashes(connection: psycopg.Connection[tuple[object, ...]]) -> Iterator[bytes]:
+    """The leaf hashes of the entries that were pruned, from the tiles; the root proves them all the same."""
+    (end,) = connection.execute("SELECT coalesce(max(end_idx), 0) FROM ledger.pruning").fetchone() or (0,)
+    rows = connection.execute(
+        "SELECT hashes FROM ledger.tile WHERE level = 0 AND (idx + 1) * 256 <= %s ORDER BY idx", (end,)
+    )
+    for (hashes,) in rows:
+        assert isinstance(hashes, bytes)
+        for at in range(0, len(hashes), HASH_LENGTH):
+            yield hashes[at : at + HASH_LENGTH]
+
+
 def _roots(
     connection: psycopg.Connection[tuple[object, ...]],
     sizes: Collection[int],
@@ -101,9 +113,15 @@ def _roots(
     """The tree's roots at these sizes, as far as they are not larger than `end`."""
     tree = Growing()
     roots = {0: EMPTY_ROOT}
+    for kept in _pruned_hashes(connection):
+        tree.add(kept)
+        if tree.size in sizes:
+            roots[tree.size] = tree.root()
     with connection.transaction(), connection.cursor(name="leaves") as cursor:
         cursor.itersize = ROWS_A_READ
-        cursor.execute("SELECT idx, leaf FROM ledger.entry WHERE idx < %s ORDER BY idx", (end,))
+        cursor.execute(
+            "SELECT idx, leaf FROM ledger.entry WHERE idx >= %s AND idx < %s ORDER BY idx", (tree.size, end)
+        )
         for index, leaf in cursor:
             if index != tree.size or not isinstance(leaf, bytes):
                 break

@@ -100,12 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     making = actions.add_parser("make", help="an archive of a period")
     moments = {"--from": "period_from", "--until": "until"}
     for option, name in moments.items():
-        making.add_argument(option, dest=name, type=_moment, required=True, metavar="TIME")
+        making.add_argument(option, dest=name, type=moment, required=True, metavar="TIME")
     making.add_argument("--to", type=Path, required=True, metavar="FILE", help="must not exist")
-    making.add_argument("--auditor", type=_words, required=True, metavar="NAME", help="who gets it")
-    making.add_argument("--operator", type=_words, required=True, metavar="ACCOUNT", help="who makes it")
+    making.add_argument("--auditor", type=words, required=True, metavar="NAME", help="who gets it")
+    making.add_argument("--operator", type=words, required=True, metavar="ACCOUNT", help="who makes it")
     making.add_argument(
-        "--reason", type=_words, required=True, metavar="TEXT", help="such as an order's number"
+        "--reason", type=words, required=True, metavar="TEXT", help="such as an order's number"
     )
     making.add_argument("--openings-for", type=Path, metavar="FILE", help="the auditor's public key")
     checking = actions.add_parser("verify", help="whether an archive proves what it says")
@@ -118,15 +118,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """A moment on the command line; a date is its midnight in UTC."""
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError("write 2026-01-01, or 2026-01-01T00:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
+    """A name or a reason on the command line."""
     if not text.isprintable() or not 0 < len(text) <= 64:
         raise argparse.ArgumentTypeError("1 to 64 printable characters are needed")
     return text

@@ -20,21 +20,20 @@ from cli.backup.logproof import newest_checkpoint, opened
 from cli.export import archive
 from cli.export.openings import OPENINGS_A_LINE, Opened, sealed_line
 from cli.export.rangeproof import outer_ranges
+from cli.recording import recorder
 from cli.showing import step
-from core.config import Mode, PeerConfig
 from core.entries import Entry, EntryKind, Outcome, Receipt, RecordRef
-from core.errors import ServiceError
 from core.keyring import Keyring
-from core.ledger import LedgerClient, receipt_to_pb
+from core.ledger import receipt_to_pb
 from core.merkle import leaf_hash
 from core.receipt import commitment
 from core.receipt_json import receipt_json
-from core.rpc import channel
 from core.vault import SealBrokenError, Vault
 from deploy.local import files
 from deploy.local.errors import GroundError
 from deploy.local.pki import EXPORTER
 from deploy.local.settings import Settings
+from services.ledger.entry import LEDGER_ENTRIES
 from services.ledger.merkle import TILE_HEIGHT, TileId, Tree, tiles_of
 from services.ledger.service import SEALED
 
@@ -225,24 +224,10 @@ async def _record(settings: Settings, wish: Wish, manifest: archive.ExportManife
         operator=wish.operator,
         subject=None,
         field_names=("entries", *(("operator", "purpose", "salts", "subject") if manifest.openings else ())),
-        records=(RecordRef("ledger.entry", f"{manifest.first}-{manifest.end}"),),
+        records=(RecordRef(LEDGER_ENTRIES, f"{manifest.first}-{manifest.end}"),),
         outcome=Outcome.RELEASED,
         answer_commitment=commitment(salt, text),
         answer_salt=salt,
     )
-    environment = settings.part_environment(EXPORTER)
-    try:
-        config = PeerConfig(
-            mode=Mode(environment["ONESTOP_MODE"]),
-            tls_ca=Path(environment["ONESTOP_TLS_CA"]),
-            tls_cert=Path(environment["ONESTOP_TLS_CERT"]),
-            tls_key=Path(environment["ONESTOP_TLS_KEY"]),
-            ledger=environment["ONESTOP_LEDGER"],
-        )
-        async with channel(config, "ledger") as opened_channel:
-            return await LedgerClient(opened_channel).append(entry)
-    except (ServiceError, OSError, ValueError) as failure:
-        raise GroundError(
-            f"The ledger has not recorded the export, so there is none: {failure}",
-            "start the city (an older one makes the certificate `export` at its next start), and try again.",
-        ) from None
+    async with recorder(settings, EXPORTER) as client:
+        return await client.append(entry)

@@ -13,7 +13,7 @@ from core import queries
 from core.db import Connection, Pool
 from core.entries import EntryKind
 from core.merkle import HASH_LENGTH, leaf_hash
-from services.ledger.custody import LeafRow
+from services.ledger.custody import LeafRow, Pruned
 from services.ledger.domain import Batch, FencedError, Head, ItemsTakenError, Kept, Known, StoreLostError
 from services.ledger.merkle import TILE_HEIGHT, TILE_WIDTH, TileId
 
@@ -111,6 +111,20 @@ class PgLogStore:
         with _lost():
             rows = await self._pool.fetch(Q.list_open_intents, recorder, older_than, limit)
         return [(row["item_id"], row["leaf"], row["sealed"]) for row in rows]
+
+    async def pruned(self) -> Pruned | None:
+        """What is gone by the newest pruning; None where nothing ever went."""
+        with _lost():
+            row = await self._pool.fetchrow(Q.newest_pruning)
+        if row is None:
+            return None
+        return Pruned(row["end_idx"], None if row["idx"] is None else _leaf_row(row))
+
+    async def pruned_for(self, item_id: UUID) -> str | None:
+        """The caller of an entry that was pruned; None where none was under this id."""
+        with _lost():
+            caller: str | None = await self._pool.fetchval(Q.find_pruned, item_id)
+        return caller
 
     async def _partial_tile(self, tile: TileId) -> bytes:
         first = tile.index << TILE_HEIGHT
