@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from core.config import Mode, PeerConfig
 from core.errors import ServiceError
@@ -19,13 +18,13 @@ async def recorder(settings: Settings, name: str) -> AsyncIterator[LedgerClient]
     """The running city's ledger, as the command `name` reaches it. What the ledger refuses, or that it is not
     there, is raised as GroundError: then nothing may be done.
     """
-    environment = settings.part_environment(name)
+    environment = settings.part_environment("gateway")  # It says where the ledger is, as to any part.
     try:
         config = PeerConfig(
             mode=Mode(environment["ONESTOP_MODE"]),
-            tls_ca=Path(environment["ONESTOP_TLS_CA"]),
-            tls_cert=Path(environment["ONESTOP_TLS_CERT"]),
-            tls_key=Path(environment["ONESTOP_TLS_KEY"]),
+            tls_ca=settings.pki / "ca.crt",
+            tls_cert=settings.pki / f"{name}.crt",
+            tls_key=settings.pki / f"{name}.key",
             ledger=environment["ONESTOP_LEDGER"],
         )
         async with channel(config, "ledger") as opened:

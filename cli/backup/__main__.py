@@ -11,7 +11,7 @@ import psycopg
 
 from cli.backup.check import check
 from cli.backup.take import take
-from cli.ground import is_embedded, owners_database
+from cli.keys.ground import is_embedded, owners_database
 from deploy.local.errors import GroundError
 from deploy.local.settings import Settings, read_settings
 

@@ -12,7 +12,7 @@ import psycopg
 
 from cli.backup import form, tools
 from cli.backup.logproof import newest_checkpoint, opened
-from cli.ground import is_embedded, owners_database
+from cli.keys.ground import is_embedded, owners_database
 from cli.showing import step
 from deploy.local import files
 from deploy.local.errors import GroundError

@@ -13,7 +13,7 @@ import psycopg
 from cli.export.make import Wish, make
 from cli.export.openings import make_key, read_key
 from cli.export.verify import opened_entries, verify
-from cli.ground import owners_database
+from cli.keys.ground import owners_database
 from core.merkle import VerificationError
 from deploy.local.errors import GroundError
 from deploy.local.settings import read_settings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from cli.ground import owners_database
+from cli.keys.ground import owners_database
 from cli.keys.journal import Journal
 from cli.keys.lists import part_list
 from cli.keys.part import KeysError, Manner, Pace, Part, UnfinishedError, open_part

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from cli.export.__main__ import moment, words
-from cli.ground import owners_database
+from cli.keys.ground import owners_database
 from cli.prune.deed import LEAST_YEARS, Wish, prune
 from deploy.local.errors import GroundError
 from deploy.local.settings import read_settings
