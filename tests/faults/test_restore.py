@@ -260,3 +260,14 @@ async def test_what_is_not_whole_or_not_the_citys_is_refused(city: City, other: 
     assert (await ask(city, disclosure())).index == 2
     archive_all(city)
     assert city.stop() == 0
+
+    # A city that moves: stopped, backed up, and brought up elsewhere on its operator's word.
+    code, said = onestop(city, "backup", "make", "--to", folder / "stopped")
+    assert code == 0, said
+    assert "the city is stopped" in said
+    moved = folder / "stopped"
+    code, said = onestop(other, "restore", moved, "--released", moved / form.CHECKPOINT)
+    assert code == 0, said
+    other.start()
+    assert log_of(other).size == 3
+    assert other.stop() == 0

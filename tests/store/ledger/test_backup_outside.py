@@ -1,4 +1,4 @@
-"""A city whose database is outside: the rest is backed up, and a restore proves that the two belong together."""
+"""A city whose database is outside: the rest is backed up, and proved to belong to the database again."""
 
 from __future__ import annotations
 
