@@ -71,6 +71,7 @@ def begin(settings: Settings) -> Path:
     discard(settings)
     stage = settings.home / STAGE
     files.private_folder(stage)
+    stage.chmod(0o711)  # The database's user has to pass it; what lies in it is closed itself.
     return stage
 
 
