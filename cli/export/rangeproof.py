@@ -42,16 +42,16 @@ def root_of_run(size: int, first: int, end: int, leaves: Iterator[bytes], outer:
 
     def walk(low: int, high: int) -> bytes:
         if high <= first or low >= end:
-            return _next(outer, "hash beside the entries")
+            return _next(outer, "a hash beside the entries")
         if high - low == 1:
-            return _next(leaves, "entry")
+            return _next(leaves, "an entry")
         middle = low + split(high - low)
         left = walk(low, middle)
         return node_hash(left, walk(middle, high))
 
     root = EMPTY_ROOT
     if size:
-        root = walk(0, size) if first < end else _next(outer, "hash beside the entries")
+        root = walk(0, size) if first < end else _next(outer, "a hash beside the entries")
     if next(leaves, None) is not None or next(outer, None) is not None:
         raise VerificationError("there are more entries or hashes than the tree has places for")
     return root
@@ -65,5 +65,5 @@ def split(count: int) -> int:
 def _next(source: Iterator[bytes], what: str) -> bytes:
     found = next(source, None)
     if found is None:
-        raise VerificationError(f"a {what} is missing")
+        raise VerificationError(f"{what} is missing")
     return found

@@ -139,7 +139,7 @@ async def test_exported_period_proves_itself_and_opens_for_its_auditor(city: Cit
 
     refused(rewritten(archive, "entries.jsonl", altered), "its checksum differs")
     refused(with_sums(rewritten(archive, "entries.jsonl", altered)), "do not lead to the checkpoint's root")
-    refused(with_sums(rewritten(archive, "entries.jsonl", without_one)), "a entry is missing")
+    refused(with_sums(rewritten(archive, "entries.jsonl", without_one)), "an entry is missing")
     refused(
         rewritten(archive, "manifest.json", lambda content: content + b" "), "is not the one that the entry"
     )
