@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey
 
 from cli.backup.logproof import newest_checkpoint, opened
 from cli.export import archive
-from cli.export.openings import OPENINGS_A_LINE, Opened, sealed_line
+from cli.export.openings import OPENINGS_A_READ, Opened, sealed_lines
 from cli.export.rangeproof import outer_ranges
 from cli.recording import recorder
 from cli.showing import step
@@ -96,7 +96,8 @@ def _write(settings: Settings, dsn: str, wish: Wish, fresh: Path) -> archive.Exp
             with step("encrypting what opens them") as told, packed.member(archive.OPENINGS) as stream:
                 count = 0
                 for some in _openings(connection, vault, first, end):
-                    stream.write(sealed_line(some, wish.key))
+                    for line in sealed_lines(some, wish.key):
+                        stream.write(line)
                     count += len(some)
                     told(some[-1].index - first, end - first)
             openings = archive.Openings(key_id=wish.key.thumbprint(), count=count)
@@ -159,7 +160,7 @@ def _openings(connection: Rows, vault: Vault, first: int, end: int) -> Iterator[
             " WHERE e.idx >= %s AND e.idx < %s ORDER BY e.idx",
             (first, end),
         )
-        while rows := cursor.fetchmany(OPENINGS_A_LINE):
+        while rows := cursor.fetchmany(OPENINGS_A_READ):
             some = []
             for index, item_id, sealed in rows:
                 assert isinstance(index, int)

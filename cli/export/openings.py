@@ -20,7 +20,18 @@ from deploy.local import files
 from deploy.local.errors import GroundError
 
 KEY_AGREEMENT, ENCRYPTION, CURVE = "ECDH-ES+A256KW", "A256GCM", "P-256"
-OPENINGS_A_LINE = 500
+OPENINGS_A_READ = 500
+BYTES_A_LINE = 32_000
+"""Of plaintext, unless one opening alone is longer. Libraries of JWE take 64 KiB of ciphertext as a rule."""
+
+
+class _Registry(jwe.JWERegistry):
+    """The one suite, and room for an opening that is longer than usual."""
+
+    max_ciphertext_length = 2 * 1024 * 1024
+
+
+_REGISTRY = _Registry(algorithms=[KEY_AGREEMENT, ENCRYPTION])
 
 
 @dataclass(frozen=True)
@@ -58,17 +69,28 @@ def read_key(path: Path, *, private: bool) -> ECKey:
     return key
 
 
-def sealed_line(opened: Sequence[Opened], key: ECKey) -> bytes:
-    """One line of the file, with its end."""
-    text = b"".join(b'{"index":%d,"opening":%s}\n' % (one.index, one.opening) for one in opened)
+def sealed_lines(opened: Sequence[Opened], key: ECKey) -> Iterator[bytes]:
+    """The lines of the file that these make, each with its end."""
+    text = b""
+    for one in opened:
+        more = b'{"index":%d,"opening":%s}\n' % (one.index, one.opening)
+        if text and len(text) + len(more) > BYTES_A_LINE:
+            yield _sealed(text, key)
+            text = b""
+        text += more
+    if text:
+        yield _sealed(text, key)
+
+
+def _sealed(text: bytes, key: ECKey) -> bytes:
     header = {"alg": KEY_AGREEMENT, "enc": ENCRYPTION, "kid": key.thumbprint(), "cty": "application/jsonl"}
-    return jwe.encrypt_compact(header, text, key, [KEY_AGREEMENT, ENCRYPTION]).encode() + b"\n"
+    return jwe.encrypt_compact(header, text, key, registry=_REGISTRY).encode() + b"\n"
 
 
 def opened_line(line: bytes, key: ECKey) -> Iterator[Opened]:
     """What a line holds. Raises VerificationError where it is not for this key, or was changed."""
     try:
-        content = jwe.decrypt_compact(line, key, [KEY_AGREEMENT, ENCRYPTION]).plaintext or b""
+        content = jwe.decrypt_compact(line, key, registry=_REGISTRY).plaintext or b""
         for text in content.splitlines():
             document = json.loads(text)
             yield Opened(int(document["index"]), json.dumps(document["opening"]).encode())
