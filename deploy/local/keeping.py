@@ -17,8 +17,8 @@ LEAST_DAYS = 184
 USUAL_DAYS = 200
 USUAL_WARNING_MIB = 20 * 1024
 
-_PIECE = re.compile(r"^.+-(\d{8}T\d{6}\.\d{6})Z\.log(\.gz)?$")
-_NUMBERED = re.compile(r"^.+\.log\.\d+$")
+_PIECE = re.compile(r"^(.+)-(\d{8}T\d{6}\.\d{6})Z\.log(\.gz)?$")
+_NUMBERED = re.compile(r"^(.+)\.log\.(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,24 @@ def tidy(folder: Path, days: int, now: datetime) -> Kept:
     return Kept(sum(path.stat().st_size for path in folder.iterdir() if path.is_file()), deleted)
 
 
+def pieces_of(folder: Path, part: str) -> list[Path]:
+    """All that there is of a part's log, oldest first: pieces, compressed or not, and what is being written."""
+    dated: dict[str, Path] = {}
+    numbered: list[tuple[int, Path]] = []
+    for path in sorted(folder.iterdir()):
+        if (found := _PIECE.match(path.name)) and found[1] == part:
+            dated.setdefault(found[2], path)  # Both forms are there while one is made of the other.
+        elif (found := _NUMBERED.match(path.name)) and found[1] == part:
+            numbered.append((-int(found[2]), path))
+    current = [path] if (path := folder / f"{part}.log").exists() else []
+    return [*(path for _, path in sorted(numbered)), *(dated[stamp] for stamp in sorted(dated)), *current]
+
+
 def _pieces(folder: Path) -> Iterator[tuple[Path, datetime]]:
     """The pieces that are no longer written, and when each ended, as its name says: copying keeps that."""
     for path in folder.iterdir():
         if found := _PIECE.match(path.name):
-            yield path, datetime.strptime(found[1], files.STAMP).replace(tzinfo=UTC)
+            yield path, datetime.strptime(found[2], files.STAMP).replace(tzinfo=UTC)
 
 
 def _compress(path: Path) -> None:

@@ -39,7 +39,7 @@ CREATE TRIGGER pruning_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON pruning
 CREATE TRIGGER pruned_entry_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON pruned_entry
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-GRANT SELECT ON pruning, pruned_entry TO onestop_ledger;
+GRANT SELECT ON pruning, pruned_entry TO onestop_ledger, onestop_auditor;
 
 -- The role that prunes has no login: the owner takes it for one transaction, and can do nothing else in it.
 DO $$
