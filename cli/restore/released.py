@@ -63,7 +63,8 @@ def judge(proved: Proved, released: Released | None) -> Sequence[str]:
         f"The ledger will be READ-ONLY: it holds {proved.size} entries, and a checkpoint over "
         f"{released.said.size} was released:",
         f"{lost} entries are missing, which receipts were given for. Restore a newer backup, or follow the",
-        "archive further (WAL=…). Lost for good, the log goes on only under a new origin and key.",
+        "archive further (WAL=…). Lost for good, the log goes on only under a new origin and key:",
+        "./onestop ledger continue.",
     ]
 
 

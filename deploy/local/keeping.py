@@ -48,7 +48,7 @@ def tidy(folder: Path, days: int, now: datetime) -> Kept:
 
 
 def pieces_of(folder: Path, part: str) -> list[Path]:
-    """All that there is of a part's log, oldest first: pieces, compressed or not, and what is being written."""
+    """All that there is of a part's log, oldest first: its pieces, and what is being written."""
     dated: dict[str, Path] = {}
     numbered: list[tuple[int, Path]] = []
     for path in sorted(folder.iterdir()):
