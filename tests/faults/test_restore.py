@@ -149,6 +149,14 @@ async def test_backup_taken_under_load_is_restored_with_the_same_root(
         await ask(other, first, "eseal")
     other.stop()
 
+    # The rest is lost for good: the log goes on under a new origin, and knows what it holds.
+    code, said = onestop(other, "ledger", "continue")
+    assert code == 0, said
+    other.start()
+    assert await ask(other, first, "eseal") == receipt
+    assert (await ask(other, disclosure())).index == behind.size + 1
+    other.stop()
+
 
 async def test_restore_to_a_time_ends_between_two_entries(city: City, other: City, folder: Path) -> None:
     code, said = onestop(city, "backup", "make", "--to", folder / "b", "--keys-to", folder / "k")
