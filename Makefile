@@ -12,7 +12,7 @@ OUTSIDE := .onestop/compose
 CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo audit up down test bench profile check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo audit up down backup restore test bench profile check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,14 @@ up: ## start the city in containers (COMPOSE="docker compose", TOWN_SIZE=… peo
 
 down: ## stop the city in containers; its volumes, with all data and keys, stay
 	@$(COMPOSE) down
+
+backup: .venv/.run ## back the whole city up while it runs: TO=folder (KEYS_TO=folder)
+	@exec .venv/bin/python -m cli backup make --to "$(TO)" $(if $(KEYS_TO),--keys-to "$(KEYS_TO)")
+
+restore: .venv/.run ## make a city of a backup: FROM=folder (KEYS= WAL= UNTIL= UNTIL_MARK= RELEASED= REPLACE=yes)
+	@exec .venv/bin/python -m cli restore "$(FROM)" $(if $(KEYS),--keys "$(KEYS)") $(if $(WAL),--wal "$(WAL)") \
+		$(if $(UNTIL),--until "$(UNTIL)") $(if $(UNTIL_MARK),--until-mark "$(UNTIL_MARK)") \
+		$(if $(RELEASED),--released "$(RELEASED)") $(if $(filter yes,$(REPLACE)),--replace)
 
 test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=2)
 	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup

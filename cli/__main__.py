@@ -18,11 +18,15 @@ class Command:
 
 COMMANDS = {
     "audit": Command("cli.audit.__main__", "reconcile the ledger with all services' own records"),
+    "backup": Command("cli.backup.__main__", "back the city up while it runs; check a backup"),
     "demo": Command("cli.demo.__main__", "walk the whole path through the running city"),
+    "export": Command("cli.export.__main__", "a period of the ledger for an auditor, and its check"),
     "keys": Command("cli.keys.__main__", "show key versions; rotate keys while the city runs"),
     "ledger": Command(
         "cli.ledger.__main__", "go on with a ledger that was restored without its last entries"
     ),
+    "prune": Command("cli.prune.__main__", "the oldest entries of the ledger go, their proofs stay"),
+    "restore": Command("cli.restore.__main__", "make a city of a backup, and prove it"),
     "shred": Command(
         "cli.shred", "destroy what opens old ledger entries' commitments, decided by two people"
     ),

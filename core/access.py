@@ -8,6 +8,12 @@ from __future__ import annotations
 COMPOSERS = frozenset({"licence", "autofill", "eseal", "agricredit"})
 """The services that compose answers which leave the system, and therefore append entries."""
 
+EXPORT = frozenset({"export"})
+"""The operators' command that exports a period of the log: a disclosure that no service composes."""
+
+PRUNE = frozenset({"prune"})
+"""The operators' command that prunes the log when the law's time is over: an act of no service's."""
+
 GATEWAY = frozenset({"gateway"})
 EVERY_PART = COMPOSERS | {"gateway", "datanode", "ledger"}
 ANYBODY = EVERY_PART | {"issuer", "supervisor"}
@@ -16,8 +22,8 @@ STANDS_BY = "stands_by"
 """The name under which health tells of a process that may not take traffic now, and is well: it stands by."""
 
 CALLERS: dict[str, frozenset[str]] = {
-    "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS,
-    "/onestop.ledger.v1.LedgerService/ListOpenIntents": COMPOSERS,
+    "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS | EXPORT | PRUNE,
+    "/onestop.ledger.v1.LedgerService/ListOpenIntents": COMPOSERS | PRUNE,
     "/onestop.ledger.v1.LedgerService/GetReceipt": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetCheckpoint": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetTile": GATEWAY,

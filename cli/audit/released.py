@@ -7,13 +7,14 @@ away when its time was over.
 
 from __future__ import annotations
 
+import gzip
 import os
-import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 from uuid import UUID
 
 import orjson
@@ -24,12 +25,11 @@ from cli.audit.findings import Kind, Report
 from cli.audit.pruned import Pruned
 from core.access import releases
 from core.merkle import leaf_hash
+from deploy.local.keeping import pieces_of
 
 AT_ONCE = 2000
 CHECK = "answers in the logs"
 LONGEST_LINE = 1 << 20
-
-_PIECE = re.compile(r"\.log(?:\.([0-9]+))?")
 
 
 @dataclass(frozen=True)
@@ -66,21 +66,27 @@ class LogFiles:
 
 @contextmanager
 def log_files(folder: Path, parts: Sequence[str]) -> Iterator[LogFiles]:
-    """Opens `<part>.log` and the older pieces `<part>.log.N` beside it. Missing ones are left out."""
+    """Opens `<part>.log` and its older pieces, compressed or not. Missing ones are left out."""
     with ExitStack() as stack:
         opened: dict[str, list[tuple[IO[bytes], int]]] = {}
         for part in parts:
-            for path in _pieces(folder, part):
-                file = stack.enter_context(path.open("rb"))
-                opened.setdefault(part, []).append((file, os.fstat(file.fileno()).st_size))
+            for path in pieces_of(folder, part):
+                with suppress(FileNotFoundError):  # Its time was over a moment ago.
+                    opened.setdefault(part, []).append(_open(stack, path))
         yield LogFiles(opened)
 
 
-def _pieces(folder: Path, part: str) -> list[Path]:
-    """The pieces of a part's log, oldest first."""
-    pieces = {path: _PIECE.fullmatch(path.name.removeprefix(part)) for path in folder.glob(f"{part}.log*")}
-    numbers = {path: int(match[1] or 0) for path, match in pieces.items() if match}
-    return sorted(numbers, key=lambda path: -numbers[path])
+def _open(stack: ExitStack, path: Path) -> tuple[IO[bytes], int]:
+    """A piece, and up to where it is read. One that is being compressed is read from what is made of it."""
+    packed = path if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
+    if path.suffix != ".gz":
+        try:
+            file = stack.enter_context(path.open("rb"))
+        except FileNotFoundError:
+            pass
+        else:
+            return file, os.fstat(file.fileno()).st_size
+    return cast(IO[bytes], stack.enter_context(gzip.open(packed, "rb"))), sys.maxsize
 
 
 def check_released(snapshot: Snapshot, files: LogFiles, report: Report, pruned: Pruned) -> None:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from deploy.local.embedded import embedded
 from deploy.local.errors import GroundError
-from deploy.local.postgres import SUPERUSER, Cluster
+from deploy.local.postgres import SUPERUSER
 from deploy.local.settings import DATABASE, Settings
 
 
@@ -22,7 +23,7 @@ def owners_database(settings: Settings) -> Iterator[str]:
     failure = _why_not(dsn)
     if failure is None:
         yield dsn
-    elif not settings.database_url and _is_embedded(settings, dsn):
+    elif is_embedded(settings, dsn):
         with _started(settings) as own:
             yield own
     else:
@@ -53,7 +54,10 @@ def _why_not(dsn: str) -> str | None:
     return None
 
 
-def _is_embedded(settings: Settings, dsn: str) -> bool:
+def is_embedded(settings: Settings, dsn: str) -> bool:
+    """Whether this address is that of the server which the city starts itself."""
+    if settings.database_url:
+        return False
     return urlsplit(dsn).username == SUPERUSER and (settings.home / "pg" / "data").exists()
 
 
@@ -72,12 +76,7 @@ def _started(settings: Settings) -> Iterator[str]:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
-        cluster = Cluster(
-            settings.home / "pg",
-            settings.ports["postgres"],
-            password_file=settings.keys / "postgres.password",
-            log_file=settings.logs / "postgres.log",
-        )
+        cluster = embedded(settings)
         print("the city is stopped; starting its database for this command", flush=True)
         try:
             cluster.start()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 LOG_LIMIT = 20 * 1024 * 1024
+STAMP = "%Y%m%dT%H%M%S.%f"
 
 
 def private_folder(path: Path) -> None:
@@ -31,12 +33,26 @@ def write_private(path: Path, content: str | bytes, mode: int = 0o600) -> None:
         raise
 
 
-def rotate(path: Path, limit: int = LOG_LIMIT, keep: int = 3) -> None:
-    """Moves a log that has grown past `limit` bytes to `.1`, that to `.2`, and so on."""
-    if not path.exists() or path.stat().st_size < limit:
-        return
-    for number in range(keep, 0, -1):
-        older = path.with_name(f"{path.name}.{number}")
-        newer = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
-        if newer.exists():
-            newer.replace(older)
+def rotate(path: Path, limit: int = LOG_LIMIT) -> None:
+    """Moves a log that has grown past `limit` bytes away: see `set_aside`."""
+    if path.exists() and path.stat().st_size >= limit:
+        set_aside(path)
+
+
+def set_aside(path: Path) -> None:
+    """Gives a log the name of a piece that has ended now; `keeping.py` compresses and in time deletes it."""
+    path.replace(piece_of(path, datetime.now(UTC)))
+
+
+def piece_of(path: Path, ended: datetime) -> Path:
+    """What a piece of this log is called that ended then: `<part>-<time>Z.log`."""
+    return path.with_name(f"{path.stem}-{ended:{STAMP}}Z.log")
+
+
+def sync(path: Path) -> None:
+    """Puts a file's content on disk, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

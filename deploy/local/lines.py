@@ -1,6 +1,6 @@
 """Log lines for people: one colour per part, the JSON of a part's log as a short sentence.
 
-What a part wrote goes unchanged to `<part>.log`, which is kept in pieces of limited size.
+What a part wrote goes unchanged to `<part>.log`, which is kept in pieces of a day or of limited size.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -99,29 +100,51 @@ class LogFile:
     def __init__(self, path: Path, limit: int = files.LOG_LIMIT) -> None:
         self._path = path
         self._limit = limit
+        self._day = _day(path.stat().st_mtime if path.exists() else time.time())
         self._file = path.open("ab")
         path.chmod(0o600)
         self._recent: deque[bytes] = deque(maxlen=MOST_RECENT)
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Appends lines; begins a new file when this one has grown too large."""
+        """Appends lines; begins a new file when this one has grown too large, or is of another day (UTC)."""
+        if self._day != (today := _day(time.time())):
+            self._day = today
+            if self._file.tell():
+                self._begin()
         self._file.write(b"\n".join(lines) + b"\n")
         self._file.flush()
         self._recent.extend(lines[-MOST_RECENT:])
         if self._file.tell() > self._limit:
-            self._file.close()
-            files.rotate(self._path, self._limit)
-            self._file = self._path.open("ab")
-            self._path.chmod(0o600)
+            self._begin()
+
+    def _begin(self) -> None:
+        """Sets what there is aside, and begins an empty file."""
+        self._file.close()
+        files.set_aside(self._path)
+        self._file = self._path.open("ab")
+        self._path.chmod(0o600)
 
     def tail(self, printer: Printer, lines: int = 6) -> str:
         """The last lines as the printer would show them, indented."""
         recent = [line.decode(errors="replace") for line in self._recent][-lines:]
         return "\n".join(f"    {printer.readable(line)}" for line in recent)
 
+    def newest(self, event: str) -> Mapping[str, object] | None:
+        """The newest of the last lines that tells this event, with its facts."""
+        for line in reversed(self._recent):
+            with suppress(ValueError):
+                told = json.loads(line)
+                if isinstance(told, dict) and told.get("event") == event:
+                    return told
+        return None
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def _day(moment: float) -> int:
+    return int(moment // 86_400)
 
 
 def _short(value: object) -> str:

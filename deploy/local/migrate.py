@@ -18,7 +18,7 @@ from psycopg import sql
 
 from deploy.local import files
 from deploy.local.errors import GroundError
-from deploy.local.migrations import MigrationError, apply_migrations
+from deploy.local.migrations import BOOKS, MigrationError, apply_migrations, migration_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = (
@@ -130,6 +130,27 @@ def set_database_rights(connection: psycopg.Connection[tuple[object, ...]], part
         )
 
 
+def known_migrations(part: str) -> list[str]:
+    """The names of the migrations that a part's schema is to have, in their order."""
+    return migration_names(_folders(part))
+
+
+def applied_migrations(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, list[str]]:
+    """The names of those that each part's schema has had, in their order; none of a part without a schema."""
+    applied = {}
+    for part in PARTS:
+        if _exists(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", part):
+            query = sql.SQL("SELECT migration_id FROM {} ORDER BY applied_at_utc, migration_id")
+            rows = connection.execute(query.format(sql.Identifier(part, BOOKS))).fetchall()
+            applied[part] = [str(name) for (name,) in rows]
+    return applied
+
+
+def _folders(part: str) -> dict[str, Path]:
+    """Where a part's migrations lie, by the first part of their names."""
+    return {"core": ROOT / "core" / "migrations", part: migration_folder(part)}
+
+
 def _check_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     version = connection.info.server_version
     if version < OLDEST * 10_000:
@@ -212,9 +233,7 @@ def _ensure_schema(connection: psycopg.Connection[tuple[object, ...]], part: str
 
 def _apply(connection: psycopg.Connection[tuple[object, ...]], part: str) -> list[str]:
     try:
-        return apply_migrations(
-            connection, part, {"core": ROOT / "core" / "migrations", part: migration_folder(part)}
-        )
+        return apply_migrations(connection, part, _folders(part))
     except MigrationError as error:
         raise GroundError(
             f"The migration {error.name} failed for {part}: {error}",

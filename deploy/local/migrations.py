@@ -20,6 +20,9 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import Migration, MigrationList
 
+BOOKS = "_yoyo_migration"
+"""The table, in each part's schema, of the migrations that it has had."""
+
 
 class MigrationError(Exception):
     """A migration was refused by the database; `name` says which. Nothing of it was kept."""
@@ -34,7 +37,7 @@ class _SchemaBackend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has
 
     def __init__(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         self._given = connection
-        super().__init__(parse_uri("postgresql+psycopg:///"), "_yoyo_migration")
+        super().__init__(parse_uri("postgresql+psycopg:///"), BOOKS)
         self.has_transactional_ddl = True
 
     def connect(self, dburi: object) -> psycopg.Connection[tuple[object, ...]]:
@@ -71,12 +74,7 @@ def apply_migrations(
     `folders` maps a name's first part to a folder, in the order in which they run; one that is missing
     counts as empty. The connection autocommits, and its search path is left as it was found.
     """
-    migrations = [
-        Migration(f"{prefix}/{path.stem}", str(path), str(folder))
-        for prefix, folder in folders.items()
-        for path in sorted(folder.glob("*.sql"))
-        if not path.name.endswith(".rollback.sql")
-    ]
+    migrations = [Migration(name, str(path), str(folder)) for name, path, folder in _files(folders)]
     (before,) = connection.execute("SHOW search_path").fetchone() or ("",)
     connection.execute("SELECT set_config('search_path', %s, false)", (schema,))
     try:
@@ -96,3 +94,16 @@ def apply_migrations(
         migration.id if migration.id.startswith(f"{schema}/") else f"{schema}/{migration.id}"
         for migration in pending
     ]
+
+
+def migration_names(folders: Mapping[str, Path]) -> list[str]:
+    """The names of what the folders hold, as the books have them, in the order in which they run."""
+    return [name for name, _, _ in _files(folders)]
+
+
+def _files(folders: Mapping[str, Path]) -> Iterator[tuple[str, Path, Path]]:
+    """Name, file and folder of each migration, in order."""
+    for prefix, folder in folders.items():
+        for path in sorted(folder.glob("*.sql")):
+            if not path.name.endswith(".rollback.sql"):
+                yield f"{prefix}/{path.stem}", path, folder

@@ -60,6 +60,11 @@ class Part:
             how = "runs but does not answer its health check" if code is None else f"ended with code {code}"
         return f"{self.name} {how}. Its last words:\n{self._log.tail(self._printer)}"
 
+    def read_only(self) -> str | None:
+        """Why the part, the ledger, says that it will append nothing until somebody has looked; else None."""
+        told = self._log.newest("sequencer")
+        return str(told.get("why")) if told and told.get("state") == "read_only" else None
+
     async def stop(self) -> None:
         """Asks it to finish what is in flight; ends it when it does not."""
         self._stopping.set()

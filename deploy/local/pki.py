@@ -33,6 +33,11 @@ BACKDATED = timedelta(minutes=5)  # A peer's clock may be a little behind.
 BANK = "rural-bank"
 CLIENTS = ("approval-platform", BANK)
 PROBER = "supervisor"
+EXPORTER = "export"
+"""The command that hands a period of the log to an auditor, and has it recorded."""
+PRUNER = "prune"
+"""The command that prunes the log when the law's time is over, and has it recorded."""
+COMMANDS = (EXPORTER, PRUNER)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def make_pki(
     open_authority(folder / "seal-ca", "Onestop development seal CA", at)
     _make_encryption_key(folder / f"{BANK}-encryption.jwk")
     leaves = [Leaf(part, server=True) for part in parts]
-    leaves += [Leaf(name, server=False) for name in (*CLIENTS, PROBER, *clients)]
+    leaves += [Leaf(name, server=False) for name in (*CLIENTS, PROBER, *COMMANDS, *clients)]
     made = [leaf for leaf in leaves if not _is_good(folder / leaf.name, authority, at)]
     for leaf in made:
         write_leaf(folder, leaf, authority, now=at)

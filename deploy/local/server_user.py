@@ -40,8 +40,8 @@ class ServerUser:
         return ["--uid", str(self.uid), "--gid", str(self.gid), *(["--search"] if self.search else [])]
 
 
-def server_user(package: Path, folder: Path) -> ServerUser:
-    """Chooses the server's user, who must reach the server's files in `package` and own `folder`.
+def server_user(package: Path, *folders: Path) -> ServerUser:
+    """Chooses the server's user, who must reach the server's files in `package` and own `folders`.
 
     Opens the package's files to others when we are root and they are not (an environment made under a strict
     umask); they are public anyway. Raises GroundError when no way leads there.
@@ -56,7 +56,7 @@ def server_user(package: Path, folder: Path) -> ServerUser:
             "run the city as an ordinary user, or give it a database with DATABASE_URL.",
         ) from None
     _open_to_others(package)
-    closed = _first_closed([package, folder], nobody.pw_uid, nobody.pw_gid)
+    closed = _first_closed([package, *folders], nobody.pw_uid, nobody.pw_gid)
     if closed is None:
         return ServerUser(nobody.pw_uid, nobody.pw_gid, search=False)
     if _may_search():

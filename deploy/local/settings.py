@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.errors import GroundError
+from deploy.local.keeping import LEAST_DAYS, USUAL_DAYS, USUAL_WARNING_MIB
 from deploy.local.migrate import PARTS, ROOT
 
 DATABASE = "onestop"
@@ -40,6 +41,11 @@ GATEWAY_LISTENERS = ("machines", "people", "operations")
 STANDBY = "ledger_standby"
 """The second process of the ledger, of a city that was asked to have one."""
 
+WAL_ARCHIVE = "ONESTOP_WAL_ARCHIVE"
+WAL_ARCHIVE_SECONDS = "ONESTOP_WAL_ARCHIVE_SECONDS"
+USUAL_ARCHIVE_SECONDS = 60
+LOG_DAYS = "ONESTOP_LOG_DAYS"
+
 # Who stops first: whoever calls stops before who is called.
 STAGES = (
     ("gateway",),
@@ -55,7 +61,9 @@ class Settings:
     """One city on one machine. `home` holds everything it makes.
 
     `town_size` is in people; 0 is the town that is there, or the usual one. `town_licences` is in e-licences;
-    0 is as many as are usual for the size.
+    0 is as many as are usual for the size. `wal_archive` is where the embedded database's write-ahead log is
+    archived, the newest piece of it after `wal_archive_seconds` at the latest; None archives nothing. Logs
+    are kept for `log_days`; above `log_warning_mib` of them the city says so.
     """
 
     home: Path
@@ -67,6 +75,10 @@ class Settings:
     with_standby: bool = False
     with_town: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    wal_archive: Path | None = None
+    wal_archive_seconds: int = USUAL_ARCHIVE_SECONDS
+    log_days: int = USUAL_DAYS
+    log_warning_mib: int = USUAL_WARNING_MIB
 
     root: Path = ROOT
 
@@ -104,6 +116,11 @@ class Settings:
     def processes(self) -> tuple[str, ...]:
         """What runs: the parts, and the ledger's standby where there is one."""
         return (*self.parts, STANDBY) if self.with_standby and "ledger" in self.parts else self.parts
+
+    @property
+    def restoring(self) -> Path:
+        """There while a restore puts its pieces in their places: no city starts then."""
+        return self.home / "restoring"
 
     def command(self, process: str) -> list[str]:
         """What starts a process."""
@@ -226,6 +243,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ports[name] = _number(environment, variable, usual + offset)
         if not 0 < ports[name] < 65536:
             raise GroundError(f"{variable} is {ports[name]}, which is no port.", "choose one below 32768.")
+    archive, seconds = wal_archive(environment)
+    if archive and environment.get("DATABASE_URL"):
+        raise GroundError(
+            f"{WAL_ARCHIVE} is for the embedded PostgreSQL, and DATABASE_URL names another one.",
+            "let that server archive its log by its own settings, and leave the variable unset.",
+        )
     return Settings(
         home=Path(environment.get("ONESTOP_HOME", ROOT / ".onestop")).absolute(),
         ports=ports,
@@ -234,12 +257,38 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         database_url=environment.get("DATABASE_URL", ""),
         with_standby=_number(environment, "LEDGER_STANDBY", 0) > 0,
         environment=dict(environment),
+        wal_archive=archive,
+        wal_archive_seconds=seconds,
+        log_days=_log_days(environment),
+        log_warning_mib=_number(environment, "ONESTOP_LOG_WARNING_MIB", USUAL_WARNING_MIB),
     )
 
 
 def part_of(process: str) -> str:
     """The part that a process is of."""
     return "ledger" if process == STANDBY else process
+
+
+def wal_archive(environment: Mapping[str, str]) -> tuple[Path | None, int]:
+    """Where the write-ahead log is archived, if it is, and after how many seconds at the latest.
+
+    Raises GroundError for a number of seconds below one.
+    """
+    folder = environment.get(WAL_ARCHIVE, "")
+    seconds = _number(environment, WAL_ARCHIVE_SECONDS, USUAL_ARCHIVE_SECONDS)
+    if seconds < 1:
+        raise GroundError(f"{WAL_ARCHIVE_SECONDS} is {seconds}.", "write a number of seconds from 1 on.")
+    return (Path(folder).absolute() if folder else None), seconds
+
+
+def _log_days(environment: Mapping[str, str]) -> int:
+    days = _number(environment, LOG_DAYS, USUAL_DAYS)
+    if days < LEAST_DAYS:
+        raise GroundError(
+            f"{LOG_DAYS} is {days}, and the law asks for six months of network logs, {LEAST_DAYS} days.",
+            f"write {LEAST_DAYS} or more, or leave it unset for {USUAL_DAYS}.",
+        )
+    return days
 
 
 def _number(environment: Mapping[str, str], name: str, usual: int) -> int:

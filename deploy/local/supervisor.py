@@ -12,23 +12,28 @@ import sys
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import IO
 
 import psycopg
 from psycopg import sql
 
 from deploy.local import files
+from deploy.local.embedded import embedded, keep_settings
 from deploy.local.errors import GroundError
+from deploy.local.keeping import tidy
 from deploy.local.keys import make_keys, write_policy
 from deploy.local.lines import LogFile, Printer
 from deploy.local.migrate import PARTS, migrate
 from deploy.local.part import BAD_SETTINGS, Part, confined, relay
 from deploy.local.pki import make_pki
 from deploy.local.postgres import STALE_LOCK_SECONDS, Cluster, is_passing
+from deploy.local.probe import is_alive
 from deploy.local.settings import DATABASE, PROCESSES, STAGES, WITNESS, Settings, part_of
 
 READY_SECONDS = 60.0
 PROBE_PAUSE = 0.15
+TIDY_SECONDS = 3600.0
 MOST_DEATHS_AT_START = 3
 
 
@@ -53,7 +58,7 @@ class Supervisor:
         try:
             await self._unless_stopped(self._bring_up())
             if not self._stop.is_set():
-                await self._unless_stopped(self._keep_database())
+                await self._unless_stopped(self._keep())
         finally:
             await self._take_down()
 
@@ -101,24 +106,25 @@ class Supervisor:
                 "ONESTOP_PORT_OFFSET.",
             ) from None
         self._lock = lock
+        if settings.restoring.exists():
+            raise GroundError(
+                f"A restore into {settings.home} was cut off while it put its pieces in their places.",
+                "run the same `make restore` again: it goes on where it was.",
+            )
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         for stale in settings.run.glob("*.pid"):
             stale.unlink()
         (settings.run / "ready").unlink(missing_ok=True)
+        keep_settings(settings)
 
     async def _open_database(self) -> str:
         """The administrator's DSN of the city's database, which exists and answers."""
         if self._settings.database_url:
             self._printer.say("using the database of DATABASE_URL")
             return self._settings.database_url
-        self._cluster = Cluster(
-            self._settings.home / "pg",
-            self._settings.ports["postgres"],
-            password_file=self._settings.keys / "postgres.password",
-            log_file=self._settings.logs / "postgres.log",
-        )
+        self._cluster = embedded(self._settings)
         if not self._cluster.data.exists():
             self._printer.say("making the database")
         await self._start_database(self._cluster)
@@ -145,6 +151,25 @@ class Supervisor:
                 assert cluster.process is not None
                 files.write_private(self._settings.run / "postgres.pid", str(cluster.process.pid))
                 return
+
+    async def _keep(self) -> None:
+        """What is to be done while the city runs."""
+        await asyncio.gather(self._keep_database(), self._keep_logs())
+
+    async def _keep_logs(self) -> None:
+        """Tidies the logs at once and every hour."""
+        settings = self._settings
+        while True:
+            try:
+                kept = await asyncio.to_thread(tidy, settings.logs, settings.log_days, datetime.now(UTC))
+                if kept.size > settings.log_warning_mib << 20:
+                    self._printer.say(
+                        f"warning: the logs take {kept.size >> 20} MiB. They have to be kept for "
+                        f"{settings.log_days} days: make room, or move the older ones to where they are kept"
+                    )
+            except OSError as error:
+                self._printer.say(f"warning: the logs could not be tidied: {error.strerror}")
+            await asyncio.sleep(TIDY_SECONDS)
 
     async def _keep_database(self) -> None:
         """Starts the embedded server again whenever it dies."""
@@ -194,9 +219,12 @@ class Supervisor:
             for name, part in waiting.items():
                 if part.last_exit == BAD_SETTINGS or part.deaths >= MOST_DEATHS_AT_START:
                     raise GroundError(f"The city cannot start: {part.why()}", self._advice(name))
+            if self._read_only() is not None:
+                # It does not get better by waiting, and what needs no new entry can be read all the same.
+                waiting.pop("ledger", None)
             # The gateway is well when all others are; asking it before would only fill its log.
             asked = [name for name in waiting if name != "gateway"] or list(waiting)
-            answers = await asyncio.gather(*(waiting[name].is_well() for name in asked))
+            answers = await asyncio.gather(*(self._is_well(name) for name in asked))
             for name, well in zip(asked, answers, strict=True):
                 if well:
                     del waiting[name]
@@ -209,6 +237,16 @@ class Supervisor:
             if waiting:
                 await asyncio.sleep(PROBE_PAUSE)
 
+    async def _is_well(self, part: str) -> bool:
+        """Whether a part answers; of the gateway of a read-only city no more than that it runs."""
+        if part == "gateway" and self._read_only() is not None:
+            return await is_alive(self._settings)
+        return await self._parts[part].is_well()
+
+    def _read_only(self) -> str | None:
+        """Why the ledger is read-only, if it is."""
+        return self._parts["ledger"].read_only() if "ledger" in self._parts else None
+
     def _advice(self, part: str) -> str:
         return (
             f"the whole log is {self._settings.logs / f'{part}.log'}; correct what it names and start again."
@@ -217,6 +255,13 @@ class Supervisor:
     def _announce(self, seconds: float) -> None:
         settings, ports = self._settings, self._settings.ports
         lines = [f"\nThe city is up ({seconds:.1f} s). Everything it keeps lies in {settings.home}"]
+        if why := self._read_only():
+            lines += [
+                "",
+                f"  The ledger is READ-ONLY: {why}.",
+                "  Nothing is given out and nothing is sealed (503). Restore a newer state: docs/backup.md",
+                "",
+            ]
         if "gateway" in settings.parts:
             lines += [
                 f"  machines    https://localhost:{ports['machines']}  (with a client certificate)",

@@ -11,6 +11,7 @@ from uuid import UUID
 from core.entries import EntryKind
 from core.merkle import EMPTY_ROOT, HASH_LENGTH, leaf_hash
 from services.ledger.domain import CustodyError, Head, TreeHead
+from services.ledger.entry import says_pruned
 from services.ledger.merkle import TILE_HEIGHT, TILE_WIDTH, TileId, Tree, edge_tiles, tile_root
 
 _TILES_A_READ = 4
@@ -29,8 +30,21 @@ class LeafRow:
     leaf: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The beginning of the log whose entries are gone: up to, without, `end`; and the entry that says so."""
+
+    end: int
+    said_by: LeafRow | None
+    """None where the store holds no such entry."""
+
+
 class LogReader(Protocol):
     """The stored log."""
+
+    async def pruned(self) -> Pruned | None:
+        """What is gone by the newest pruning; None where nothing ever went."""
+        ...
 
     async def leaves(self, first: int, end: int) -> Sequence[LeafRow]:
         """The stored leaves from `first` up to, without, `end`, in order."""
@@ -97,13 +111,40 @@ async def prove(
 
 async def prove_leaf_tiles(log: LogReader, first: int, end: int) -> None:
     """Proves that entries, their columns and the full tiles above them agree. Raises CustodyError."""
-    for start in range(first, end, _TILES_A_READ):
+    start = first
+    while start < end:
         stop = min(start + _TILES_A_READ, end)
         rows = await log.leaves(start << TILE_HEIGHT, stop << TILE_HEIGHT)
+        if len(rows) < (stop - start) << TILE_HEIGHT and (gone := await _proved_pruned(log)) > start:
+            stop = min(stop, gone)
+            # No leaves are left to hash here. What they hashed to still leads to the tiles above.
+            kept = await log.tiles([TileId(0, index) for index in range(start, stop)])
+            await _prove_tiles(log, 0, start, [kept[TileId(0, index)] for index in range(start, stop)])
+            start = stop
+            continue
         hashes = _leaf_hashes(rows, start << TILE_HEIGHT, stop << TILE_HEIGHT)
         width = TILE_WIDTH * HASH_LENGTH
         pieces = [hashes[at : at + width] for at in range(0, len(hashes), width)]
         await _prove_tiles(log, 0, start, pieces)
+        start = stop
+
+
+async def _proved_pruned(log: LogReader) -> int:
+    """How many tiles of leaves are gone as an entry of the log says they are: 0 where none does.
+
+    Raises CustodyError where the store says so and the log does not.
+    """
+    pruned = await log.pruned()
+    if pruned is None:
+        return 0
+    row = pruned.said_by
+    if row is None or not _agrees(row) or not says_pruned(row.leaf, pruned.end):
+        raise CustodyError(f"no entry of the log says that the entries up to {pruned.end} were pruned")
+    tile = TileId(0, row.index >> TILE_HEIGHT)
+    at = row.index % TILE_WIDTH * HASH_LENGTH
+    if (await log.tiles([tile]))[tile][at : at + HASH_LENGTH] != leaf_hash(row.leaf):
+        raise CustodyError(f"the entry {row.index}, which says what was pruned, is not the one of the log")
+    return pruned.end >> TILE_HEIGHT
 
 
 def _present(notary: Notary, head: Head) -> TreeHead:

@@ -66,6 +66,13 @@ class NotCosignedError(ServiceError):
     reason = "NOT_COSIGNED"
 
 
+class ReceiptPrunedError(ServiceError):
+    """There was such an entry of this caller's, and it was pruned when its time was over."""
+
+    kind = Kind.NOT_FOUND
+    reason = "RECEIPT_PRUNED"
+
+
 class ReadOnlyError(ServiceError):
     """The ledger cannot prove that it holds what it released, and appends nothing."""
 

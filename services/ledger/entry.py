@@ -81,6 +81,30 @@ class Opening:
         )
 
 
+def opens(leaf: bytes, opening: Opening) -> bool:
+    """Whether these are the words and salts that the entry's commitments were made with."""
+    commitments = orjson.loads(leaf)["commitments"]
+    return bool(commitments == _commitments(base64.b64decode(commitments.get("answer", "")), opening))
+
+
+PRUNER = "prune"
+PRUNE_METHOD = "ledger.prune"
+LEDGER_ENTRIES = "ledger.entry"
+
+
+def says_pruned(leaf: bytes, end: int) -> bool:
+    """Whether an entry says that all entries up to, without, `end` may go, by the one who may decide that."""
+    document = orjson.loads(leaf)
+    said = [document.get(name) for name in ("kind", "method", "recorder", "records")]
+    gone = {"resource": LEDGER_ENTRIES, "version": pruned_version(end)}
+    return said == ["intent", PRUNE_METHOD, PRUNER, [gone]]
+
+
+def pruned_version(end: int) -> str:
+    """How a pruning's entry names what goes."""
+    return f"0-{end}"
+
+
 def subject_of(entry: Entry) -> Subject | None:
     """Whom the entry is about, the number written as registers write it."""
     if entry.subject is None:

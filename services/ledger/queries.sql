@@ -223,3 +223,16 @@ SELECT idx, item_id, kind, recorder, caller, intent_id, leaf
   FROM entry
  WHERE idx >= $1 AND idx < $2
  ORDER BY idx;
+
+-- name: newest_pruning
+SELECT p.end_idx, e.idx, e.item_id, e.kind, e.recorder, e.caller, e.intent_id, e.leaf
+  FROM pruning AS p
+  LEFT JOIN entry AS e ON e.item_id = p.item_id
+ ORDER BY p.end_idx DESC
+ LIMIT 1;
+
+-- name: find_pruned
+-- $1 item id
+SELECT caller
+  FROM pruned_entry
+ WHERE item_id = $1;

@@ -21,6 +21,7 @@ from services.ledger.domain import (
     Kept,
     Prepared,
     ReceiptNotFoundError,
+    ReceiptPrunedError,
     StoreLostError,
     check,
     unavailable,
@@ -67,6 +68,10 @@ class Archive(LogReader, Protocol):
 
     async def kept(self, item_ids: Collection[UUID]) -> Mapping[UUID, Kept]:
         """The stored entries under these ids."""
+        ...
+
+    async def pruned_for(self, item_id: UUID) -> str | None:
+        """The caller of an entry that was pruned; None where none was under this id."""
         ...
 
     async def open_intents(
@@ -130,9 +135,12 @@ class LedgerDesk:
 
         It is the one that was given first, or, `cosigned`, one that proves the same entry in the newest tree
         whose checkpoint the witnesses have cosigned; NotCosignedError where they have not yet.
-        Raises ReceiptNotFoundError for everybody else, whether there is such an entry or not.
+        Raises ReceiptNotFoundError for everybody else, whether there is such an entry or not; for a caller
+        whose entry was pruned ReceiptPrunedError.
         """
         kept = (await self._kept([item_id])).get(item_id)
+        if kept is None:
+            await self._refuse_pruned(context, item_id)
         if kept is None or not self._may_see(context, kept):
             raise ReceiptNotFoundError("there is no such receipt for this caller")
         if cosigned:
@@ -236,6 +244,15 @@ class LedgerDesk:
         if sealed is None:
             return None
         return Opening.from_bytes(self._sealer.unseal(sealed, row=item_id, column=SEALED))
+
+    async def _refuse_pruned(self, context: RequestContext, item_id: UUID) -> None:
+        """Says to the caller of a pruned entry that it is gone. Whom it was about, nobody knows any more."""
+        try:
+            caller = await self._archive.pruned_for(item_id)
+        except StoreLostError as lost:
+            raise unavailable("the ledger's database does not answer") from lost
+        if caller is not None and context.caller.subject is None and context.caller.name == caller:
+            raise ReceiptPrunedError("its time is over: the entry was pruned, and only its hash is kept")
 
     def _may_see(self, context: RequestContext, kept: Kept) -> bool:
         """The caller sees its own entries. Citizens share one client name: they see what is about them."""

@@ -13,7 +13,7 @@ from core import queries
 from core.db import Connection, Pool
 from core.entries import EntryKind
 from core.merkle import HASH_LENGTH, leaf_hash
-from services.ledger.custody import LeafRow
+from services.ledger.custody import LeafRow, Pruned
 from services.ledger.domain import (
     Batch,
     FencedError,
@@ -160,6 +160,20 @@ class PgLogStore:
         """Notes that the log holds the outcome."""
         with _lost():
             await self._pool.execute(Q.shredding_recorded, shredding.shredding_id, shredding.batch)
+
+    async def pruned(self) -> Pruned | None:
+        """What is gone by the newest pruning; None where nothing ever went."""
+        with _lost():
+            row = await self._pool.fetchrow(Q.newest_pruning)
+        if row is None:
+            return None
+        return Pruned(row["end_idx"], None if row["idx"] is None else _leaf_row(row))
+
+    async def pruned_for(self, item_id: UUID) -> str | None:
+        """The caller of an entry that was pruned; None where none was under this id."""
+        with _lost():
+            caller: str | None = await self._pool.fetchval(Q.find_pruned, item_id)
+        return caller
 
     async def _partial_tile(self, tile: TileId) -> bytes:
         first = tile.index << TILE_HEIGHT

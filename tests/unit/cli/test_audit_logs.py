@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -44,6 +45,24 @@ def test_lines_are_read_from_the_oldest_piece_to_the_newest(tmp_path: Path) -> N
     lines, report = read(tmp_path)
 
     assert lines == [Line("licence", ID, number, "ab") for number in (1, 2, 3)]
+    assert report.clean
+
+
+def test_pieces_of_other_days_are_read_compressed_or_not(tmp_path: Path) -> None:
+    def line(entry: int) -> bytes:
+        return call(receipt=ID, entry=entry, leaf="ab").encode() + b"\n"
+
+    (tmp_path / "licence-20261127T000000.000001Z.log").write_bytes(line(3))
+    (tmp_path / "licence-20261126T000000.000001Z.log.gz").write_bytes(gzip.compress(line(2)))
+    # Both forms are there for a moment, while one is made of the other.
+    (tmp_path / "licence-20261125T000000.000001Z.log").write_bytes(line(1))
+    (tmp_path / "licence-20261125T000000.000001Z.log.gz").write_bytes(gzip.compress(line(1)))
+    (tmp_path / "licence.log").write_bytes(line(4))
+    (tmp_path / "gateway-20261126T000000.000001Z.log.gz").write_bytes(gzip.compress(b"no JSON\n"))
+
+    lines, report = read(tmp_path)
+
+    assert lines == [Line("licence", ID, number, "ab") for number in (1, 2, 3, 4)]
     assert report.clean
 
 

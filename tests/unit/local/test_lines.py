@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,27 @@ def test_a_log_begins_a_new_file_when_it_is_too_large(tmp_path: Path) -> None:
         log.write([f"line {number}".encode()])
     log.close()
 
-    kept = sorted(path.name for path in tmp_path.iterdir())
-    assert kept == ["part.log", "part.log.1", "part.log.2", "part.log.3"]
+    older = sorted(path for path in tmp_path.iterdir() if path.name.startswith("part-"))
+    assert len(older) > 3
     assert all(path.stat().st_size < 1100 for path in tmp_path.iterdir())
-    assert "line 499" in (tmp_path / "part.log").read_text() + (tmp_path / "part.log.1").read_text()
+    # Nothing is lost, and the pieces' names are in the order of the lines.
+    whole = "".join(path.read_text() for path in [*older, tmp_path / "part.log"])
+    assert whole.splitlines() == [f"line {number}" for number in range(500)]
+
+
+def test_a_log_begins_a_new_file_every_day(tmp_path: Path) -> None:
+    path = tmp_path / "part.log"
+    path.write_text("yesterday\n")
+    before = path.stat().st_mtime - 86_400
+    os.utime(path, (before, before))
+
+    log = LogFile(path)
+    log.write([b"today"])
+    log.write([b"later"])
+    log.close()
+
+    assert path.read_text() == "today\nlater\n"
+    assert [one.read_text() for one in tmp_path.glob("part-*.log")] == ["yesterday\n"]
 
 
 def test_a_busy_part_does_not_flood_the_terminal_and_trouble_is_always_shown() -> None:
@@ -87,3 +105,16 @@ async def test_lines_are_copied_whole_however_they_arrive(tmp_path: Path) -> Non
 
     assert (tmp_path / "part.log").read_bytes() == b"one\ntwo\nthree\nthe end\n"
     assert "was dropped" in out.getvalue()
+
+
+def test_the_newest_of_an_event_is_found_among_other_lines(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "ledger.log")
+    assert log.newest("sequencer") is None
+
+    log.write([b'{"event":"sequencer","state":"leading"}', b'{"event":"sequencer","state":"read_only"}'])
+    log.write([b"no JSON", b'["a list"]', b'{"event":"call"}'])
+
+    told = log.newest("sequencer")
+    log.close()
+    assert told is not None
+    assert told["state"] == "read_only"

@@ -20,7 +20,7 @@ from core.policy import Policy
 from deploy.local.errors import GroundError
 from deploy.local.keys import make_keys, verifier_key, write_policy
 from deploy.local.migrate import PARTS
-from deploy.local.pki import CLIENTS, PROBER, make_pki
+from deploy.local.pki import CLIENTS, COMMANDS, PROBER, make_pki
 
 NOW = datetime.now(UTC)
 
@@ -43,7 +43,7 @@ def _certificate(pki: Path, name: str) -> x509.Certificate:
 def test_every_name_has_a_pair_and_private_keys_are_the_owners_alone(pki: Path, tmp_path: Path) -> None:
     make_keys(tmp_path / "keys", PARTS)
 
-    for name in (*PARTS, *CLIENTS, PROBER, "ca", "seal-ca"):
+    for name in (*PARTS, *CLIENTS, PROBER, *COMMANDS, "ca", "seal-ca"):
         assert (pki / f"{name}.crt").exists()
         assert _mode(pki / f"{name}.key") == 0o600
     assert _mode(pki / "rural-bank-encryption.jwk") == 0o600
@@ -60,7 +60,7 @@ def test_a_parts_certificate_names_the_part_and_this_machine(pki: Path, part: st
     assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
 
 
-@pytest.mark.parametrize("name", [*CLIENTS, PROBER])
+@pytest.mark.parametrize("name", [*CLIENTS, PROBER, *COMMANDS])
 def test_an_outside_callers_certificate_is_no_servers(pki: Path, name: str) -> None:
     extensions = _certificate(pki, name).extensions
 
@@ -85,7 +85,7 @@ def test_leaves_are_renewed_in_their_last_30_days_and_roots_are_kept(pki: Path) 
     late = make_pki(pki, PARTS, now=NOW + timedelta(days=61))
 
     assert early == []
-    assert late == [*PARTS, *CLIENTS, PROBER]
+    assert late == [*PARTS, *CLIENTS, PROBER, *COMMANDS]
     assert _certificate(pki, "ledger").not_valid_after_utc > NOW + timedelta(days=150)
     assert roots == [
         (pki / f"{name}.{kind}").read_bytes() for name in ("ca", "seal-ca") for kind in ("crt", "key")

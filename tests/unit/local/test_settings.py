@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.config import PARTS as SERVICES
+from deploy.local.embedded import embedded, keep_settings
 from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS
 from deploy.local.settings import PORTS, PROCESSES, STAGES, STANDBY, read_settings
@@ -91,3 +92,27 @@ def test_second_ledger_has_its_own_place_and_everybody_knows_both() -> None:
     assert first["ONESTOP_LAST_CHECKPOINT"] != second["ONESTOP_LAST_CHECKPOINT"]
     assert first["ONESTOP_TLS_CERT"] == second["ONESTOP_TLS_CERT"]
     assert settings.command(STANDBY) == settings.command("ledger")
+
+
+def test_the_log_is_archived_where_and_as_soon_as_is_wished() -> None:
+    assert read_settings({}).wal_archive is None
+    settings = read_settings({"ONESTOP_WAL_ARCHIVE": "/srv/wal", "ONESTOP_WAL_ARCHIVE_SECONDS": "5"})
+    assert (settings.wal_archive, settings.wal_archive_seconds) == (Path("/srv/wal"), 5)
+
+
+@pytest.mark.parametrize(
+    "more", [{"ONESTOP_WAL_ARCHIVE_SECONDS": "0"}, {"DATABASE_URL": "postgresql://elsewhere/onestop"}]
+)
+def test_an_archive_that_cannot_be_is_refused(more: dict[str, str]) -> None:
+    with pytest.raises(GroundError):
+        read_settings({"ONESTOP_WAL_ARCHIVE": "/srv/wal", **more})
+
+
+def test_a_command_archives_as_the_city_did_that_ran_last(tmp_path: Path) -> None:
+    running = {"ONESTOP_HOME": str(tmp_path), "ONESTOP_WAL_ARCHIVE": str(tmp_path / "wal")}
+    keep_settings(read_settings(running))
+
+    cluster = embedded(read_settings({"ONESTOP_HOME": str(tmp_path)}))
+
+    assert cluster.settings["archive_mode"] == "on"
+    assert cluster.settings["basic_archive.archive_directory"] == str(tmp_path / "wal")

@@ -104,7 +104,7 @@ class LedgerServiceServicer:
 
     def GetReceipt(self, request, context):
         """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
-        Errors: RECEIPT_NOT_FOUND, NOT_COSIGNED.
+        Errors: RECEIPT_NOT_FOUND, RECEIPT_PRUNED, NOT_COSIGNED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

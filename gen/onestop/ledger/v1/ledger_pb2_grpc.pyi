@@ -42,7 +42,7 @@ class LedgerServiceStub:
     """The calling service's intents that have no outcome yet. Called by every composing service."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetReceiptRequest, _ledger_pb2.GetReceiptResponse]
     """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
-    Errors: RECEIPT_NOT_FOUND, NOT_COSIGNED.
+    Errors: RECEIPT_NOT_FOUND, RECEIPT_PRUNED, NOT_COSIGNED.
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetCheckpointRequest, _ledger_pb2.GetCheckpointResponse]
     """The newest signed checkpoint. Called by the gateway.
@@ -82,7 +82,7 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """The calling service's intents that have no outcome yet. Called by every composing service."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetReceiptRequest, _ledger_pb2.GetReceiptResponse]  # type: ignore[assignment]
     """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
-    Errors: RECEIPT_NOT_FOUND, NOT_COSIGNED.
+    Errors: RECEIPT_NOT_FOUND, RECEIPT_PRUNED, NOT_COSIGNED.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetCheckpointRequest, _ledger_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """The newest signed checkpoint. Called by the gateway.
@@ -137,7 +137,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.GetReceiptResponse, _abc.Awaitable[_ledger_pb2.GetReceiptResponse]]:
         """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
-        Errors: RECEIPT_NOT_FOUND, NOT_COSIGNED.
+        Errors: RECEIPT_NOT_FOUND, RECEIPT_PRUNED, NOT_COSIGNED.
         """
 
     @_abc_1.abstractmethod

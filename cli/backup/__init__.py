@@ -1,0 +1,1 @@
+"""`onestop backup`: the whole city as it stands, taken while it runs."""

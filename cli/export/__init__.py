@@ -1,0 +1,1 @@
+"""`onestop export`: a period of the ledger as one file that proves itself, for auditors."""
