@@ -9,7 +9,7 @@ WORKERS ?= 2
 CODE := core services gateway deploy cli tests protos
 COMPOSE ?= docker compose
 OUTSIDE := .onestop/compose
-CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check
+CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check check-threats
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo audit up down test bench profile check $(CHECKS) proto proto-promise lock clean
@@ -45,7 +45,7 @@ profile: .venv-bench/.bench ## where the processor time goes: a flame graph of e
 audit: .venv/.run ## reconcile the ledger with all services' own records; ends with 0 if nothing was found
 	@exec .venv/bin/python -m cli audit
 
-check: .venv/.dev ## format, lint, types, rooms, receipts, proto lint, breaking changes and drift
+check: .venv/.dev ## format, lint, types, rooms, receipts, proto lint, breaking changes, drift and the threat model
 	@$(MAKE) --no-print-directory -k -j4 $(if $(filter output-sync,$(.FEATURES)),-Otarget) $(CHECKS)
 
 check-format: .venv/.dev
@@ -73,6 +73,10 @@ check-breaking: .venv/.dev
 proto-check: .venv/.dev ## gen/ is what protos/ say
 	@rm -rf .venv/gen && python protos/build.py .venv/gen && \
 		diff -r --brief -x __pycache__ -x .mypy_cache gen .venv/gen || { echo "gen/ is out of date: run 'make proto'"; exit 1; }
+
+# The threat model names files and tests; none of them may be gone.
+check-threats: .venv/.dev
+	@python -m tests.threats
 
 proto: .venv/.dev ## make gen/ from protos/
 	python protos/build.py
