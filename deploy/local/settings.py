@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.config import Mode
 from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS, ROOT
 
@@ -212,6 +213,16 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         database_url=environment.get("DATABASE_URL", ""),
         environment=dict(environment),
     )
+
+
+def refuse_production(settings: Settings) -> None:
+    """Raises GroundError for a city in production: what is started here makes development keys and people."""
+    if (mode := settings.base_environment()["ONESTOP_MODE"]) != Mode.DEVELOPMENT:
+        raise GroundError(
+            f"ONESTOP_MODE is {mode!r}, and this starts a development city: its keys, its identity provider "
+            "and its people are made up.",
+            "unset ONESTOP_MODE; docs/deploy-compose.md says how a pilot starts.",
+        )
 
 
 def _number(environment: Mapping[str, str], name: str, usual: int) -> int:

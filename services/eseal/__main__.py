@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
 
 from pydantic import Field, FilePath
 
+from core import production
 from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
 from core.disclosure import Disclosure
 from core.keyring import Keyring
 from core.ledger import LedgerClient
+from core.production import Refusal
 from core.replies import PgReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.vault import Vault
@@ -36,6 +39,11 @@ class EsealConfig(ServiceConfig):
     """Confined processes that read and write PDFs; as many as there are cores, unless set."""
     pdf_cpu_seconds: float = Field(default=5.0, gt=0, le=50)
     """Processor time that one of them may spend on one file."""
+
+    def unsafe(self) -> Iterator[Refusal]:
+        """Also seals of the development authority."""
+        yield from super().unsafe()
+        yield from production.unsafe_certificates("ONESTOP_SEAL_ROOTS", self.seal_roots)
 
 
 async def main(config: EsealConfig) -> None:
