@@ -46,7 +46,7 @@ def prepare(city: Path, own: Path, mode: Mode, origin: str = "") -> list[str]:
     made: list[str] = []
     if mode is Mode.DEVELOPMENT:
         made = make_pki(city / "pki", (*parts, WITNESS, DATABASE), clients=roles_of(parts))
-        for name in ("oidc-ca.crt", "callers-ca.crt"):
+        for name in ("oidc-ca.crt", "callers-ca.crt", "timestamp-ca.crt"):
             if not (trusted := city / "pki" / name).exists():
                 files.write_private(trusted, (city / "pki" / "ca.crt").read_bytes(), mode=0o644)
     elif absent := missing(city, brought(parts)):

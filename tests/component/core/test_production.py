@@ -72,7 +72,11 @@ def as_production(home: Path, part: str, **other: str) -> dict[str, str]:
         "ONESTOP_PEOPLE_URL": "https://people.example",
         "ONESTOP_MACHINES_CA": f"{home}/pki/callers-ca.crt",
     }
-    chosen = {"gateway": provider | gateway, "issuer": provider}.get(part, {})
+    eseal = {
+        "ONESTOP_TIMESTAMP_AUTHORITY": "https://time.example/tsa",
+        "ONESTOP_TIMESTAMP_ROOTS": f"{home}/pki/seal-ca.crt",
+    }
+    chosen = {"gateway": provider | gateway, "issuer": provider, "eseal": eseal}.get(part, {})
     return settings_of(home, part, **{**chosen, **other})
 
 
@@ -129,7 +133,11 @@ def own(home: Path, part: str) -> list[str]:
             f"ONESTOP_OIDC_CA: {DEVELOPMENT}",
         ],
         "agricredit": [key_line(home, "ONESTOP_ANSWER_KEY", "answer-signing.key")],
-        "eseal": [f"ONESTOP_SEAL_ROOTS: {DEVELOPMENT}"],
+        "eseal": [
+            f"ONESTOP_SEAL_ROOTS: {DEVELOPMENT}",
+            "ONESTOP_TIMESTAMP_AUTHORITY: is unset: nobody but this machine's own clock would say when a seal"
+            " was made",
+        ],
         "gateway": [
             "ONESTOP_MACHINES_CA: is unset: callers need an authority of their own, or it could vouch for a"
             " part's name",
@@ -224,6 +232,31 @@ def test_a_client_secret_that_can_be_guessed_is_refused(production: Path, tmp_pa
     assert refusals(environment, "gateway") == [
         "ONESTOP_OIDC_CLIENT_SECRET_FILE: holds what can be guessed; take at least 16 random characters"
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        (
+            "ONESTOP_TIMESTAMP_AUTHORITY",
+            "http://127.0.0.1:3180",
+            "127.0.0.1 is this machine itself; set the address of a timestamp authority",
+        ),
+        (
+            "ONESTOP_TIMESTAMP_ROOTS",
+            "",
+            "is unset: a timestamp authority is believed by its roots alone",
+        ),
+    ],
+)
+def test_a_timestamp_authority_is_elsewhere_and_believed_by_its_roots(
+    production: Path, variable: str, value: str, told: str
+) -> None:
+    environment = as_production(production, "eseal", **{variable: value})
+    if not value:
+        del environment[variable]
+
+    assert refusals(environment, "eseal") == [f"{variable}: {told}"]
 
 
 def test_what_make_run_starts_is_no_production() -> None:
