@@ -200,7 +200,17 @@ def test_health_is_answered_while_a_message_of_100_mb_arrives(city: City, part: 
 
 
 def _asks_nothing(method: str) -> bool:
-    return method.rpartition("/")[2] in {"GetKeys", "GetAnswerKeys", "GetCheckpoint", "ListOpenIntents"}
+    """Whether a method has something to answer to a request without fields."""
+    return method.rpartition("/")[2] in {
+        "GetAnswerKeys",
+        "GetCheckpoint",
+        "GetKeys",
+        "GetPolicy",
+        "GetTile",
+        "ListContinuations",
+        "ListOpenIntents",
+        "ListWitnesses",
+    }
 
 
 def _peak(city: City, part: str) -> int:

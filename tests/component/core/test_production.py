@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from core.config import PARTS
-from deploy.local.keys import make_keys
+from deploy.local.keys import make_keys, write_policy
 from deploy.local.migrate import ROOT
 from deploy.local.pki import Leaf, make_pki, open_authority, write_leaf
-from deploy.local.settings import read_settings
+from deploy.local.settings import WITNESS, read_settings
 
 EVERYBODY = (*PARTS, "gateway")
 ORIGIN = "data.city.example/ledger"
@@ -27,8 +27,9 @@ OPEN_PASSWORD = "has a password that can be guessed; take at least 16 random cha
 def development(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a development city."""
     home = tmp_path_factory.mktemp("development")
-    make_pki(home / "pki", (*EVERYBODY, "idp"))
+    make_pki(home / "pki", (*EVERYBODY, WITNESS, "idp"))
     make_keys(home / "keys", EVERYBODY)
+    write_policy(home / "keys", "https://localhost:7108")
     for part in (*EVERYBODY, "idp"):
         dsn = f"postgresql://onestop_{part}:onestop_{part}@database.example/onestop?sslmode=require"
         (home / "keys" / f"{part}.dsn").write_text(dsn)
@@ -50,6 +51,8 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_leaf(pki, Leaf(part, server=True), authority, now=now)
         write_leaf(pki, Leaf(f"onestop_{part}", server=False), authority, now=now)
     make_keys(home / "keys", EVERYBODY, origin=ORIGIN)
+    write_policy(home / "keys", "https://witness.example")
+    write_leaf(pki, Leaf(WITNESS, server=True), authority, now=now)
     for part in EVERYBODY:
         role = f"onestop_{part}"
         files = f"sslrootcert={pki}/ca.crt&sslcert={pki}/{role}.crt&sslkey={pki}/{role}.key"
@@ -126,6 +129,7 @@ def own(home: Path, part: str) -> list[str]:
             key_line(home, "ONESTOP_SIGNING_KEY", "ledger-signing.key"),
             "ONESTOP_VERIFIER_KEY: onestop.example/ledger is development's log; name this city's own, as"
             " <its domain>/<log>",
+            f"ONESTOP_WITNESSES_CA: {DEVELOPMENT}",
         ],
         "issuer": [
             key_line(home, "ONESTOP_SIGNING_KEY", "issuer-signing.key"),
@@ -165,6 +169,15 @@ def test_a_development_city_is_taken_in_development(development: Path, part: str
 @pytest.mark.parametrize("part", EVERYBODY)
 def test_a_city_with_keys_and_authorities_of_its_own_is_taken(production: Path, part: str) -> None:
     assert refusals(as_production(production, part), part) == []
+
+
+def test_a_witness_is_asked_for_keys_of_its_own_too(development: Path, production: Path) -> None:
+    assert refusals(settings_of(development, WITNESS), WITNESS) == [
+        f"ONESTOP_TLS_CA: {DEVELOPMENT}",
+        f"ONESTOP_TLS_CERT: {DEVELOPMENT}",
+        key_line(development, "ONESTOP_SIGNING_KEY", "witness-signing.key"),
+    ]
+    assert refusals(as_production(production, WITNESS), WITNESS) == []
 
 
 def test_without_a_mode_it_is_production(development: Path) -> None:
