@@ -9,10 +9,10 @@ WORKERS ?= 2
 CODE := core services gateway deploy cli tests protos
 COMPOSE ?= docker compose
 OUTSIDE := .onestop/compose
-CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check
+CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check check-threats
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo audit up down backup restore test bench profile check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo audit up down backup restore test bench profile fuzz supply scan check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -53,7 +53,23 @@ profile: .venv-bench/.bench ## where the processor time goes: a flame graph of e
 audit: .venv/.run ## reconcile the ledger with all services' own records; ends with 0 if nothing was found
 	@exec .venv/bin/python -m cli audit
 
-check: .venv/.dev ## format, lint, types, rooms, receipts, proto lint, breaking changes and drift
+fuzz: .venv/.dev ## any request that the contract describes, and any other, at a city of its own (EXAMPLES=100)
+	@EXAMPLES=$(or $(EXAMPLES),100) exec .venv/bin/python -m pytest -s tests/e2e/test_any_request.py
+
+supply: .venv-audit/.audit ## a bill of materials in .onestop/sbom.cdx.json; then the locked packages against known weaknesses
+	@mkdir -p .onestop
+	@.venv-audit/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --of JSON \
+		--output-reproducible -o .onestop/sbom.cdx.json 2>.venv-audit/sbom.log || { cat .venv-audit/sbom.log; exit 1; }
+	@echo "the bill of materials (CycloneDX) is .onestop/sbom.cdx.json"
+	@for list in requirements requirements-dev; do \
+		echo "$$list.txt against known weaknesses:"; \
+		.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$list.txt || exit 1; \
+	done
+
+scan: .venv/.run .venv-audit/.audit ## how the running city speaks TLS, by sslyze
+	@exec .venv/bin/python -m tests.scan .venv-audit/bin/sslyze
+
+check: .venv/.dev ## format, lint, types, rooms, receipts, proto lint, breaking changes, drift and the threat model
 	@$(MAKE) --no-print-directory -k -j4 $(if $(filter output-sync,$(.FEATURES)),-Otarget) $(CHECKS)
 
 check-format: .venv/.dev
@@ -82,6 +98,10 @@ proto-check: .venv/.dev ## gen/ is what protos/ say
 	@rm -rf .venv/gen && python protos/build.py .venv/gen && \
 		diff -r --brief -x __pycache__ -x .mypy_cache gen .venv/gen || { echo "gen/ is out of date: run 'make proto'"; exit 1; }
 
+# The threat model names files and tests; none of them may be gone.
+check-threats: .venv/.dev
+	@python -m tests.threats
+
 proto: .venv/.dev ## make gen/ from protos/
 	python protos/build.py
 
@@ -92,9 +112,10 @@ lock: .venv/.dev ## lock requirements*.in anew, with hashes
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements.in -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-dev.in -o requirements-dev.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-bench.in -o requirements-bench.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-audit.in -o requirements-audit.txt
 
 clean: ## remove the environment and the caches; the city's data in .onestop/ stays
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run: requirements.txt deploy/local/setup.sh
@@ -107,3 +128,7 @@ clean: ## remove the environment and the caches; the city's data in .onestop/ st
 # An environment of its own: the load generator brings a plug-in for the test runner, and patches what it imports.
 .venv-bench/.bench: requirements.txt requirements-bench.txt deploy/local/setup.sh
 	@deploy/local/setup.sh "$(PYTHON)" $@ requirements.txt requirements-bench.txt
+
+# An environment of its own: these look from outside, and one of them is under the AGPL (docs/decisions/0012).
+.venv-audit/.audit: requirements-audit.txt deploy/local/setup.sh
+	@deploy/local/setup.sh "$(PYTHON)" $@ requirements-audit.txt

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core import production
+from core.production import Refusal
 
 PARTS = ("ledger", "issuer", "licence", "datanode", "autofill", "eseal", "agricredit")
 """The gRPC services; each name is also its certificate's name, its schema and its role's suffix."""
@@ -56,6 +61,15 @@ class PeerConfig(BaseSettings):
             raise SystemExit(f"{variable}: {part} has one address; only {LED} has those of its standbys too")
         return addresses
 
+    def unsafe(self) -> Iterator[Refusal]:
+        """What production refuses of these settings; a part adds its own. Asked in production only."""
+        yield from production.unsafe_environment(os.environ)
+        if self.log_level.upper() == "DEBUG":
+            yield "ONESTOP_LOG_LEVEL", "DEBUG lets libraries write down what they carry; take INFO"
+        yield from production.unsafe_certificates("ONESTOP_TLS_CA", self.tls_ca)
+        yield from production.unsafe_certificates("ONESTOP_TLS_CERT", self.tls_cert)
+        yield from production.unsafe_keys("ONESTOP_TLS_KEY", [self.tls_key])
+
 
 class ServiceConfig(PeerConfig):
     """What every service needs besides: where it listens, its database and its keys."""
@@ -65,12 +79,18 @@ class ServiceConfig(PeerConfig):
     keyring: FilePath
     pool_size: int = 8
 
+    def unsafe(self) -> Iterator[Refusal]:
+        """Also an address of the database that proves too little, and a keyring that development made."""
+        yield from super().unsafe()
+        yield from production.unsafe_database("ONESTOP_DATABASE_DSN_FILE", self.database_dsn_file)
+        yield from production.unsafe_keyring("ONESTOP_KEYRING", self.keyring)
+
 
 ConfigType = TypeVar("ConfigType", bound=BaseSettings)
 
 
 def load_config(kind: type[ConfigType]) -> ConfigType:
-    """The settings, or exit code 2 after a line for each bad variable.
+    """The settings, or exit code 2 after a line for each bad variable, or for each that production refuses.
 
     With `--check` on the command line, says that they are right and exits.
     """
@@ -82,6 +102,10 @@ def load_config(kind: type[ConfigType]) -> ConfigType:
             variable = prefix + "_".join(str(part) for part in fault["loc"]).upper()
             print(f"{variable}: {fault['msg']}", file=sys.stderr)
         raise SystemExit(2) from None
+    if isinstance(config, PeerConfig) and config.mode is Mode.PRODUCTION and (refused := [*config.unsafe()]):
+        for variable, why in refused:
+            print(f"{variable}: {why}", file=sys.stderr)
+        raise SystemExit(2)
     if "--check" in sys.argv[1:]:
         print("the settings are complete")
         raise SystemExit(0)

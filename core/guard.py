@@ -8,19 +8,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 
 from core import access, log, trace
 from core.batch import is_batch
-from core.errors import Kind, ServiceError
+from core.errors import Kind, ServiceError, fault_error
 from core.release import require_receipts
-from core.status import reason_in, to_status
+from core.status import for_trailers, reason_in, to_status
 from core.validation import validate
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its type stubs only
 
 _logger = log.get_logger()
+
+_MALFORMED = object()
+"""In the place of a request whose bytes are no message of the contract."""
 
 
 def peer_name(context: Context) -> str:
@@ -71,6 +75,8 @@ class Guard(grpc.aio.ServerInterceptor):
             began = time.monotonic()
             with trace.span(method, trace_parent), log.bound(method=method, peer=peer):
                 try:
+                    if request is _MALFORMED:
+                        raise fault_error("request", "wire", "must be a message of the contract")
                     validate(request)
                     answer = await inner(request, context)
                     if leaves:
@@ -95,7 +101,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 return await _abort(context, status)
 
         return grpc.unary_unary_rpc_method_handler(
-            cast(Any, guarded), handler.request_deserializer, handler.response_serializer
+            cast(Any, guarded), _reading(handler.request_deserializer), handler.response_serializer
         )
 
     def _guard_stream(self, handler: Handler, method: str) -> Handler:
@@ -106,6 +112,8 @@ class Guard(grpc.aio.ServerInterceptor):
 
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
             await self._admit(method, context)
+            if request is _MALFORMED:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "must be a message of the contract")
             responses = inner(request, context)
             if asyncio.iscoroutine(responses):
                 await responses
@@ -118,7 +126,7 @@ class Guard(grpc.aio.ServerInterceptor):
             if handler.unary_stream is not None
             else grpc.stream_stream_rpc_method_handler
         )
-        return make(cast(Any, guarded), handler.request_deserializer, handler.response_serializer)
+        return make(cast(Any, guarded), _reading(handler.request_deserializer), handler.response_serializer)
 
     async def _admit(self, method: str, context: Context) -> str:
         """The peer's name, if it may call the method; ends the call otherwise."""
@@ -135,6 +143,21 @@ def _trace_parent(context: Context) -> str:
     return next((str(value) for name, value in metadata if name == "traceparent"), "")
 
 
+def _reading(deserialize: Any) -> Callable[[bytes], Any]:
+    """Reads a request, and leaves what cannot be read to the handler: it knows the peer and the error's form.
+
+    Raised here, it would leave as UNKNOWN, with a traceback in the log for whoever has a certificate.
+    """
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _MALFORMED
+
+    return read
+
+
 async def _each(responses: Any) -> AsyncIterator[Any]:
     """The responses of a streaming handler, asynchronous or not."""
     if hasattr(responses, "__aiter__"):
@@ -147,6 +170,7 @@ async def _each(responses: Any) -> AsyncIterator[Any]:
 
 async def _abort(context: Context, status: Status) -> None:
     """Ends the call with the rich status of an error."""
+    status = for_trailers(status)
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
     await context.abort(
         code, status.message, trailing_metadata=(("grpc-status-details-bin", status.SerializeToString()),)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from core.production import DEVELOPMENT_MEMBER
+
 KEY_BYTES = 32
 
 
@@ -29,11 +31,13 @@ class Keyring:
     current_index: int
     hash_key: bytes = field(default=b"", repr=False)
     path: Path | None = field(default=None, compare=False)
+    development: bool = field(default=False, compare=False)
+    """Whether development made it; production refuses it (core/production.py)."""
 
     @classmethod
-    def generate(cls) -> Self:
+    def generate(cls, *, development: bool = False) -> Self:
         """A new keyring of one version each."""
-        return cls({1: _new_key()}, {1: _new_key()}, 1, 1, _new_key())
+        return cls({1: _new_key()}, {1: _new_key()}, 1, 1, _new_key(), development=development)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -47,6 +51,7 @@ class Keyring:
                 int(document["current_index"]),
                 _key(document["hash"]) if "hash" in document else b"",
                 path,
+                bool(document.get(DEVELOPMENT_MEMBER)),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ValueError(
@@ -65,6 +70,7 @@ class Keyring:
             "current_kek": self.current_kek,
             "current_index": self.current_index,
             "hash": base64.b64encode(self.hashing_key).decode(),
+            **({DEVELOPMENT_MEMBER: True} if self.development else {}),
         }
         path = path.resolve()
         scratch = path.with_suffix(".new")

@@ -32,6 +32,11 @@ _KINDS[code_pb2.CANCELLED] = Kind.LATE
 
 _WITHHELD = "an internal error; the trace id finds it in the logs"
 
+LONGEST_MESSAGE = 300
+LARGEST_FAULTS = 2048
+"""Characters and bytes. gRPC drops a call whose trailers are larger than 8 KiB, in which a character of the
+message may take nine bytes; the caller would then learn nothing."""
+
 
 def to_status(error: BaseException) -> status_pb2.Status:
     """The status of an error. Neither ServiceError nor outage: INTERNAL, its text withheld."""
@@ -64,6 +69,25 @@ def _status(kind: Kind, reason: str, message: str, part: str = "") -> status_pb2
         info.metadata["part"] = part
     status.details.add().Pack(info)
     return status
+
+
+def for_trailers(status: status_pb2.Status) -> status_pb2.Status:
+    """The same status, with a message and as many faults, the first ones, as trailers can carry."""
+    short = status_pb2.Status(code=status.code, message=status.message[:LONGEST_MESSAGE])
+    for detail in status.details:
+        if detail.Is(error_details_pb2.BadRequest.DESCRIPTOR) and len(detail.value) > LARGEST_FAULTS:
+            told, kept = error_details_pb2.BadRequest(), error_details_pb2.BadRequest()
+            detail.Unpack(told)
+            for violation in told.field_violations:
+                violation.field = violation.field[:LONGEST_MESSAGE]
+                violation.description = violation.description[:LONGEST_MESSAGE]
+                if kept.ByteSize() + violation.ByteSize() > LARGEST_FAULTS:
+                    break
+                kept.field_violations.append(violation)
+            short.details.add().Pack(kept)
+        else:
+            short.details.append(detail)
+    return short
 
 
 def from_status(status: status_pb2.Status, part: str = "") -> RelayedError:

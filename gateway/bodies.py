@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, ClientPayloadError, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from core.errors import FieldFault, InvalidError, fault_error
 from gateway.problems import refused
@@ -88,7 +89,8 @@ async def read_upload(
             return await _read_parts(await request.multipart(), largest_document, largest_json, names)
     except TimeoutError:
         raise _slow(seconds) from None
-    except (ValueError, ClientPayloadError, web.RequestPayloadError):
+    except (ValueError, ClientPayloadError, web.RequestPayloadError, HttpProcessingError):
+        # The last is for lines and headers of parts without end; its text holds what was sent.
         raise fault_error("body", "multipart", "must be a well-formed multipart body") from None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from limits import parse
 from pydantic import Field, FilePath, field_validator
 
+from core import production
 from core.config import PeerConfig
+from core.production import Refusal
 
 
 class GatewayConfig(PeerConfig):
@@ -29,8 +32,8 @@ class GatewayConfig(PeerConfig):
     """Where machines reach us, for the published API document; unset means the people's host."""
 
     machines_ca: FilePath | None = None
-    """Authorities of callers' certificates; unset means the city's own. Set it outside development:
-    who gives certificates to callers should not be able to give one with the name of a part."""
+    """Authorities of callers' certificates; unset means the city's own, in development only: who gives
+    certificates to callers must not be able to give one with the name of a part."""
 
     database_dsn_file: FilePath
     keyring: FilePath
@@ -76,3 +79,15 @@ class GatewayConfig(PeerConfig):
         except ValueError:
             raise ValueError("write a limit as `<number> per <unit>`, such as `60 per minute`") from None
         return text
+
+    def unsafe(self) -> Iterator[Refusal]:
+        """Also callers without an authority of their own, and an identity provider that is development's."""
+        yield from super().unsafe()
+        yield from production.unsafe_database("ONESTOP_DATABASE_DSN_FILE", self.database_dsn_file)
+        yield from production.unsafe_keyring("ONESTOP_KEYRING", self.keyring)
+        yield from production.unsafe_callers("ONESTOP_MACHINES_CA", self.machines_ca, self.tls_ca)
+        yield from production.unsafe_address("ONESTOP_PEOPLE_URL", self.people_url, "this gateway")
+        provider = "the citizens' identity provider"
+        yield from production.unsafe_address("ONESTOP_OIDC_ISSUER", self.oidc_issuer, provider)
+        yield from production.unsafe_certificates("ONESTOP_OIDC_CA", self.oidc_ca)
+        yield from production.unsafe_secret("ONESTOP_OIDC_CLIENT_SECRET_FILE", self.oidc_client_secret_file)

@@ -25,6 +25,8 @@ BACKLOG = 512
 LARGEST_LINE = 8190
 LARGEST_HEADER = 16 * 1024
 MOST_HEADERS = 64
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2: those with forward secrecy and authenticated encryption (RFC 9325 section 4.2)."""
 
 _logger = log.get_logger()
 
@@ -47,6 +49,7 @@ def people_tls(config: GatewayConfig) -> ssl.SSLContext:
     """TLS 1.2 or 1.3 with the gateway's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(config.tls_cert, config.tls_key)

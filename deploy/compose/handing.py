@@ -7,11 +7,13 @@ its own, filled from that folder here and mounted read-only in the part's contai
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from core.config import Mode
+from core.production import DEVELOPMENT_ORIGIN
 from deploy.local import files
 from deploy.local.errors import GroundError
 from deploy.local.migrate import AUDITOR_ROLE, PARTS, role_of
@@ -40,6 +42,8 @@ hostssl all all all scram-sha-256 clientcert=verify-full
 
 PRIVATE, SHARED = 0o600, 0o640
 
+_ORIGIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+/[a-z0-9/._-]+")
+
 
 def mode_of(environment: Mapping[str, str]) -> Mode:
     """ONESTOP_MODE; unset or empty means production, as for every part. Raises GroundError."""
@@ -50,6 +54,19 @@ def mode_of(environment: Mapping[str, str]) -> Mode:
         raise GroundError(
             f"ONESTOP_MODE is {text!r}.", f"write {' or '.join(mode.value for mode in Mode)}."
         ) from None
+
+
+def origin_of(environment: Mapping[str, str], mode: Mode) -> str:
+    """What a city's new log is called: ONESTOP_LEDGER_ORIGIN; empty in development. Raises GroundError."""
+    origin = environment.get("ONESTOP_LEDGER_ORIGIN", "")
+    if mode is Mode.DEVELOPMENT:
+        return ""
+    if not _ORIGIN.fullmatch(origin) or origin == DEVELOPMENT_ORIGIN:
+        raise GroundError(
+            f"ONESTOP_LEDGER_ORIGIN is {origin!r}, which is no name of a city's log.",
+            "write a domain of the city's own and a path, as data.city.example/ledger; it stays for good.",
+        )
+    return origin
 
 
 def parts_of(mode: Mode) -> tuple[str, ...]:
@@ -89,6 +106,7 @@ def belongings(part: str) -> dict[str, str]:
 
 
 _PROVIDER = {"oidc-ca.crt": "pki/oidc-ca.crt"}  # Authorities of the identity provider's certificate.
+_CALLERS = {"callers-ca.crt": "pki/callers-ca.crt"}  # Authorities of the outside callers' certificates.
 
 _SPECIAL: Mapping[str, Mapping[str, str]] = {
     "ledger": {
@@ -97,9 +115,9 @@ _SPECIAL: Mapping[str, Mapping[str, str]] = {
         "witnesses.policy": "keys/witnesses.policy",
     },
     "issuer": {"signing.key": "keys/issuer-signing.key"} | _PROVIDER,
-    "gateway": _PROVIDER,
+    "gateway": _PROVIDER | _CALLERS,
     "agricredit": {"answer.key": "keys/answer-signing.key"},
-    "eseal": {"seal-ca.crt": "pki/seal-ca.crt"},
+    "eseal": {"seal-ca.crt": "pki/seal-ca.crt", "timestamp-ca.crt": "pki/timestamp-ca.crt"},
     "idp": {"idp-password": "keys/idp-password", "idp-signing.key": "keys/idp-signing.key"},
 }
 

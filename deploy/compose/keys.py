@@ -24,6 +24,7 @@ from deploy.compose.handing import (
     hand_out,
     missing,
     mode_of,
+    origin_of,
     parts_of,
     roles_of,
 )
@@ -36,21 +37,25 @@ from deploy.local.pki import make_pki
 from deploy.local.settings import PORTS, WITNESS
 
 
-def prepare(city: Path, own: Path, mode: Mode) -> list[str]:
-    """Makes or checks what the city needs, hands it out, and returns the certificates made now."""
+def prepare(city: Path, own: Path, mode: Mode, origin: str = "") -> list[str]:
+    """Makes or checks what the city needs, hands it out, and returns the certificates made now.
+
+    `origin` names the log; a city of production has one.
+    """
     parts = parts_of(mode)
     made: list[str] = []
     if mode is Mode.DEVELOPMENT:
         made = make_pki(city / "pki", (*parts, WITNESS, DATABASE), clients=roles_of(parts))
-        if not (trusted := city / "pki" / "oidc-ca.crt").exists():
-            files.write_private(trusted, (city / "pki" / "ca.crt").read_bytes(), mode=0o644)
+        for name in ("oidc-ca.crt", "callers-ca.crt", "timestamp-ca.crt"):
+            if not (trusted := city / "pki" / name).exists():
+                files.write_private(trusted, (city / "pki" / "ca.crt").read_bytes(), mode=0o644)
     elif absent := missing(city, brought(parts)):
         raise GroundError(
             f"Certificates of the data centre's own authority are missing in {city}: {', '.join(absent)}.",
             "put them there, owned by and readable for user "
             f"{os.getuid()} alone; docs/deploy-compose.md says what each must name.",
         )
-    make_keys(city / "keys", parts)
+    make_keys(city / "keys", parts, origin=origin)
     write_policy(city / "keys", f"https://{WITNESS}:{PORTS[WITNESS]}")
     password = city / "keys" / "owner.password"
     if not password.exists():
@@ -72,7 +77,8 @@ def brought(parts: Sequence[str]) -> list[str]:
 def main() -> int:
     """0 when everything is there; 1 with what is wrong otherwise."""
     try:
-        made = prepare(CITY, OWN, mode_of(os.environ))
+        mode = mode_of(os.environ)
+        made = prepare(CITY, OWN, mode, origin_of(os.environ, mode))
     except GroundError as error:
         print(error, file=sys.stderr)
         return 1

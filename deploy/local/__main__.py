@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from deploy.local.errors import GroundError
 from deploy.local.lines import Printer
-from deploy.local.settings import PROCESSES, read_settings
+from deploy.local.settings import PROCESSES, read_settings, refuse_production
 from deploy.local.supervisor import Supervisor
 
 TELLING = {
@@ -32,6 +32,7 @@ def main() -> int:
     printer = Printer()
     try:
         settings = read_settings(os.environ)
+        refuse_production(settings)
         if options.only:
             wanted = tuple(options.only.split(","))
             unknown = sorted(set(wanted) - set(PROCESSES))

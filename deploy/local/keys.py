@@ -22,11 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from core.cosignature import WitnessKey
 from core.keyring import Keyring
+from core.production import DEVELOPMENT_MARK, DEVELOPMENT_ORIGIN
 from deploy.local import files
 from deploy.local.errors import GroundError
 
-ORIGIN = "onestop.example/ledger"
-WITNESS_NAME = "onestop.example/witness"
+WITNESS = "witness"
+"""Last part of the name of a city's own witness."""
 ED25519_KEY_TYPE = b"\x01"  # C2SP signed-note, "Signatures"
 
 # Signing keys whose public halves others keep: old receipts and answers are checked with them.
@@ -35,44 +36,50 @@ LASTING = {"ledger": ("ledger-signing.key",), "agricredit": ("answer-signing.key
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
-def make_keys(folder: Path, parts: Sequence[str]) -> None:
+def make_keys(folder: Path, parts: Sequence[str], *, origin: str = "") -> None:
     """Makes what is missing in `folder` (0700): a keyring per part, the signing keys, the verifier key.
 
-    Raises GroundError where one has gone that a part's database was made with.
+    `origin` names a city's own log. Without one this is development, and the keys say so: production refuses
+    them. Raises GroundError where one has gone that a part's database was made with.
     """
+    development = not origin
     files.private_folder(folder)
     _refuse_lost(folder, parts)
     for part in parts:
-        make_keyring(folder / f"{part}-keyring.json")
-    _make_key(folder / "issuer-signing.key", ec.generate_private_key(ec.SECP256R1()))
-    _make_key(folder / "answer-signing.key", ec.generate_private_key(ec.SECP256R1()))
-    _make_key(folder / "ledger-signing.key", ed25519.Ed25519PrivateKey.generate())
-    publish_verifier_key(folder)
-    _make_witness_key(folder)
+        make_keyring(folder / f"{part}-keyring.json", development=development)
+    mark = DEVELOPMENT_MARK if development else b""
+    _make_key(folder / "issuer-signing.key", ec.generate_private_key(ec.SECP256R1()), mark)
+    _make_key(folder / "answer-signing.key", ec.generate_private_key(ec.SECP256R1()), mark)
+    _make_key(folder / "ledger-signing.key", ed25519.Ed25519PrivateKey.generate(), mark)
+    _make_key(folder / "witness-signing.key", ed25519.Ed25519PrivateKey.generate(), mark)
+    publish_verifier_key(folder, origin)
+    _publish_witness_key(folder, origin)
 
 
-def publish_verifier_key(folder: Path) -> None:
+def publish_verifier_key(folder: Path, origin: str = "") -> None:
     """Makes `ledger.vkey` of the key that signs, unless that is in it already: those of a rotation stay."""
     key = load_pem_private_key((folder / "ledger-signing.key").read_bytes(), None)
     assert isinstance(key, ed25519.Ed25519PrivateKey)
-    line, path = verifier_key(_origin(folder / "ledger.vkey"), key.public_key()), folder / "ledger.vkey"
+    path = folder / "ledger.vkey"
+    line = verifier_key(_kept_name(path, origin or DEVELOPMENT_ORIGIN), key.public_key())
     kept = path.read_text(encoding="utf-8").split() if path.exists() else []
     if line not in kept:
         files.write_private(path, line + "\n", mode=0o644)
 
 
-def _origin(path: Path) -> str:
-    """The log's name, which it keeps: a log that was continued (`onestop ledger continue`) has another."""
+def _kept_name(path: Path, usual: str) -> str:
+    """The name in a verifier key's file, which stays whatever is set later: a log that was continued
+    (`onestop ledger continue`) has another than the usual one."""
     if not path.exists():
-        return ORIGIN
-    return path.read_text(encoding="utf-8").partition("+")[0].strip() or ORIGIN
+        return usual
+    return path.read_text(encoding="utf-8").partition("+")[0].strip() or usual
 
 
-def _make_witness_key(folder: Path) -> None:
-    _make_key(folder / "witness-signing.key", ed25519.Ed25519PrivateKey.generate())
+def _publish_witness_key(folder: Path, origin: str) -> None:
     witness = load_pem_private_key((folder / "witness-signing.key").read_bytes(), None)
     assert isinstance(witness, ed25519.Ed25519PrivateKey)
-    own = WitnessKey(WITNESS_NAME, witness.public_key().public_bytes_raw())
+    usual = f"{(origin or DEVELOPMENT_ORIGIN).partition('/')[0]}/{WITNESS}"
+    own = WitnessKey(_kept_name(folder / "witness.vkey", usual), witness.public_key().public_bytes_raw())
     files.write_private(folder / "witness.vkey", f"{own}\n", mode=0o644)
 
 
@@ -84,10 +91,10 @@ def write_policy(folder: Path, witness_url: str) -> None:
     files.write_private(folder / "witnesses.policy", text)
 
 
-def make_keyring(path: Path) -> None:
+def make_keyring(path: Path, *, development: bool = True) -> None:
     """A part's keyring, unless there is one: version 1 of the key-encryption key and of the index key."""
     if not path.exists():
-        Keyring.generate().save(path)
+        Keyring.generate(development=development).save(path)
 
 
 def _refuse_lost(folder: Path, parts: Sequence[str]) -> None:
@@ -121,6 +128,6 @@ def private_pem(key: PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _make_key(path: Path, key: PrivateKey) -> None:
+def _make_key(path: Path, key: PrivateKey, mark: bytes) -> None:
     if not path.exists():
-        files.write_private(path, private_pem(key))
+        files.write_private(path, mark + private_pem(key))

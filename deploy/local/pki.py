@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from joserfc.jwk import ECKey
 
+from core.production import DEVELOPMENT_AUTHORITY
 from deploy.local import files, keys
 from deploy.local.errors import GroundError
 
@@ -92,8 +93,8 @@ def make_pki(
     """
     at = now or datetime.now(UTC)
     files.private_folder(folder)
-    authority = open_authority(folder / "ca", "Onestop development CA", at)
-    open_authority(folder / "seal-ca", "Onestop development seal CA", at)
+    authority = open_authority(folder / "ca", f"{DEVELOPMENT_AUTHORITY} CA", at)
+    open_authority(folder / "seal-ca", f"{DEVELOPMENT_AUTHORITY} seal CA", at)
     _make_encryption_key(folder / f"{BANK}-encryption.jwk")
     leaves = [Leaf(part, server=True) for part in parts]
     leaves += [Leaf(name, server=False) for name in (*CLIENTS, PROBER, *COMMANDS, *clients)]

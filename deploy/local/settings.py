@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.config import Mode
 from deploy.local.errors import GroundError
 from deploy.local.keeping import LEAST_DAYS, USUAL_DAYS, USUAL_WARNING_MIB
 from deploy.local.migrate import PARTS, ROOT
@@ -289,6 +290,16 @@ def _log_days(environment: Mapping[str, str]) -> int:
             f"write {LEAST_DAYS} or more, or leave it unset for {USUAL_DAYS}.",
         )
     return days
+
+
+def refuse_production(settings: Settings) -> None:
+    """Raises GroundError for a city in production: what is started here makes development keys and people."""
+    if (mode := settings.base_environment()["ONESTOP_MODE"]) != Mode.DEVELOPMENT:
+        raise GroundError(
+            f"ONESTOP_MODE is {mode!r}, and this starts a development city: its keys, its identity provider "
+            "and its people are made up.",
+            "unset ONESTOP_MODE; docs/deploy-compose.md says how a pilot starts.",
+        )
 
 
 def _number(environment: Mapping[str, str], name: str, usual: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import NoDecode
 
+from core import production
 from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
@@ -17,6 +19,7 @@ from core.es256 import Es256Keys, KeyFileError
 from core.keyring import Keyring
 from core.ledger import LedgerClient
 from core.present import AnswerPresenter
+from core.production import Refusal
 from core.replies import PgReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.vault import Vault
@@ -45,6 +48,12 @@ class AgriCreditConfig(ServiceConfig):
     @classmethod
     def _listed(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    def unsafe(self) -> Iterator[Refusal]:
+        """Also development's key for answers."""
+        yield from super().unsafe()
+        yield from production.unsafe_keys("ONESTOP_ANSWER_KEY", [self.answer_key])
+        yield from production.unsafe_keys("ONESTOP_PREVIOUS_ANSWER_KEYS", self.previous_answer_keys)
 
 
 async def main(config: AgriCreditConfig) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
 
 from pydantic import Field, FilePath
 
+from core import production
 from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
 from core.disclosure import Disclosure
 from core.keyring import Keyring
 from core.ledger import LedgerClient
+from core.production import Refusal
 from core.replies import PgReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.vault import Vault
@@ -20,8 +23,9 @@ from services.eseal.authority import load_roots
 from services.eseal.envelope import pades_envelope
 from services.eseal.keystore import VaultKeystore
 from services.eseal.rpc import present, register
-from services.eseal.service import SealDesk
+from services.eseal.service import Keystore, SealDesk
 from services.eseal.store import PgSealStore
+from services.eseal.timestamps import ProvedClock, TimedKeystore, TimestampAuthority
 from services.eseal.workshop import Workshop
 
 PART = "eseal"
@@ -37,6 +41,35 @@ class EsealConfig(ServiceConfig):
     pdf_cpu_seconds: float = Field(default=5.0, gt=0, le=50)
     """Processor time that one of them may spend on one file."""
 
+    timestamp_authority: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """RFC 3161: vouches for our clock. Without one, in development only, nobody does."""
+    timestamp_roots: FilePath | None = None
+    """PEM: the authorities by which it is believed."""
+
+    def unsafe(self) -> Iterator[Refusal]:
+        """Also seals of the development authority, and a time that nobody apart from us vouches for."""
+        yield from super().unsafe()
+        yield from production.unsafe_certificates("ONESTOP_SEAL_ROOTS", self.seal_roots)
+        why = "is unset: nobody but this machine's own clock would say when a seal was made"
+        if not self.timestamp_authority:
+            yield "ONESTOP_TIMESTAMP_AUTHORITY", why
+        elif self.timestamp_roots is None:
+            yield "ONESTOP_TIMESTAMP_ROOTS", "is unset: a timestamp authority is believed by its roots alone"
+        yield from production.unsafe_address(
+            "ONESTOP_TIMESTAMP_AUTHORITY", self.timestamp_authority, "a timestamp authority"
+        )
+        yield from production.unsafe_certificates("ONESTOP_TIMESTAMP_ROOTS", self.timestamp_roots)
+
+    def proof(self) -> ProvedClock | None:
+        """What vouches for the clock; None where nothing is set. Raises SystemExit where half of it is."""
+        if not self.timestamp_authority:
+            return None
+        if self.timestamp_roots is None:
+            raise SystemExit("ONESTOP_TIMESTAMP_ROOTS: is needed with ONESTOP_TIMESTAMP_AUTHORITY")
+        return ProvedClock(
+            TimestampAuthority(self.timestamp_authority, load_roots(self.timestamp_roots)), now
+        )
+
 
 async def main(config: EsealConfig) -> None:
     """Serves until the process is told to stop."""
@@ -50,10 +83,14 @@ async def main(config: EsealConfig) -> None:
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     replies = PgReplies(pool, vault, now)
     ledger = channel(config, "ledger")
+    keystore: Keystore = VaultKeystore(pool, vault)
+    proof = config.proof()
+    if proof is not None:
+        keystore = TimedKeystore(keystore, proof)
     disclosure = Disclosure(ledger=LedgerClient(ledger), replies=replies, present=present, clock=now)
     desk = SealDesk(
         store=PgSealStore(pool),
-        keystore=VaultKeystore(pool, vault),
+        keystore=keystore,
         workshop=workshop,
         public_workshop=public_workshop,
         envelope=pades_envelope,
@@ -65,7 +102,7 @@ async def main(config: EsealConfig) -> None:
         config,
         PART,
         partial(register, desk, context_reader(config, now), now),
-        tasks=protocol_tasks(disclosure, replies),
+        tasks=[*protocol_tasks(disclosure, replies), *([proof.keep] if proof else [])],
         closers=[disclosure.drain, workshop.close, public_workshop.close, ledger.close, pool.close],
     )
 

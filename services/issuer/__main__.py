@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +15,12 @@ from onestop.issuer.v1 import issuer_pb2_grpc
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import NoDecode
 
+from core import production
 from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
 from core.es256 import Es256Keys, KeyFileError
+from core.production import Refusal
 from core.rpc import run, serve
 from core.tokens import AUDIENCE
 from services.issuer.oidc import ProviderSettings, ProviderTokens
@@ -28,6 +30,7 @@ from services.issuer.signing import TokenSigner
 from services.issuer.store import PgClientStore
 
 PROVIDER_SECONDS = 3.0
+PROVIDER = "the citizens' identity provider"
 
 
 class IssuerConfig(ServiceConfig):
@@ -63,6 +66,15 @@ class IssuerConfig(ServiceConfig):
         if value and (address.scheme != "https" or not address.netloc):
             raise ValueError("must be an https address")
         return value
+
+    def unsafe(self) -> Iterator[Refusal]:
+        """Also development's token key, and an identity provider that is development's."""
+        yield from super().unsafe()
+        yield from production.unsafe_keys("ONESTOP_SIGNING_KEY", [self.signing_key])
+        yield from production.unsafe_keys("ONESTOP_PREVIOUS_SIGNING_KEYS", self.previous_signing_keys)
+        yield from production.unsafe_address("ONESTOP_OIDC_ISSUER", self.oidc_issuer, PROVIDER)
+        yield from production.unsafe_address("ONESTOP_OIDC_JWKS_URL", self.oidc_jwks_url, PROVIDER)
+        yield from production.unsafe_certificates("ONESTOP_OIDC_CA", self.oidc_ca)
 
 
 async def main(config: IssuerConfig) -> None:

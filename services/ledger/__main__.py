@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import grpc
 from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
 from pydantic import Field, FilePath
 
+from core import production
 from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
 from core.keyring import Keyring
 from core.merkle import VerificationError
 from core.policy import Policy
+from core.production import Refusal
 from core.rpc import channels_to_each, context_reader, run, serve
 from core.vault import Vault
 from services.ledger.checkpoint import CheckpointNotary, KeyFileError
@@ -54,6 +56,13 @@ class LedgerConfig(ServiceConfig):
     its submission prefix; unset means none."""
     witnesses_ca: FilePath | None = None
     """PEM: further authorities of the witnesses' certificates, beside the system's."""
+
+    def unsafe(self) -> Iterator[Refusal]:
+        """Also a log key, or a log's name, that is development's."""
+        yield from super().unsafe()
+        yield from production.unsafe_keys("ONESTOP_SIGNING_KEY", [self.signing_key])
+        yield from production.unsafe_origin("ONESTOP_VERIFIER_KEY", self.verifier_key)
+        yield from production.unsafe_certificates("ONESTOP_WITNESSES_CA", self.witnesses_ca)
 
 
 async def main(config: LedgerConfig) -> None:

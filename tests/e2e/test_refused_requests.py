@@ -178,8 +178,24 @@ def test_the_matter_of_the_path_cannot_be_contradicted(city: City, platform: Mac
         ("440299199002309806", "NUMBER_MALFORMED", "gb11643.birth_date"),
         ("44029919900518980", "NUMBER_MALFORMED", "gb11643"),
         ("４４０２９９１９９００５１８９８０７", "CHECK_DIGIT_WRONG", "gb11643.check_digit"),
+        ("\u200f440299199005189807", "NUMBER_MALFORMED", "gb11643"),
+        ("4402991990\u202e05189807", "NUMBER_MALFORMED", "gb11643"),
+        ("%34402991990051898%30%37", "NUMBER_MALFORMED", "gb11643"),
+        ("٤٤٠٢٩٩١٩٩٠٠٥١٨٩٨٠٧", "NUMBER_MALFORMED", "gb11643"),
+        ("440299199005189807\n", "CHECK_DIGIT_WRONG", "gb11643.check_digit"),
     ],
-    ids=["check-digit", "15-digits", "30-february", "17-digits", "full-width-check-digit"],
+    ids=[
+        "check-digit",
+        "15-digits",
+        "30-february",
+        "17-digits",
+        "full-width-check-digit",
+        "right-to-left-mark",
+        "right-to-left-override",
+        "percent-encoded",
+        "arabic-digits",
+        "line-end",
+    ],
 )
 def test_a_wrong_number_is_named_as_such_and_not_repeated(
     city: City, platform: Machine, body: Json, code: str, reason: str, rule: str

@@ -17,6 +17,7 @@ START_SECONDS = 30
 
 def _environment(database: CityDatabase, pki: Path) -> dict[str, str]:
     settings = {
+        "MODE": "development",
         "LISTEN": "127.0.0.1:0",
         "TLS_CA": str(pki / "ca.crt"),
         "TLS_CERT": str(pki / "autofill.crt"),

@@ -36,6 +36,12 @@ async def speak(gateway: Gateway, text: bytes, *, seconds: float = 5.0) -> bytes
         b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /docs HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A-%d: b\r\n" % n for n in range(200)) + b"\r\n",
         b"GET /docs HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 40_000 + b"\r\n\r\n",
+        b"GET /docs HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A-%d: b\r\n" % n for n in range(10_000)) + b"\r\n",
+        b"GET /docs HTTP/1.1\r\nHost: x\r\nA: b\r\n folded\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 0\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1_0\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
     ids=[
         "nonsense",
@@ -47,6 +53,12 @@ async def speak(gateway: Gateway, text: bytes, *, seconds: float = 5.0) -> bytes
         "line",
         "headers",
         "field",
+        "ten-thousand",
+        "folded",
+        "http-2",
+        "coding-and-length",
+        "underscore",
+        "null",
     ],
 )
 async def test_malformed_request_is_told_as_a_problem_and_the_connection_ends(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -61,6 +62,26 @@ async def test_expired_certificate_is_refused(gateway: Gateway) -> None:
             await late.post("/oauth2/token", data={"grant_type": "client_credentials"})
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "expired",
+        "not yet valid",
+        "for servers only",
+        "for neither end",
+        "self-signed",
+        "of another authority",
+        "signed by a caller",
+    ],
+)
+async def test_certificate_with_a_fault_is_refused(gateway: Gateway, fault: str) -> None:
+    context = gateway.authority.faulty(fault, "approval-platform").client_context(gateway.authority.root)
+
+    async with httpx2.AsyncClient(base_url=gateway.machines_url, verify=context) as nobody:
+        with pytest.raises((httpx2.ConnectError, httpx2.ReadError, httpx2.RemoteProtocolError, ssl.SSLError)):
+            await nobody.get("/openapi.json")
+
+
 async def test_old_tls_is_refused(gateway: Gateway) -> None:
     context = gateway.authority.issue("approval-platform").client_context(gateway.authority.root)
     context.set_ciphers("DEFAULT@SECLEVEL=0")
@@ -71,6 +92,28 @@ async def test_old_tls_is_refused(gateway: Gateway) -> None:
     async with httpx2.AsyncClient(base_url=gateway.machines_url, verify=context) as old:
         with pytest.raises(httpx2.ConnectError):
             await old.get("/openapi.json")
+
+
+@pytest.mark.parametrize("listener", ["machines", "people"])
+async def test_weak_ciphers_are_refused(gateway: Gateway, listener: str) -> None:
+    """Of TLS 1.2 what lacks forward secrecy or authenticated encryption."""
+    context = gateway.authority.issue("approval-platform").client_context(gateway.authority.root)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    offered = (
+        ("ECDHE-ECDSA-AES128-GCM-SHA256", True),
+        ("ECDHE-ECDSA-CHACHA20-POLY1305", True),
+        ("ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384:ECDHE-ECDSA-AES128-SHA", False),
+    )
+
+    for ciphers, taken in offered:
+        context.set_ciphers(ciphers)
+        try:
+            _, writer = await asyncio.open_connection("localhost", gateway.ports[listener], ssl=context)
+        except (ssl.SSLError, ConnectionError):
+            assert not taken, ciphers
+        else:
+            writer.close()
+            assert taken, ciphers
 
 
 async def test_call_without_token_is_told_how_to_get_one(gateway: Gateway) -> None:

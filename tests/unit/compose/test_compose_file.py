@@ -85,6 +85,7 @@ def test_only_the_gateway_is_on_both_networks(compose: ComposeFile) -> None:
     assert [name for name in networks if {"edge", "inner"} <= networks[name]] == ["gateway"]
     assert [name for name in networks if "edge" in networks[name]] == ["gateway"]
     assert sorted(name for name in networks if "sign_in" in networks[name]) == ["idp", "issuer"]
+    assert [name for name in networks if "time" in networks[name]] == ["eseal"]
     assert compose.networks["inner"]["internal"] is True
 
 

@@ -13,11 +13,13 @@ import pytest
 from cryptography import x509
 
 from core.config import Mode
+from core.production import DEVELOPMENT_MARK
 from deploy.compose.handing import (
     DATABASE,
     belongings,
     hand_out,
     mode_of,
+    origin_of,
     owner_dsn,
     part_dsn,
     parts_of,
@@ -25,6 +27,7 @@ from deploy.compose.handing import (
 from deploy.compose.keys import brought, prepare
 from deploy.compose.outside import HELD, pack
 from deploy.local.errors import GroundError
+from deploy.local.keys import make_keys
 from deploy.local.migrate import PARTS
 from deploy.local.pki import make_pki
 from deploy.local.settings import PROCESSES, WITNESS
@@ -207,3 +210,30 @@ def test_outside_callers_of_no_development_city_are_not_given_out(tmp_path: Path
 
     with pytest.raises(GroundError, match=r"demo/cast\.json"):
         pack(tmp_path, io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "onestop.example/ledger", "ledger", "Data.City.example/ledger", "a.b/ c"]
+)
+def test_a_city_in_production_names_its_log(origin: str) -> None:
+    with pytest.raises(GroundError, match="ONESTOP_LEDGER_ORIGIN"):
+        origin_of({"ONESTOP_LEDGER_ORIGIN": origin}, Mode.PRODUCTION)
+
+    named = {"ONESTOP_LEDGER_ORIGIN": "data.city.example/ledger"}
+    assert origin_of(named, Mode.PRODUCTION) == "data.city.example/ledger"
+    assert origin_of(named, Mode.DEVELOPMENT) == ""
+
+
+def test_keys_of_a_named_log_are_not_marked_as_developments(tmp_path: Path) -> None:
+    make_keys(tmp_path, ["ledger"], origin="data.city.example/ledger")
+    make_keys(tmp_path, ["ledger"], origin="other.example/ledger")
+
+    assert (tmp_path / "ledger.vkey").read_text().startswith("data.city.example/ledger+")
+    marked = DEVELOPMENT_MARK.decode().strip()
+    assert not [path for path in tmp_path.iterdir() if marked in path.read_text()]
+
+
+def test_the_parts_of_a_development_city_trust_callers_by_the_citys_authority(city: Path) -> None:
+    given = _content(_own(city, "gateway"))
+
+    assert given["callers-ca.crt"] == given["ca.crt"]

@@ -19,6 +19,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
         monkeypatch.setenv(f"ONESTOP_{name}", str(file))
     for name in ("MACHINES", "PEOPLE", "OPERATIONS"):
         monkeypatch.setenv(f"ONESTOP_{name}_LISTEN", "127.0.0.1:0")
+    monkeypatch.setenv("ONESTOP_MODE", "development")
     monkeypatch.setenv("ONESTOP_PEOPLE_URL", "https://localhost:8444")
     monkeypatch.setenv("ONESTOP_OIDC_ISSUER", "https://localhost:8480")
     monkeypatch.setattr("sys.argv", ["gateway"])

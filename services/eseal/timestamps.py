@@ -1,0 +1,153 @@
+"""The time of seals, vouched for by an authority apart from us: RFC 3161 over HTTP.
+
+A seal says when it was made by our own clock, and our record bears it out. So a key is given out only while a
+timestamp authority has said, not long ago, that the clock is right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from aiohttp import ClientError
+from asn1crypto import x509
+from pyhanko.sign.general import SigningError
+from pyhanko.sign.timestamps.aiohttp_client import HTTPTimeStamper
+from pyhanko.sign.timestamps.common_utils import TimestampRequestError
+from pyhanko.sign.validation.errors import SignatureValidationError
+from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
+from pyhanko.sign.validation.status import TimestampSignatureStatus
+from pyhanko_certvalidator import ValidationContext
+
+from core import log
+from core.clock import Clock
+from core.errors import UnavailableError
+from services.eseal.service import Keystore, Signer
+
+TOLERANCE = timedelta(minutes=1)
+"""How far our clock may be from the authority's; its answers may have whole seconds only."""
+FRESH_SECONDS = 3600.0
+"""How long what it said counts. An authority that is away longer costs seals, never their time."""
+EVERY_SECONDS = 600.0
+AGAIN_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
+
+_logger = log.get_logger()
+_FAILURES = (
+    TimestampRequestError,
+    SignatureValidationError,
+    SigningError,
+    ClientError,
+    TimeoutError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+)
+
+
+class TimeNotProvedError(UnavailableError):
+    """Nobody apart from us has vouched for our clock lately."""
+
+    reason = "TIME_NOT_PROVED"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """When the clock was found right, on the clock that never jumps, and how the two stood then."""
+
+    at: float
+    offset: float
+
+
+class TimestampAuthority:
+    """One authority, believed by these roots (DER) alone."""
+
+    def __init__(self, url: str, roots: Sequence[bytes]) -> None:
+        self._stamper = HTTPTimeStamper(url, timeout=ANSWER_SECONDS)
+        self._roots = [x509.Certificate.load(root) for root in roots]
+
+    async def moment(self) -> datetime:
+        """Its time, from a timestamp made for this question alone. Raises one of several errors otherwise."""
+        digest = hashlib.sha256(secrets.token_bytes(32)).digest()
+        token = await self._stamper.async_timestamp(digest, "sha256")
+        found = TimestampSignatureStatus(
+            **await validate_tst_signed_data(
+                token["content"],
+                ValidationContext(trust_roots=self._roots, allow_fetching=False),
+                lambda algorithm: digest if algorithm == "sha256" else b"",
+            )
+        )
+        if not (found.intact and found.valid and found.trusted):
+            raise ValueError("the timestamp does not hold")
+        return found.timestamp
+
+
+class ProvedClock:
+    """Says whether an authority vouches for our clock."""
+
+    def __init__(
+        self,
+        authority: TimestampAuthority,
+        clock: Clock,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._authority = authority
+        self._clock = clock
+        self._steady = steady
+        self._proof: Proof | None = None
+
+    async def prove(self) -> bool:
+        """Asks the authority. An answer that contradicts the clock ends what was proved; none leaves it."""
+        before = self._clock()
+        try:
+            said = await self._authority.moment()
+        except _FAILURES as failure:
+            _logger.warning("timestamp_authority_away", error=type(failure).__name__)
+            return False
+        after = self._clock()
+        if not before - TOLERANCE <= said <= after + TOLERANCE:
+            self._proof = None
+            _logger.error("clock_wrong", seconds=round((after - said).total_seconds(), 1))
+            return False
+        at = self._steady()
+        self._proof = Proof(at, after.timestamp() - at)
+        return True
+
+    async def keep(self) -> None:
+        """Asks for as long as the process lives."""
+        while True:
+            proved = await self.prove()
+            await asyncio.sleep(EVERY_SECONDS if proved else AGAIN_SECONDS)
+
+    def require(self) -> None:
+        """Raises TimeNotProvedError unless the clock was right lately, and has not jumped since."""
+        proof, now = self._proof, self._steady()
+        if proof is None or now - proof.at > FRESH_SECONDS:
+            raise TimeNotProvedError(
+                "no timestamp authority has vouched for the time of seals lately", retry_after=AGAIN_SECONDS
+            )
+        if abs(self._clock().timestamp() - now - proof.offset) > TOLERANCE.total_seconds():
+            self._proof = None
+            raise TimeNotProvedError(
+                "the clock has jumped; it has to be proved anew", retry_after=AGAIN_SECONDS
+            )
+
+
+class TimedKeystore:
+    """A keystore that gives out keys only while the time is proved."""
+
+    def __init__(self, keystore: Keystore, proof: ProvedClock) -> None:
+        self._keystore = keystore
+        self._proof = proof
+
+    async def signer(self, key_id: UUID) -> Signer:
+        """As the keystore's own. Also raises TimeNotProvedError."""
+        self._proof.require()
+        return await self._keystore.signer(key_id)
