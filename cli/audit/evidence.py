@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
 import psycopg
@@ -50,10 +51,10 @@ def city_evidence(
         logs=folder if folder.is_dir() else None,
         limits=limits,
     )
-    if database is None and not _answers(dsn):
-        with owners_database(settings):
-            yield evidence
-    else:
+    with ExitStack() as stack:
+        if database is None and not _answers(dsn):
+            with redirect_stdout(sys.stderr):  # The report has the other one for itself.
+                stack.enter_context(owners_database(settings))
         yield evidence
 
 

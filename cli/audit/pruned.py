@@ -54,5 +54,7 @@ class Pruned:
 def without_the_pruned(statement: str, pruned: Pruned) -> str:
     """A statement that knows, as `gone`, the ids of entries that were pruned."""
     gone = "SELECT item_id FROM ledger.pruned_entry" if pruned.known else "SELECT NULL::uuid WHERE false"
-    rest = f", {statement.removeprefix('WITH ')}" if statement.startswith("WITH ") else f"\n{statement}"
+    lines = statement.splitlines(keepends=True)
+    own = "".join(line for line in lines if not line.startswith("--"))
+    rest = f", {own.removeprefix('WITH ')}" if own.startswith("WITH ") else f"\n{own}"
     return f"WITH gone (item_id) AS ({gone}){rest}"

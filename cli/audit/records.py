@@ -37,6 +37,7 @@ EVERY_PART = (
 """Of every part that appends."""
 
 OWN: dict[str, tuple[Check, ...]] = {
+    "ledger": (),
     "licence": (),
     "autofill": (),
     "eseal": (Check("signatures", ("signatures", "sealed_acts"), "count_signatures"),),

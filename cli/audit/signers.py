@@ -35,7 +35,9 @@ class Signers:
                 opened = open_checkpoint(note, key)
                 if opened.size <= limit:
                     return opened
-                failure = f"{key.name} ended at {limit} entries"
+                sample = f"{name} is over {opened.size} entries, and {key.name} ended at {limit}"
+                self._report.add(Kind.ROLLED_BACK, "checkpoints of logs that this one continues", sample)
+                return None
         self._report.add(Kind.WRONG_KEY, "checkpoints", f"{name}: {failure}")
         return None
 

@@ -206,12 +206,13 @@ def test_an_answer_in_the_logs_without_its_entry_is_found(
 def test_a_city_that_is_stopped_is_audited_too(town: City) -> None:
     assert town.stop() == 0
     try:
-        done = command(town, "audit")
+        done = command(town, "audit", "--json")
     finally:
         town.start()
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "CLEAN" in done.stdout
+    assert json.loads(done.stdout)["clean"] is True
+    assert "the city is stopped" in done.stderr
 
 
 @contextmanager

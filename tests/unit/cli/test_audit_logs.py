@@ -18,7 +18,7 @@ ID = "5b3c2a44-3b1e-4d22-9c3e-0d9a1b6f7a10"
 
 
 def test_every_part_that_appends_is_compared() -> None:
-    assert OWN.keys() == COMPOSERS
+    assert OWN.keys() == COMPOSERS | {"ledger"}
     assert set(LOGGING) == COMPOSERS | {"gateway"}
 
 
