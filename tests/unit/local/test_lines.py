@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,39 @@ async def test_lines_are_copied_whole_however_they_arrive(tmp_path: Path) -> Non
 
     assert (tmp_path / "part.log").read_bytes() == b"one\ntwo\nthree\nthe end\n"
     assert "was dropped" in out.getvalue()
+
+
+@contextmanager
+def _full_disk(bytes_left: int) -> Iterator[None]:
+    """No file grows beyond so many bytes meanwhile, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_costs_lines_and_says_how_many(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "licence.log")
+    log.write([b"before"])
+
+    with _full_disk(10):
+        log.write([b"lost one", b"lost two"])
+        log.write([b"lost three"])
+    log.write([b"after"])
+    log.close()
+
+    *_, told, after = (tmp_path / "licence.log").read_bytes().splitlines()
+    assert json.loads(told) == {"event": "lines_lost", "level": "warning", "count": 3}
+    assert after == b"after"
+
+
+def test_a_terminal_on_a_full_disk_gets_later_lines(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", buffering=1) as out:
+        printer = Printer(out)
+        with _full_disk(0):
+            printer.say("lost")
+        printer.say("later")
+
+    assert "later" in (tmp_path / "out").read_text()
