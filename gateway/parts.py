@@ -16,6 +16,7 @@ from core.db import make_pool
 from core.keyring import Keyring
 from core.rpc import channel, token_verifier
 from core.vault import Vault
+from gateway.admission import Admission
 from gateway.auth import Citizens, Machines
 from gateway.clients import Clients, needed_parts
 from gateway.config import GatewayConfig
@@ -38,6 +39,7 @@ class Parts:
     metrics: Metrics
     limits: Limits
     uploads: Uploads
+    admission: Admission
     clients: Clients
     sessions: Sessions
     machines: Machines
@@ -66,6 +68,7 @@ async def open_parts(config: GatewayConfig, clock: Clock = now) -> AsyncIterator
                 metrics=metrics,
                 limits=Limits(config, metrics),
                 uploads=Uploads(config.most_uploads),
+                admission=Admission(config, metrics),
                 clients=clients,
                 sessions=sessions,
                 machines=Machines(verifier),

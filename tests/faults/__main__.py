@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from rich.console import Console
 from deploy.local.migrate import ROOT
 from tests.faults.ground import Ground
 from tests.faults.report import Report
-from tests.faults.scenarios import kills
+from tests.faults.scenarios import clocks, keys, kills, network, seals, storage, versions
 from tests.faults.shake import Fault, shake
 
 Group = Callable[[float], Iterable[Fault]]
@@ -26,8 +27,18 @@ GROUPS: dict[str, Group] = {
     "kills": lambda _: kills.in_turn(),
     "still": lambda _: kills.still(),
     "drain": lambda _: kills.draining(),
+    "network": lambda _: network.upstreams(),
+    "database": lambda _: network.databases(),
+    "partition": lambda _: network.partition(),
+    "clocks": lambda _: clocks.jumps(),
+    "keys": lambda _: keys.rotated(),
+    "versions": lambda _: versions.replaced(),
     "random": lambda minutes: [kills.at_random(minutes)],
+    "seals": lambda _: seals.killed(),
+    "disk": lambda _: storage.full(),
 }
+
+ON_A_SMALL_DISK = {"disk"}
 
 
 def main() -> int:
@@ -42,12 +53,23 @@ def main() -> int:
     home = Path(os.environ.get("ONESTOP_HOME", ROOT / ".onestop"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report = Report(home / "faults.json", {"seed": seed, "minutes": minutes})
-    with Ground(console, seed=seed) as ground:
-        for name in wanted:
+
+    def try_all(ground: Ground, names: Iterable[str]) -> None:
+        for name in names:
             for fault in GROUPS[name](minutes):
                 console.print(f"[bold]{name}[/bold] {fault.name}")
                 report.add(name, shake(ground, fault))
                 console.print(report.last_line(), highlight=False)
+
+    usual = [name for name in wanted if name not in ON_A_SMALL_DISK]
+    if usual:
+        with Ground(console, seed=seed) as ground:
+            try_all(ground, usual)
+    for name in wanted:
+        if name in ON_A_SMALL_DISK:
+            with ExitStack() as stack:
+                where = None if storage.missing() else stack.enter_context(storage.small_disk())
+                try_all(stack.enter_context(Ground(console, seed=seed, home=where)), [name])
     console.print(report.table())
     console.print(f"{report.summary()}; all of it in {report.path}")
     return 0 if report.kept else 1

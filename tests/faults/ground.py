@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -53,6 +53,8 @@ class Ground:
             program="tests.faults.bent",
             environment={**LIMITS, **(environment or {})},
         )
+        self.afterwards = ExitStack()
+        """What is undone once the books of a fault are closed."""
         self._console = console
         self._wishes: dict[str, dict[str, object]] = {}
 

@@ -27,6 +27,8 @@ KEPT_FOR_REPLAY = 40
 PAUSE_SECONDS = 0.02
 """Between two requests of one caller: the crowd is there to notice, not to fill the machine."""
 
+USUAL_CROWD = ("search", "fill", "seal", "seal", "consent", "once_more")
+
 PASSING = frozenset({409, 429, 503, 504})
 """What may be told while something is away; each may be tried again."""
 
@@ -80,7 +82,8 @@ class Load:
     """
 
     city: City
-    crowd: Sequence[str] = ("search", "fill", "seal", "seal", "consent", "once_more")
+    crowd: Sequence[str] = USUAL_CROWD
+    tolerates: frozenset[int] = frozenset()
     tries: list[Try] = field(default_factory=list)
     given: list[Given] = field(default_factory=list)
     unanswered: dict[str, tuple[str, Ask]] = field(default_factory=dict)
@@ -192,7 +195,7 @@ class Load:
         """Whether it is what was asked for; notes a refusal that no fault excuses."""
         if answer.is_success:
             return True
-        if answer.status_code not in PASSING:
+        if answer.status_code not in PASSING | self.tolerates:
             self.wrong.append(f"{kind}: {answer.status_code} {_reason(answer)}")
         return False
 

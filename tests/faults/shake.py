@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.faults.account import Account
 from tests.faults.ground import Ground
-from tests.faults.load import DEADLINE_SECONDS, Load, Try
+from tests.faults.load import DEADLINE_SECONDS, USUAL_CROWD, Load, Try
 
 RECOVERY_SECONDS = 5.0
 """Within which everything is answered again after a part is back."""
@@ -29,13 +29,14 @@ class Fault:
     """One fault to be tried.
 
     `missing` says why it cannot be tried here, or nothing. `crowd` names other callers than the usual ones.
-    `settles` is false where a fault leaves its writes to the scenario itself.
+    `tolerates` are refusals that this fault alone excuses.
     """
 
     name: str
     strike: Strike
     missing: Callable[[], str] = lambda: ""
     crowd: Sequence[str] = ()
+    tolerates: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -70,7 +71,7 @@ def shake(ground: Ground, fault: Fault, *, recovery: float = RECOVERY_SECONDS) -
     if outcome.skipped:
         return outcome
     account = Account(ground.city)
-    load = Load(ground.city, fault.crowd) if fault.crowd else Load(ground.city)
+    load = Load(ground.city, fault.crowd or USUAL_CROWD, tolerates=fault.tolerates)
     began = time.monotonic()
     try:
         with load:
@@ -81,6 +82,8 @@ def shake(ground: Ground, fault: Fault, *, recovery: float = RECOVERY_SECONDS) -
         outcome.entries = account.check_log(load)
     except AssertionError as failure:
         outcome.broken.append(str(failure).splitlines()[0] if str(failure) else repr(failure))
+    finally:
+        ground.afterwards.close()
     outcome.lasted_seconds = time.monotonic() - began
     _tell(outcome, load, recovery)
     return outcome
