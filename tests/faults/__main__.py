@@ -18,7 +18,7 @@ from rich.console import Console
 from deploy.local.migrate import ROOT
 from tests.faults.ground import Ground
 from tests.faults.report import Report
-from tests.faults.scenarios import clocks, keys, kills, network, seals, storage, versions
+from tests.faults.scenarios import clocks, keys, kills, network, overload, seals, storage, versions
 from tests.faults.shake import Fault, shake
 
 Group = Callable[[float], Iterable[Fault]]
@@ -32,6 +32,7 @@ GROUPS: dict[str, Group] = {
     "partition": lambda _: network.partition(),
     "clocks": lambda _: clocks.jumps(),
     "keys": lambda _: keys.rotated(),
+    "overload": lambda _: overload.flooded(),
     "versions": lambda _: versions.replaced(),
     "random": lambda minutes: [kills.at_random(minutes)],
     "seals": lambda _: seals.killed(),

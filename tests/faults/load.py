@@ -92,6 +92,8 @@ class Load:
     """By kind: how to send some of the writes again, and the receipt that each must give."""
     wrong: list[str] = field(default_factory=list)
     """Answers that no fault excuses."""
+    figures: dict[str, object] = field(default_factory=dict)
+    """What a fault has measured besides."""
     done: Counter[str] = field(default_factory=Counter)
     broken: list[BaseException] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)

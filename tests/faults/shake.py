@@ -52,6 +52,7 @@ class Outcome:
     answered: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     entries: int = 0
+    figures: dict[str, object] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
     @property
@@ -91,6 +92,7 @@ def shake(ground: Ground, fault: Fault, *, recovery: float = RECOVERY_SECONDS) -
 
 def _tell(outcome: Outcome, load: Load, recovery: float) -> None:
     tries = load.tries
+    outcome.figures = load.figures
     outcome.requests = sum(not one.rightly_refused for one in tries)
     outcome.answered = sum(one.ok for one in tries)
     outcome.longest_wait = max((one.seconds for one in tries), default=0.0)

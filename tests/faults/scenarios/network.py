@@ -19,16 +19,20 @@ DATABASES = ("agricredit", "ledger")
 
 def upstreams() -> Iterator[Fault]:
     """A part that answers slowly, not at all, by a reset, or drop by drop."""
-    for caller, callee in UPSTREAMS:
-        for trouble in (Trouble.SLOW, Trouble.SILENT, Trouble.REFUSED, Trouble.RESETTING, Trouble.DRIPPING):
-            yield Fault(f"{caller} > {callee}: {trouble.value}", _troubling(caller, callee, trouble))
+    troubles = [trouble for trouble in Trouble if trouble is not Trouble.NONE]
+    return some(*((*pair, trouble) for pair in UPSTREAMS for trouble in troubles))
+
+
+def some(*wanted: tuple[str, str, Trouble]) -> Iterator[Fault]:
+    """Chosen ones: caller, callee and what befalls the way."""
+    for caller, callee, trouble in wanted:
+        yield Fault(f"{caller} > {callee}: {trouble.value}", _troubling(caller, callee, trouble))
 
 
 def databases() -> Iterator[Fault]:
     """The way to the database."""
-    for part in DATABASES:
-        for trouble in (Trouble.SILENT, Trouble.RESETTING):
-            yield Fault(f"{part} > postgres: {trouble.value}", _troubling(part, "postgres", trouble))
+    troubles = (Trouble.SILENT, Trouble.RESETTING)
+    return some(*((part, "postgres", trouble) for part in DATABASES for trouble in troubles))
 
 
 def partition() -> Iterator[Fault]:
