@@ -1,4 +1,4 @@
-"""The short form of `make faults`: each sort of fault once, on a city of its own, the books checked after each.
+"""The short form of `make faults`: each sort of fault once, on one city, the books checked after each.
 
 Recovery is given more time here than `make faults` gives it: other tests use the machine too.
 """
