@@ -7,6 +7,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,12 +20,15 @@ import psycopg
 from rich.console import Console
 
 from deploy.local import files
+from deploy.local.migrate import ROOT
 from deploy.local.probe import is_well
+from deploy.local.settings import PORTS
 from tests.city import City
 from tests.faults.bent import WISHES
 from tests.faults.way import Trouble, Way
 
 BACK_SECONDS = 60.0
+COMMAND_SECONDS = 120.0
 LIMITS = {
     f"ONESTOP_{audience}_LIMIT": "1000000 per second"
     for audience in ("APPROVAL", "PARTNER", "CITIZEN", "ADDRESS", "TOKEN")
@@ -126,15 +131,26 @@ class Ground:
                 self.wish("ways", f"{caller}>{callee}", None)
                 self.restart(caller)
 
-    def readiness(self) -> int:
-        """What the gateway answers to `/readyz`; 0 where it does not answer."""
-        return _status(f"{self.city.operations}/readyz")
-
-    def log_of(self, part: str) -> str:
-        """A part's own lines."""
-        with suppress(FileNotFoundError):
-            return (self.city.settings.logs / f"{part}.log").read_text(errors="replace")
-        return ""
+    def onestop(self, *arguments: str) -> tuple[int, str]:
+        """The `onestop` command beside the running city: its exit code and what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
+                "ONESTOP_HOME": str(self.city.home),
+                "ONESTOP_PORT_OFFSET": str(self.city.settings.ports["ledger"] - PORTS["ledger"]),
+                "DATABASE_URL": "",
+            },
+        )
+        return done.returncode, done.stdout
 
     def _answers(self, part: str) -> bool:
         if part == "postgres":
@@ -150,14 +166,6 @@ class Ground:
             connection.execute(
                 "UPDATE agricredit.partner SET daily_fetches = 1000000, open_requests = 100000"
             )
-
-
-def lives(pid: int) -> bool:
-    """Whether a process is there."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
 
 
 def _status(address: str) -> int:

@@ -5,16 +5,14 @@ Recovery is given more time here than `make faults` gives it: other tests use th
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests.faults.account import Account
+from tests.faults.conftest import SEED
 from tests.faults.ground import Ground
 from tests.faults.load import Try
 from tests.faults.report import Report
@@ -24,7 +22,6 @@ from tests.faults.way import Trouble
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(420)]
 
-SEED = 440200
 RECOVERED_SECONDS = 30.0
 
 FAULTS = {
@@ -40,13 +37,6 @@ FAULTS = {
         [kills.at_random(0.2)],
     )
 }
-
-
-@pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    """A city that is shaken."""
-    with Ground(Console(file=io.StringIO()), seed=SEED) as made:
-        yield made
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -20,7 +20,8 @@ be valid yet: that is refused, not waved through."""
 def jumps() -> Iterator[Fault]:
     """One part's clock jumps ahead, then behind, then is right again."""
     for part in ("gateway", "issuer", "licence", "ledger", "agricredit", "eseal"):
-        yield Fault(f"clock of {part} 16 min off", _jumping(part), tolerates=DISBELIEF)
+        name = f"clock of {part} 16 min off"
+        yield Fault(name, _jumping(part), tolerates=DISBELIEF, back_dates=part == "ledger")
 
 
 def _jumping(part: str) -> Strike:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
-from deploy.local.migrate import ROOT
-from deploy.local.settings import PORTS
 from tests.faults.ground import Ground
 from tests.faults.load import Load
 from tests.faults.shake import Fault, Strike
-
-ROTATION_SECONDS = 120
 
 
 def rotated() -> Iterator[Fault]:
@@ -25,34 +18,15 @@ def rotated() -> Iterator[Fault]:
 
 def _rotating(kind: str) -> Strike:
     def strike(ground: Ground, load: Load) -> float:
-        refused = sum(not one.ok for one in load.tries if one.status != 409 and not one.rightly_refused)
-        code, said = onestop(ground, "keys", "rotate", kind, "--part", "ledger", "--settle", "2")
-        assert code == 0, f"keys rotate {kind} ended with {code}: {said[-300:]}"
-        after = sum(not one.ok for one in load.tries if one.status != 409 and not one.rightly_refused)
-        assert after == refused, f"{after - refused} requests were refused during the rotation"
+        before = _refused(load)
+        code, said = ground.onestop("keys", "rotate", kind, "--part", "ledger", "--settle", "2")
+        assert code == 0, f"keys rotate {kind} ended with {code}: {' '.join(said.split())[-400:]}"
+        assert _refused(load) == before, f"{_refused(load) - before} requests were refused meanwhile"
         return time.monotonic()
 
     return strike
 
 
-def onestop(ground: Ground, *arguments: str) -> tuple[int, str]:
-    """The `onestop` command beside the running city: its exit code and what it printed."""
-    city = ground.city
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=ROTATION_SECONDS,
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
-            "ONESTOP_HOME": str(city.home),
-            "ONESTOP_PORT_OFFSET": str(city.settings.ports["ledger"] - PORTS["ledger"]),
-            "DATABASE_URL": "",
-        },
-    )
-    return done.returncode, done.stdout
+def _refused(load: Load) -> int:
+    """Requests that were not answered; that the same request is under way is our own doing."""
+    return sum(not one.ok and not one.rightly_refused and one.status != 409 for one in load.tries)

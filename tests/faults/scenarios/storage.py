@@ -16,7 +16,7 @@ from tests.faults.load import Load
 from tests.faults.shake import Fault
 
 DISK_BYTES = 768 * 1024 * 1024
-FULL_SECONDS = 6.0
+FULL_SECONDS = 10.0
 PIECE = b"\0" * (1024 * 1024)
 
 
