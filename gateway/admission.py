@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from core.errors import Kind, LateError, ServiceError
 from gateway.config import GatewayConfig
@@ -85,8 +85,8 @@ class Gate:
         """Whoever goes while a place is handed over hands it on."""
         if place.done() and not place.cancelled():
             self.leave()
-        else:
-            place.cancel()
+            return
+        with suppress(ValueError):  # `leave` may have passed it over meanwhile.
             self._waiting.remove(place)
 
     def _full(self) -> OverloadedError:

@@ -102,6 +102,22 @@ async def test_a_caller_that_goes_while_it_is_let_in_hands_its_place_on() -> Non
     assert door._free == 1
 
 
+async def test_a_caller_that_has_gone_is_passed_over_and_no_place_is_lost() -> None:
+    door = gate(1)
+    await door.enter(LONG)
+    gone, next_one = (asyncio.create_task(door.enter(LONG)) for _ in range(2))
+    await begun(gone, next_one)
+
+    gone.cancel()
+    door.leave()
+
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    await asyncio.wait_for(next_one, 1)
+    door.leave()
+    assert door._free == 1
+
+
 async def test_in_a_standing_overload_the_wait_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr("gateway.admission.time.monotonic", clock)
