@@ -27,6 +27,7 @@ class Client:
     def __init__(self, load: Load, name: str) -> None:
         self._load = load
         self._machine = Machine(load.city, name)
+        load.closing.callback(self._machine.__exit__)
         self._patiently(self._machine.__enter__)
 
     def ask(self, method: str, path: str, key: str = "", **content: Any) -> httpx2.Response:
@@ -100,6 +101,7 @@ def consent(load: Load) -> Work:
     """A bank and a farmer: asked, granted, fetched twice, revoked; and what is fetched then is refused."""
     bank = Client(load, "rural-bank")
     farmer = Person(load.city)
+    load.closing.callback(farmer.__exit__)
     farmer.sign_in(load.cast["farmer"]["login"], load.cast["password"])
     patience = {"Deadline-Ms": str(int(DEADLINE_SECONDS * 1000))}
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -101,6 +102,8 @@ class Load:
     def __post_init__(self) -> None:
         from tests.faults.callers import CALLERS  # they know us
 
+        self.closing = ExitStack()
+        """The callers' connections, which are needed until the books are closed."""
         self.cast = cast_of(self.city)
         self.applicant = person(self.cast["applicant"]["code"])
         self.office = str(self.cast["office"]["code"])

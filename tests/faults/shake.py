@@ -89,6 +89,7 @@ def shake(ground: Ground, fault: Fault, *, recovery: float = RECOVERY_SECONDS) -
     except AssertionError as failure:
         outcome.broken.append(str(failure).splitlines()[0] if str(failure) else repr(failure))
     finally:
+        load.closing.close()
         ground.afterwards.close()
     outcome.lasted_seconds = time.monotonic() - began
     _tell(outcome, load, recovery)

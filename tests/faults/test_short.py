@@ -28,7 +28,7 @@ FAULTS = {
     fault.name: fault
     for fault in chain(
         [next(iter(kills.draining()))],
-        network.some(("gateway", "licence", Trouble.DRIPPING), ("eseal", "ledger", Trouble.SILENT)),
+        network.some(("gateway", "licence", Trouble.FORGOTTEN), ("eseal", "ledger", Trouble.SILENT)),
         network.some(("ledger", "postgres", Trouble.RESETTING)),
         [one for one in clocks.jumps() if "licence" in one.name],
         [next(iter(keys.rotated()))],

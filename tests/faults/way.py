@@ -26,6 +26,9 @@ class Trouble(Enum):
     """Every piece arrives `Way.delay` seconds late."""
     SILENT = "silent"
     """Connections are taken and nothing passes any more, either way: packets that are dropped."""
+    FORGOTTEN = "forgotten"
+    """Connections that are open fall silent for ever, new ones are well: a machine that vanished and has a
+    successor, or a firewall that lost its memory."""
     REFUSED = "refused"
     """Nobody listens, and what was connected is closed."""
     RESETTING = "resetting"
@@ -48,6 +51,7 @@ class Way:
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"way to {port}", daemon=True)
         self._clear = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -86,6 +90,8 @@ class Way:
             self._clear.clear()
         else:
             self._clear.set()
+        if trouble is Trouble.FORGOTTEN:
+            self._forgotten |= self._writers
         if trouble is Trouble.REFUSED:
             self._stop_listening()
             self._break_all()
@@ -131,6 +137,7 @@ class Way:
                 task.cancel()
             for one in pair:
                 self._writers.discard(one)
+                self._forgotten.discard(one)
                 one.transport.abort()
             await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -145,6 +152,8 @@ class Way:
         with suppress(OSError):
             while data := await reader.read(BLOCK):
                 await self._clear.wait()
+                if writer in self._forgotten:
+                    await asyncio.Event().wait()
                 carried[0] += len(data)
                 if self._trouble is Trouble.RESETTING and carried[0] > RESET_AFTER_BYTES:
                     return

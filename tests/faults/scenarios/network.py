@@ -47,6 +47,8 @@ def _troubling(caller: str, callee: str, trouble: Trouble, seconds: float = TROU
         way = ground.afterwards.enter_context(ground.way(caller, callee))
         load.must_answer_everything(time.monotonic(), PATIENCE_SECONDS)
         way.trouble = trouble
+        if trouble is Trouble.FORGOTTEN:
+            return time.monotonic()  # Whoever connects anew is answered.
         time.sleep(seconds)
         way.trouble = Trouble.NONE
         return time.monotonic()
