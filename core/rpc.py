@@ -68,7 +68,7 @@ def channel(config: PeerConfig, part: str) -> grpc.aio.Channel:
         ("grpc.ssl_target_name_override", part),
         ("grpc.max_receive_message_length", LARGEST_MESSAGE),
         ("grpc.max_send_message_length", LARGEST_MESSAGE),
-        # While calls wait for an answer: a machine that vanished, or a way that forgot us, is found within 5 s.
+        # While calls wait for an answer: a machine that vanished is given up within 5 s.
         ("grpc.keepalive_time_ms", 3_000),
         ("grpc.keepalive_timeout_ms", 2_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
