@@ -24,6 +24,7 @@ from gateway.limits import Limits, Uploads
 from gateway.metrics import Metrics
 from gateway.oidc import RelyingParty
 from gateway.sessions import Sessions
+from gateway.traffic import Traffic
 
 SWEEP_SECONDS = 300.0
 
@@ -40,6 +41,7 @@ class Parts:
     limits: Limits
     uploads: Uploads
     admission: Admission
+    traffic: Traffic
     clients: Clients
     sessions: Sessions
     machines: Machines
@@ -69,6 +71,7 @@ async def open_parts(config: GatewayConfig, clock: Clock = now) -> AsyncIterator
                 limits=Limits(config, metrics),
                 uploads=Uploads(config.most_uploads),
                 admission=Admission(config, metrics),
+                traffic=Traffic(),
                 clients=clients,
                 sessions=sessions,
                 machines=Machines(verifier),
