@@ -154,7 +154,7 @@ def refuse_open_operations(address: str) -> None:
 async def listening(parts: Parts, operations: Operations) -> AsyncIterator[dict[str, int]]:
     """Listens on all three while the context lasts; answers each listener's port.
 
-    At the end the outer two take no new connections, and what is in hand is answered, within the drain's time.
+    At the end the outer two take no new connections, and what is in hand is answered in the drain's time.
     """
     config = parts.config
     refuse_open_operations(config.operations_listen)

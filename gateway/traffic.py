@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 
 class Traffic:
-    """The requests of the outer listeners. Once `ended` is asked for, each connection ends with its answer."""
+    """The requests of the outer listeners. Once they are to end, each connection ends with its answer."""
 
     def __init__(self) -> None:
         self.ending = False

@@ -31,7 +31,7 @@ class Fault:
 
     `missing` says why it cannot be tried here, or nothing. `crowd` names other callers than the usual ones.
     `tolerates` are refusals that this fault alone excuses. `back_dates` says that entries get earlier
-    times than those before them, which an audit rightly finds.
+    times than those before them, which an audit rightly finds. `longest_wait` is in seconds.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Fault:
     crowd: Sequence[str] = ()
     tolerates: frozenset[int] = frozenset()
     back_dates: bool = False
+    longest_wait: float = DEADLINE_SECONDS + LATE_SECONDS
 
 
 @dataclass
@@ -92,7 +93,7 @@ def shake(ground: Ground, fault: Fault, *, recovery: float = RECOVERY_SECONDS) -
         load.closing.close()
         ground.afterwards.close()
     outcome.lasted_seconds = time.monotonic() - began
-    _tell(outcome, load, recovery)
+    _tell(outcome, load, recovery, fault.longest_wait)
     return outcome
 
 
@@ -104,7 +105,7 @@ def _audit(ground: Ground) -> None:
     assert code == 0, f"the audit ended with {code}: {' '.join(said.split())[-400:]}"
 
 
-def _tell(outcome: Outcome, load: Load, recovery: float) -> None:
+def _tell(outcome: Outcome, load: Load, recovery: float, longest_wait: float) -> None:
     tries = load.tries
     outcome.figures = load.figures
     outcome.requests = sum(not one.rightly_refused for one in tries)
@@ -113,20 +114,20 @@ def _tell(outcome: Outcome, load: Load, recovery: float) -> None:
     outcome.errors = dict(
         Counter(_named(one) for one in tries if not one.ok and not one.rightly_refused).most_common()
     )
-    outcome.broken += promises_broken(tries)
+    outcome.broken += promises_broken(tries, longest_wait)
     outcome.broken += [f"{times} × {what}" for what, times in Counter(load.wrong).items()]
     if outcome.recovery_seconds > recovery:
         outcome.broken.append(f"recovered after {outcome.recovery_seconds:.1f} s, not within {recovery:g} s")
 
 
-def promises_broken(tries: Sequence[Try]) -> list[str]:
+def promises_broken(tries: Sequence[Try], longest_wait: float) -> list[str]:
     """What callers were told, and how late, that they should never be."""
     broken = []
     faults = Counter(_named(one) for one in tries if one.status >= 500 and one.status not in {503, 504})
     broken += [f"{times} × {what}" for what, times in faults.items()]
     silent = Counter(_named(one) for one in tries if one.status in {429, 503} and not one.told_when)
     broken += [f"{times} × {what} without Retry-After" for what, times in silent.items()]
-    late = [one for one in tries if one.seconds > DEADLINE_SECONDS + LATE_SECONDS]
+    late = [one for one in tries if one.seconds > longest_wait]
     if late:
         worst = max(late, key=lambda one: one.seconds)
         broken.append(

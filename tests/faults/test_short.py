@@ -60,7 +60,7 @@ def test_what_must_never_be_told_is_found() -> None:
         Try("fill", 0.0, 9.0, 200),
     ]
 
-    assert promises_broken(tries) == [
+    assert promises_broken(tries, longest_wait=7.0) == [
         "1 × 500 INTERNAL",
         "1 × 503 PART_DOWN without Retry-After",
         "1 waited past their deadline, the longest 9.0 s (fill)",

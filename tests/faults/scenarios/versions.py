@@ -17,6 +17,9 @@ from tests.faults.ground import Ground
 from tests.faults.load import Load
 from tests.faults.shake import PATIENCE_SECONDS, Fault
 
+OLD_DRAIN_SECONDS = 12.0
+"""A gateway of before the drain was mended lets a request hang until its own drain ends."""
+
 BACK = 10
 """Without a tag, so many first parents ago is what ran before."""
 
@@ -51,7 +54,8 @@ def replaced() -> Iterator[Fault]:
             load.must_answer_everything(time.monotonic(), PATIENCE_SECONDS)
         return time.monotonic()
 
-    yield Fault("old and new versions side by side", strike, missing=missing)
+    name = "old and new versions side by side"
+    yield Fault(name, strike, missing=missing, longest_wait=OLD_DRAIN_SECONDS)
 
 
 @contextmanager
