@@ -68,9 +68,11 @@ def channel(config: PeerConfig, part: str) -> grpc.aio.Channel:
         ("grpc.ssl_target_name_override", part),
         ("grpc.max_receive_message_length", LARGEST_MESSAGE),
         ("grpc.max_send_message_length", LARGEST_MESSAGE),
-        # While calls wait for an answer: a machine that vanished is given up within 5 s.
-        ("grpc.keepalive_time_ms", 2_000),
-        ("grpc.keepalive_timeout_ms", 3_000),
+        # While calls wait for an answer: a machine that vanished is given up after 4 s. Without a limit of its
+        # own for the ping, gRPC waits for that a minute.
+        ("grpc.keepalive_time_ms", 1_500),
+        ("grpc.keepalive_timeout_ms", 2_500),
+        ("grpc.http2.ping_timeout_ms", 2_500),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.enable_retries", 0),

@@ -16,6 +16,7 @@ BLOCK = 1 << 16
 DRIP_BYTES = 8
 DRIP_SECONDS = 0.25
 RESET_AFTER_BYTES = 4096
+CLOSE_SECONDS = 5.0
 
 
 class Trouble(Enum):
@@ -50,6 +51,7 @@ class Way:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"way to {port}", daemon=True)
         self._clear = asyncio.Event()
+        self._over = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
         self._forgotten: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -100,12 +102,12 @@ class Way:
 
     async def _close(self) -> None:
         self._clear.set()
+        self._over.set()
+        self._trouble = Trouble.NONE
         self._stop_listening()
         self._break_all()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=CLOSE_SECONDS)
 
     def _stop_listening(self) -> None:
         if self._server is not None:
@@ -153,7 +155,8 @@ class Way:
             while data := await reader.read(BLOCK):
                 await self._clear.wait()
                 if writer in self._forgotten:
-                    await asyncio.Event().wait()
+                    await self._over.wait()
+                    return
                 carried[0] += len(data)
                 if self._trouble is Trouble.RESETTING and carried[0] > RESET_AFTER_BYTES:
                     return
