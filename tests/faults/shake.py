@@ -89,6 +89,8 @@ def shake(ground: Ground, fault: Fault, *, recovery: float = RECOVERY_SECONDS) -
             _audit(ground)
     except AssertionError as failure:
         outcome.broken.append(str(failure).splitlines()[0] if str(failure) else repr(failure))
+    except Exception as failure:  # A caller or a scenario that trips over what it gets is a finding too.
+        outcome.broken.append(f"{type(failure).__name__}: {failure}"[:400])
     finally:
         load.closing.close()
         ground.afterwards.close()

@@ -26,7 +26,8 @@ PEAK_CONNECTIONS = 48
 MOST_CONNECTIONS = 640
 DEADLINE_SECONDS = 2.0
 LOWEST_GOODPUT = 0.9
-FILLED = "SELECT count(*) FROM ledger.entry WHERE convert_from(leaf, 'UTF8') LIKE '%\"autofill.fill\"%'"
+FILLED = "SELECT count(*) FROM ledger.entry WHERE position(%s::bytea IN leaf) > 0"
+FILLING = b'"autofill.fill"'
 
 
 def flooded(seconds: float = 20.0) -> Iterator[Fault]:
@@ -34,10 +35,10 @@ def flooded(seconds: float = 20.0) -> Iterator[Fault]:
 
     def strike(ground: Ground, load: Load) -> float:
         best = _ask(ground, load, seconds / 2, PEAK_CONNECTIONS)
-        earlier = rows(ground.city, FILLED)[0][0]
+        earlier = rows(ground.city, FILLED, FILLING)[0][0]
         with _watched(ground, "gateway", "autofill", "ledger") as memory:
             wave = _ask(ground, load, seconds, MOST_CONNECTIONS, rate=TIMES * best.goodput)
-        filled = rows(ground.city, FILLED)[0][0] - earlier
+        filled = rows(ground.city, FILLED, FILLING)[0][0] - earlier
         ended = time.monotonic()
         after = _ask(ground, load, seconds / 4, PEAK_CONNECTIONS)
         _check(wave)
