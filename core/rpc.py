@@ -68,8 +68,8 @@ def channel(config: PeerConfig, part: str) -> grpc.aio.Channel:
         ("grpc.ssl_target_name_override", part),
         ("grpc.max_receive_message_length", LARGEST_MESSAGE),
         ("grpc.max_send_message_length", LARGEST_MESSAGE),
-        # While calls wait for an answer: a machine that vanished is given up after 4 s. The ping needs a limit
-        # of its own, else gRPC waits for it a minute.
+        # While calls wait for an answer: a machine that vanished is given up after 4 s. The ping needs a
+        # limit of its own, else gRPC waits for it a minute.
         ("grpc.keepalive_time_ms", 1_500),
         ("grpc.keepalive_timeout_ms", 2_500),
         ("grpc.http2.ping_timeout_ms", 2_500),

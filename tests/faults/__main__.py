@@ -1,6 +1,7 @@
 """`make faults`: breaks the city in every way that is listed, and checks the books after each.
 
-Environment: SEED (440200) makes the same choices again; MINUTES (10) of blows at random; ONLY=kills,network
+Environment: SEED (440200) makes the same choices again; MINUTES (10) of blows at random; TIMES (200) that the
+seal service is killed; ONLY=kills,network
 tries those groups alone. The table is printed; `.onestop/faults.json` holds the same for programs.
 """
 
@@ -35,7 +36,7 @@ GROUPS: dict[str, Group] = {
     "overload": lambda _: overload.flooded(),
     "versions": lambda _: versions.replaced(),
     "random": lambda minutes: [kills.at_random(minutes)],
-    "seals": lambda _: seals.killed(),
+    "seals": lambda _: seals.killed(int(os.environ.get("TIMES", seals.TIMES))),
     "disk": lambda _: storage.full(),
 }
 
