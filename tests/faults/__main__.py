@@ -1,8 +1,8 @@
 """`make faults`: breaks the city in every way that is listed, and checks the books after each.
 
 Environment: SEED (440200) makes the same choices again; MINUTES (10) of blows at random; TIMES (200) that the
-seal service is killed; ONLY=kills,network
-tries those groups alone. The table is printed; `.onestop/faults.json` holds the same for programs.
+seal service is killed; ONLY=kills,network tries those groups alone. The table is printed;
+`.onestop/faults.json` holds the same for programs.
 """
 
 from __future__ import annotations
