@@ -174,6 +174,7 @@ def _status(address: str) -> int:
         with opener.open(address, timeout=2.0) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as refused:
-        return refused.code
+        with refused:
+            return refused.code
     except OSError:
         return 0

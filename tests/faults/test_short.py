@@ -33,7 +33,7 @@ FAULTS = {
         [one for one in clocks.jumps() if "licence" in one.name],
         [next(iter(keys.rotated()))],
         seals.killed(3),
-        overload.flooded(4.0),
+        overload.flooded(4.0, late=8.0),
         [kills.at_random(0.2)],
     )
 }
