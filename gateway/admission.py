@@ -25,6 +25,15 @@ BURST_SECONDS = 1.0
 
 RETRY_SECONDS = 1.0
 
+FEWEST_PLACES = 8
+"""A part that is late with everything keeps so many places, by which it is found to be well again."""
+
+SHRINK, GROW = 0.9, 0.25
+"""What an answer that came too late does to the number of places, and one that came in time."""
+
+PATIENT_SECONDS = 1.0
+"""Whoever waited less says nothing about a part by being late."""
+
 
 class OverloadedError(ServiceError):
     """As many requests as there is room for are in hand."""
@@ -34,11 +43,18 @@ class OverloadedError(ServiceError):
 
 
 class Gate:
-    """The places at one part: first come, first served, and nobody waits longer than is of use."""
+    """The places at one part: first come, first served, and nobody waits longer than is of use.
+
+    Where the part answers too late there are too many at it: the places become fewer with each late answer,
+    and more again with each that is in time, up to the setting. Else a part that is slower than usual would
+    work on what nobody waits for any more, and answer nobody.
+    """
 
     def __init__(self, name: str, places: int, queue: int, longest_wait: float) -> None:
         self.name = name
-        self._free = places
+        self.in_hand = 0
+        self._most = places
+        self._places = float(places)
         self._queue = queue
         self._longest = longest_wait
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -49,8 +65,8 @@ class Gate:
 
         Raises OverloadedError where there is none, LateError where the caller's own time is up first.
         """
-        if self._free:
-            self._free -= 1
+        if self.in_hand < self.places:
+            self.in_hand += 1
             return
         if len(self._waiting) >= self._queue:
             raise self._full()
@@ -72,14 +88,23 @@ class Gate:
                 raise LateError("the deadline passed before there was room", part="gateway") from None
             raise self._full() from None
 
-    def leave(self) -> None:
-        """Gives a place back: to who waits longest, if anybody does."""
-        while self._waiting:
+    @property
+    def places(self) -> int:
+        """How many may be at the part at a time now."""
+        return int(self._places)
+
+    def leave(self, in_time: bool | None = None) -> None:
+        """Gives a place back, to who waits longest. `in_time` says how the part has answered, if it tells."""
+        self.in_hand -= 1
+        if in_time is not None:
+            fewest = min(FEWEST_PLACES, self._most)
+            changed = self._places + GROW if in_time else self._places * SHRINK
+            self._places = min(float(self._most), max(float(fewest), changed))
+        while self._waiting and self.in_hand < self.places:
             place = self._waiting.popleft()
             if not place.done():
                 place.set_result(None)
-                return
-        self._free += 1
+                self.in_hand += 1
 
     def _forget(self, place: asyncio.Future[None]) -> None:
         """Whoever goes while a place is handed over hands it on."""
@@ -141,10 +166,16 @@ class Admission:
         except ServiceError:
             self._shed(part)
             raise
+        in_time: bool | None = None
         try:
             yield
+            in_time = True
+        except ServiceError as failure:
+            if failure.kind is Kind.LATE and seconds_left >= PATIENT_SECONDS:
+                in_time = False
+            raise
         finally:
-            gate.leave()
+            gate.leave(in_time)
 
     def _shed(self, part: str) -> None:
         self._metrics.shed.labels(part).inc()

@@ -61,7 +61,7 @@ class GatewayConfig(PeerConfig):
     most_requests: int = Field(default=1024, gt=1)
     """Requests that this process reads or answers at a time; one caller may hold half of them."""
     most_at_part: int = Field(default=128, gt=0)
-    """Requests in hand at one part; more than that makes no part quicker."""
+    """Requests in hand at one part, at most; more than that makes no part quicker."""
     most_waiting: int = Field(default=128, ge=0)
     """Requests that wait for a place at one part."""
     wait_seconds: float = Field(default=1.0, ge=0)

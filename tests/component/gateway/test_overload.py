@@ -91,6 +91,27 @@ async def test_a_deadline_that_passes_in_the_queue_is_not_worked_on(make_gateway
     assert asked(gateway, "autofill") == 1, "it was worked on after its deadline"
 
 
+async def test_a_part_that_is_late_with_everything_is_asked_less_until_it_is_well(
+    make_gateway: GatewayMaker,
+) -> None:
+    gateway = await make_gateway(most_at_part=32, most_waiting=0)
+    platform = await gateway.machine()
+    gateway.behind.delays["autofill"] = 5.0
+
+    first = await asyncio.gather(*(ask(platform, FILL, FORM, **{"Deadline-Ms": "1100"}) for _ in range(32)))
+    reached = asked(gateway, "autofill")
+    second = await asyncio.gather(*(ask(platform, FILL, FORM, **{"Deadline-Ms": "1100"}) for _ in range(32)))
+    reached_later = asked(gateway, "autofill") - reached
+    gateway.behind.delays.clear()
+    well = [await ask(platform, FILL, FORM) for _ in range(4)]
+
+    assert {one.status_code for one, _ in first} == {504}
+    assert reached == 32
+    assert reached_later < 16, "it was asked as much as before"
+    assert sorted({one.status_code for one, _ in second}) == [503, 504]
+    assert {one.status_code for one, _ in well} == {200}
+
+
 async def test_one_caller_reads_no_more_than_half(make_gateway: GatewayMaker) -> None:
     gateway = await make_gateway(most_requests=4)
     platform, other = await gateway.machine(), await gateway.machine("other-platform")

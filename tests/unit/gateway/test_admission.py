@@ -83,7 +83,7 @@ async def test_whoever_runs_out_of_time_in_the_queue_is_late_and_is_not_let_in()
         await door.enter(-1.0)
     door.leave()
 
-    assert door._free == 1
+    assert door.in_hand == 0
 
 
 async def test_a_caller_that_goes_while_it_is_let_in_hands_its_place_on() -> None:
@@ -99,7 +99,7 @@ async def test_a_caller_that_goes_while_it_is_let_in_hands_its_place_on() -> Non
         await gone
     await asyncio.wait_for(next_one, 1)
     door.leave()
-    assert door._free == 1
+    assert door.in_hand == 0
 
 
 async def test_a_caller_that_has_gone_is_passed_over_and_no_place_is_lost() -> None:
@@ -115,7 +115,39 @@ async def test_a_caller_that_has_gone_is_passed_over_and_no_place_is_lost() -> N
         await gone
     await asyncio.wait_for(next_one, 1)
     door.leave()
-    assert door._free == 1
+    assert door.in_hand == 0
+
+
+async def test_late_answers_make_the_places_fewer_and_answers_in_time_make_them_more() -> None:
+    door = gate(32)
+
+    for _ in range(100):
+        await door.enter(LONG)
+        door.leave(in_time=False)
+    assert door.places == admission.FEWEST_PLACES
+    for _ in range(200):
+        await door.enter(LONG)
+        door.leave(in_time=True)
+
+    assert door.places == 32, "it is itself again, and no more than the setting"
+
+
+async def test_with_fewer_places_who_waits_is_let_in_only_as_they_come_free() -> None:
+    door = gate(9)
+    for _ in range(9):
+        await door.enter(LONG)
+    waiting = [asyncio.create_task(door.enter(LONG)) for _ in range(2)]
+    await begun(*waiting)
+
+    door.leave(in_time=False)
+    await begun(*waiting)
+    assert (door.places, door.in_hand) == (8, 8)
+    door.leave()
+    await waiting[0]
+
+    assert not waiting[1].done()
+    door.leave()
+    await waiting[1]
 
 
 async def test_in_a_standing_overload_the_wait_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
