@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 
-from deploy.local.migrate import PARTS
+from deploy.local.settings import PROCESSES
 from tests.faults.ground import Ground
 from tests.faults.load import Load
 from tests.faults.shake import RECOVERY_SECONDS, Fault, Strike
@@ -18,7 +18,7 @@ STILL_SECONDS = 4.0
 
 def in_turn() -> Iterator[Fault]:
     """Each part killed and kept away for a while, then the database."""
-    for part in (*PARTS, "postgres"):
+    for part in (*PROCESSES, "postgres"):
         yield Fault(f"kill -9 {part}", _killing(part))
 
 
@@ -35,7 +35,7 @@ def at_random(minutes: float) -> Fault:
         until = time.monotonic() + minutes * 60
         worst, blows = 0.0, 0
         while time.monotonic() < until:
-            part = ground.chance.choice((*PARTS, "postgres"))
+            part = ground.chance.choice((*PROCESSES, "postgres"))
             how = ground.chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP))
             if part == "postgres":
                 how = signal.SIGKILL

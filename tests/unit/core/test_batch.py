@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from onestop.licence.v1 import licence_pb2 as pb
 
-from core.batch import answer_batch
+from core.batch import answer_inner_batch
 from core.status import from_status
 from core.wire import set_instant
 
@@ -27,7 +27,7 @@ async def test_an_item_whose_deadline_has_passed_is_not_begun() -> None:
         return pb.SearchLicencesResult()
 
     items = [item(-0.001, "late"), item(30, "in time")]
-    late, in_time = await answer_batch(items, pb.SearchLicencesResult, one)
+    late, in_time = await answer_inner_batch(items, pb.SearchLicencesResult, one)
 
     assert begun == ["in time"]
     assert from_status(late.error).reason == "DEADLINE_PASSED"
@@ -46,7 +46,7 @@ async def test_an_item_ends_at_its_deadline_and_holds_up_no_other() -> None:
         return pb.SearchLicencesResult()
 
     async with asyncio.timeout(2):
-        slow, quick = await answer_batch(
+        slow, quick = await answer_inner_batch(
             [item(0.05, "slow"), item(30, "quick")], pb.SearchLicencesResult, one
         )
 
