@@ -26,7 +26,7 @@ BACKLOG = 512
 LARGEST_LINE = 8190
 LARGEST_HEADER = 16 * 1024
 MOST_HEADERS = 64
-CUT_OFF_SECONDS = 1.0
+CUT_OFF_SECONDS = 0.5
 """For what is left after the drain."""
 
 _logger = log.get_logger()
