@@ -12,7 +12,7 @@ OUTSIDE := .onestop/compose
 CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check check-threats
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo audit up down backup restore test bench profile fuzz supply scan check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo audit up down backup restore test faults bench profile fuzz supply scan check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ restore: .venv/.run ## make a city of a backup: FROM=folder (KEYS= WAL= UNTIL= U
 
 test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=2)
 	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+
+faults: .venv/.dev ## break the running city in every way, and check the books after each (SEED=, MINUTES=10, ONLY=kills,network)
+	@exec .venv/bin/python -m tests.faults
 
 bench: .venv-bench/.bench ## measure, beside the peers and the limits (SCALE=3400000 people, ONLY=licence,ledger)
 	@exec .venv-bench/bin/python -m tests.bench

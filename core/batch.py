@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
@@ -11,7 +12,7 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 from onestop.common.v1 import context_pb2
 
-from core.errors import InvalidError, ServiceError
+from core.errors import InvalidError, LateError, ServiceError
 from core.log import answered, get_logger
 from core.release import Answered
 from core.status import reason_in, to_status
@@ -68,6 +69,8 @@ async def answer_inner_batch(
             try:
                 if position in faults:
                     raise InvalidError("the request breaks the contract's rules", faults=faults[position])
+                if seconds_left(item.context) <= 0:
+                    raise LateError("the deadline had passed before the work began")
                 result = await with_deadline(item.context, one(item))
             except (ServiceError, TimeoutError) as error:
                 failure: BaseException = error
@@ -92,11 +95,16 @@ T = TypeVar("T")
 
 async def with_deadline(context: context_pb2.RequestContext, work: Awaitable[T]) -> T:
     """The work's result, or TimeoutError once the context's deadline passes."""
+    left = seconds_left(context)
+    async with asyncio.timeout(None if left == math.inf else max(left, 0.0)):
+        return await work
+
+
+def seconds_left(context: context_pb2.RequestContext) -> float:
+    """Seconds until the context's deadline, negative past it; infinite where it names none."""
     if not context.HasField("deadline"):
-        return await work
-    left = context.deadline.ToNanoseconds() / 1e9 - time.time()
-    async with asyncio.timeout(max(left, 0.0)):
-        return await work
+        return math.inf
+    return context.deadline.ToNanoseconds() / 1e9 - time.time()
 
 
 def is_batch(request: Message) -> bool:

@@ -17,8 +17,8 @@ class Coalescer(Generic[Item, Result]):
     Two slots keep both sides busy: one makes the next batch while the other answers the last.
 
     `send` takes the items and answers a result or an exception for each, in order: one bad item fails
-    alone. An item whose caller has gone is left out if it has not been sent yet. Each caller keeps its
-    own deadline by cancelling its own wait.
+    alone. An item whose caller has gone is left out if it has not been sent yet, and a call whose callers
+    have all gone is called off. Each caller keeps its own deadline by cancelling its own wait.
     """
 
     def __init__(
@@ -32,23 +32,32 @@ class Coalescer(Generic[Item, Result]):
         self._slots = slots
         self._largest = largest
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._flights: set[asyncio.Task[None]] = set()
+        self._flights: dict[asyncio.Task[None], Sequence[asyncio.Future[Result]]] = {}
 
     async def submit(self, item: Item) -> Result:
         """The item's own result, or its own error."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._launch()
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._call_off()
+            raise
+
+    def _call_off(self) -> None:
+        for flight, aboard in self._flights.items():
+            if aboard and all(future.done() for future in aboard):
+                flight.cancel()
 
     def _launch(self) -> None:
         while self._waiting and len(self._flights) < self._slots:
             flight = asyncio.create_task(self._fly())
-            self._flights.add(flight)
+            self._flights[flight] = ()
             flight.add_done_callback(self._landed)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
+        del self._flights[flight]
         if not flight.cancelled():
             flight.result()
         self._launch()
@@ -65,6 +74,9 @@ class Coalescer(Generic[Item, Result]):
         taken = self._take()
         if not taken:
             return
+        flight = asyncio.current_task()
+        assert flight is not None
+        self._flights[flight] = [future for _, future in taken]
         try:
             results = await self._send([item for item, _ in taken])
             if len(results) != len(taken):

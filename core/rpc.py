@@ -86,7 +86,11 @@ def channels_to_each(config: PeerConfig, part: str) -> list[grpc.aio.Channel]:
         ("grpc.ssl_target_name_override", part),
         ("grpc.max_receive_message_length", LARGEST_MESSAGE),
         ("grpc.max_send_message_length", LARGEST_MESSAGE),
-        ("grpc.keepalive_time_ms", 20_000),
+        # While calls wait for an answer: a machine that vanished is given up after 4 s. The ping needs a
+        # limit of its own, else gRPC waits for it a minute.
+        ("grpc.keepalive_time_ms", 1_500),
+        ("grpc.keepalive_timeout_ms", 2_500),
+        ("grpc.http2.ping_timeout_ms", 2_500),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.enable_retries", 0),
@@ -159,7 +163,7 @@ def build_server(
             ("grpc.max_receive_message_length", LARGEST_MESSAGE),
             ("grpc.max_send_message_length", LARGEST_MESSAGE),
             ("grpc.so_reuseport", 0),
-            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
             ("grpc.keepalive_permit_without_calls", 1),
         ],
     )

@@ -21,6 +21,7 @@ from gateway.public.docs import Documentation
 from gateway.public.operations import Operations
 from gateway.routes import Route
 from gateway.shapes import Listener
+from gateway.traffic import Traffic
 
 ROUTES: tuple[Route, ...] = tuple(
     chain(
@@ -45,7 +46,9 @@ def build(parts: Parts, listener: Listener) -> web.Application:
     """The application of one of the outer listeners."""
     config = parts.config
     app = web.Application(
-        middlewares=[observer(listener.value, parts.metrics, strict=config.mode is Mode.PRODUCTION)],
+        middlewares=[
+            observer(listener.value, parts.metrics, parts.traffic, strict=config.mode is Mode.PRODUCTION)
+        ],
         client_max_size=config.largest_document + config.largest_json + _FORM_AND_HEADERS,
     )
     app[PARTS] = parts
@@ -58,7 +61,7 @@ def build(parts: Parts, listener: Listener) -> web.Application:
 
 def build_operations(parts: Parts, operations: Operations) -> web.Application:
     """The application of the operators' listener."""
-    app = web.Application(middlewares=[observer("operations", parts.metrics, strict=False)])
+    app = web.Application(middlewares=[observer("operations", parts.metrics, Traffic(), strict=False)])
     app[PARTS] = parts
     operations.add_to(app)
     return app

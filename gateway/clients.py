@@ -72,6 +72,8 @@ class Part:
 
     async def call(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], request: Q, deadline: datetime) -> A:
         """The answer of a unary call. Raises the part's own error, or LateError when time is up."""
+        if deadline.timestamp() <= time.time():
+            raise late(self.name)  # Nobody waits for it any more.
         began = time.monotonic()
         outcome = "error"
         name = request.DESCRIPTOR.name.removesuffix("Request")

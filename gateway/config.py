@@ -61,6 +61,14 @@ class GatewayConfig(PeerConfig):
     largest_document: int = Field(default=16 * 1024 * 1024, gt=0)
     most_uploads: int = Field(default=32, gt=1)
     """Documents that this process holds in memory at a time; one caller may fill half of the room."""
+    most_requests: int = Field(default=1024, gt=1)
+    """Requests that this process reads or answers at a time; one caller may hold half of them."""
+    most_at_part: int = Field(default=128, gt=0)
+    """Requests in hand at one part, at most; more than that makes no part quicker."""
+    most_waiting: int = Field(default=128, ge=0)
+    """Requests that wait for a place at one part."""
+    wait_seconds: float = Field(default=1.0, ge=0)
+    """How long a request may wait for its place in a burst; in a standing overload it is told at once."""
     drain_seconds: float = Field(default=8.0, ge=0)
 
     token_limit: str = "60 per minute"  # noqa: S105 - a rate, no secret

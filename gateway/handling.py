@@ -50,14 +50,19 @@ class Endpoint:
         refuse_unknown_arguments(request, self.route)
         if self.route.answer.message is not None or self.route.answer.schema is not None:
             wanted_type(request, self.route.answer.types)
-        if not isinstance(self.route.body, UploadBody):
-            return await self._read_and_handle(call)
-        with parts.uploads.room(request.get(CALLER, "")):
-            return await self._read_and_handle(call)
+        caller = request.get(CALLER, "") or request.remote or ""
+        with parts.admission.held(caller):
+            if not isinstance(self.route.body, UploadBody):
+                return await self._read_and_handle(call)
+            with parts.uploads.room(caller):
+                return await self._read_and_handle(call)
 
     async def _read_and_handle(self, call: Call) -> web.StreamResponse:
+        """A place at the part is taken once the request is there: a slow sender holds none."""
         await self._read_body(call)
-        return await self.route.handler(call)
+        left = (call.deadline - call.parts.clock()).total_seconds()
+        async with call.parts.admission.place(self.route.part, left):
+            return await self.route.handler(call)
 
     async def _admit(self, call: Call) -> None:
         """Who calls, whether too often, and whether permitted at all."""

@@ -38,6 +38,12 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self.shed = Counter(
+            "onestop_gateway_shed",
+            "Requests refused, or given up in time, because there was no room at a part.",
+            ("part",),
+            registry=self._registry,
+        )
         self.limited = Counter(
             "onestop_gateway_limited",
             "Requests refused by a rate limit.",

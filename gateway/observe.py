@@ -12,6 +12,7 @@ from core import log, trace
 from core.errors import ServiceError
 from gateway.metrics import Metrics
 from gateway.problems import QUIET, problem_of, problem_response
+from gateway.traffic import Traffic
 
 CALLER = web.RequestKey("caller", str)
 """Name of the machine, or `citizen`; for the log."""
@@ -25,8 +26,11 @@ STRICT_TRANSPORT = "max-age=31536000"
 _logger = log.get_logger()
 
 
-def observer(listener: str, metrics: Metrics, *, strict: bool) -> Middleware:
-    """The middleware of one listener. `strict` tells browsers to come by HTTPS only (RFC 6797)."""
+def observer(listener: str, metrics: Metrics, traffic: Traffic, *, strict: bool) -> Middleware:
+    """The middleware of one listener. `strict` tells browsers to come by HTTPS only (RFC 6797).
+
+    While the traffic is ending, a connection ends with its answer: what comes on it next would be cut off.
+    """
 
     in_flight = metrics.in_flight.labels(listener)
     # A label's series is looked up once: there are as many as routes, methods and statuses.
@@ -42,10 +46,15 @@ def observer(listener: str, metrics: Metrics, *, strict: bool) -> Middleware:
         in_flight.inc()
         status = 499  # the caller went away
         try:
-            with trace.span(f"{request.method} {route}", request.headers.get("traceparent", "")):
+            with (
+                traffic.one(),
+                trace.span(f"{request.method} {route}", request.headers.get("traceparent", "")),
+            ):
                 response = await _answer(request, handler)
                 status = response.status
                 response.headers.update(QUIET)
+                if traffic.ending:
+                    response.force_close()
                 if strict:
                     response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
                 _log(listener, request, route, status, began)

@@ -16,6 +16,7 @@ from core.db import make_pool
 from core.keyring import Keyring
 from core.rpc import channel, token_verifier
 from core.vault import Vault
+from gateway.admission import Admission
 from gateway.auth import Citizens, Machines
 from gateway.clients import Clients, needed_parts
 from gateway.config import GatewayConfig
@@ -23,6 +24,7 @@ from gateway.limits import Limits, Uploads
 from gateway.metrics import Metrics
 from gateway.oidc import RelyingParty
 from gateway.sessions import Sessions
+from gateway.traffic import Traffic
 
 SWEEP_SECONDS = 300.0
 
@@ -38,6 +40,8 @@ class Parts:
     metrics: Metrics
     limits: Limits
     uploads: Uploads
+    admission: Admission
+    traffic: Traffic
     clients: Clients
     sessions: Sessions
     machines: Machines
@@ -66,6 +70,8 @@ async def open_parts(config: GatewayConfig, clock: Clock = now) -> AsyncIterator
                 metrics=metrics,
                 limits=Limits(config, metrics),
                 uploads=Uploads(config.most_uploads),
+                admission=Admission(config, metrics),
+                traffic=Traffic(),
                 clients=clients,
                 sessions=sessions,
                 machines=Machines(verifier),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
 
@@ -19,6 +19,7 @@ from gateway.parts import Parts
 from gateway.problems import HTTP_REASONS, Problem, problem_response
 from gateway.public.operations import Operations
 from gateway.shapes import Listener
+from gateway.traffic import Traffic
 
 HANDSHAKE_SECONDS = 10.0
 BACKLOG = 512
@@ -27,6 +28,8 @@ LARGEST_HEADER = 16 * 1024
 MOST_HEADERS = 64
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: those with forward secrecy and authenticated encryption (RFC 9325 section 4.2)."""
+CUT_OFF_SECONDS = 0.5
+"""For what is left after the drain."""
 
 _logger = log.get_logger()
 
@@ -152,7 +155,10 @@ def refuse_open_operations(address: str) -> None:
 
 @asynccontextmanager
 async def listening(parts: Parts, operations: Operations) -> AsyncIterator[dict[str, int]]:
-    """Listens on all three while the context lasts; answers each listener's port."""
+    """Listens on all three while the context lasts; answers each listener's port.
+
+    At the end the outer two take no new connections, and what is in hand is answered in the drain's time.
+    """
     config = parts.config
     refuse_open_operations(config.operations_listen)
     listeners = (
@@ -162,11 +168,12 @@ async def listening(parts: Parts, operations: Operations) -> AsyncIterator[dict[
     )
     async with AsyncExitStack() as stack:
         ports: dict[str, int] = {}
+        outer: list[_Site] = []
         for name, app, address, tls in listeners:
             runner = _Runner(
                 app,
                 access_log=None,
-                shutdown_timeout=config.drain_seconds,
+                shutdown_timeout=CUT_OFF_SECONDS,
                 keepalive_timeout=config.idle_seconds,
                 max_line_size=LARGEST_LINE,
                 max_field_size=LARGEST_HEADER,
@@ -176,9 +183,20 @@ async def listening(parts: Parts, operations: Operations) -> AsyncIterator[dict[
             )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            await _Site(runner, address, tls).start()
+            site = _Site(runner, address, tls)
+            await site.start()
+            if name != "operations":
+                outer.append(site)
             ports[name] = runner.addresses[0][1]
+        stack.push_async_callback(_drain, outer, parts.traffic, config.drain_seconds)
         yield ports
+
+
+async def _drain(sites: Sequence[_Site], traffic: Traffic, seconds: float) -> None:
+    """aiohttp's own stop throws away what is still arriving of a body, and its request would hang."""
+    for site in sites:
+        await site.stop()
+    await traffic.ended(seconds)
 
 
 async def serve(parts: Parts) -> None:

@@ -134,6 +134,11 @@ class Shape:
     """How errors are told, where it is not by problem documents."""
 
     @property
+    def part(self) -> str:
+        """The part that answers; `gateway` where the gateway itself does."""
+        return self.rpc.split(".")[1] if self.rpc else "gateway"
+
+    @property
     def query_names(self) -> frozenset[str]:
         """The query parameters that it takes."""
         return frozenset(one.name for one in self.parameters if one.place == "query")

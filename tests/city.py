@@ -29,7 +29,8 @@ class City:
 
     `home` is its folder as `.onestop/` is the usual city's; `settings` says its ports and paths. `people` is
     the town's size. `only` starts some parts alone; `town=False` loads no town. `environment` adds variables.
-    A `home` that is named is kept between runs; without one it is a new folder.
+    A `home` that is named is kept between runs; without one it is a new folder. `program` starts it in place
+    of `deploy.local`.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class City:
         town: bool = True,
         environment: Mapping[str, str] | None = None,
         home: Path | None = None,
+        program: str = "deploy.local",
     ) -> None:
         self.home = home or Path(tempfile.mkdtemp(prefix="onestop-city-"))
         self.home.mkdir(parents=True, exist_ok=True)
@@ -56,6 +58,7 @@ class City:
         self._environment.setdefault("ONESTOP_PORT_OFFSET", str(_free_offset(self._environment)))
         self.settings: Settings = read_settings(self._environment)
         self._arguments = [*(["--only", ",".join(only)] if only else []), *([] if town else ["--no-town"])]
+        self._program = program
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,7 +109,7 @@ class City:
         with (self.home / "output").open("ab") as output:
             self.process = subprocess.Popen(
                 # A test run that is killed takes its cities with it.
-                confined([sys.executable, "-m", "deploy.local", *self._arguments], signal.SIGTERM),
+                confined([sys.executable, "-m", self._program, *self._arguments], signal.SIGTERM),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -5,12 +5,14 @@ What a part wrote goes unchanged to `<part>.log`, which is kept in pieces of a d
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
@@ -92,37 +94,48 @@ class Printer:
         except BrokenPipeError:
             # Whoever read our lines is gone; the parts and their log files go on.
             self._out = None
+        except OSError:
+            pass  # A file on a full disk: the next line may find room again.
 
 
 class LogFile:
-    """A part's own lines, appended as they come; remembers the last few for an error message."""
+    """A part's own lines, appended as they come; remembers the last few for an error message.
+
+    A disk that is full costs lines, never the part: whoever writes goes on, and the file says afterwards how
+    many lines it lacks.
+    """
 
     def __init__(self, path: Path, limit: int = files.LOG_LIMIT) -> None:
         self._path = path
         self._limit = limit
         self._day = _day(path.stat().st_mtime if path.exists() else time.time())
-        self._file = path.open("ab")
-        path.chmod(0o600)
+        self._file = self._open()
         self._recent: deque[bytes] = deque(maxlen=MOST_RECENT)
+        self._lost = 0
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Appends lines; begins a new file when this one has grown too large, or is of another day (UTC)."""
-        if self._day != (today := _day(time.time())):
-            self._day = today
-            if self._file.tell():
-                self._begin()
-        self._file.write(b"\n".join(lines) + b"\n")
-        self._file.flush()
         self._recent.extend(lines[-MOST_RECENT:])
-        if self._file.tell() > self._limit:
-            self._begin()
+        try:
+            if self._day != (today := _day(time.time())):
+                self._day = today
+                if self._file.tell():
+                    self._begin()
+            if self._lost:
+                # What came before may have ended within a line.
+                self._write([b"", b'{"event":"lines_lost","level":"warning","count":%d}' % self._lost])
+                self._lost = 0
+            self._write(lines)
+            if self._file.tell() > self._limit:
+                self._begin()
+        except OSError:
+            self._lost += len(lines)
 
     def _begin(self) -> None:
         """Sets what there is aside, and begins an empty file."""
-        self._file.close()
         files.set_aside(self._path)
-        self._file = self._path.open("ab")
-        self._path.chmod(0o600)
+        ended, self._file = self._file, self._open()  # Open all the time: a full disk may stop us in between.
+        ended.close()
 
     def tail(self, printer: Printer, lines: int = 6) -> str:
         """The last lines as the printer would show them, indented."""
@@ -141,6 +154,18 @@ class LogFile:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+    def _open(self) -> FileIO:
+        """Without a buffer: what could not be written is not kept to be tried again out of place."""
+        file = FileIO(self._path, "a")
+        self._path.chmod(0o600)
+        return file
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        data = b"\n".join(lines) + b"\n"
+        written = self._file.write(data)
+        if written is None or written < len(data):
+            raise OSError(errno.ENOSPC, "only a part of the lines was written")
 
 
 def _day(moment: float) -> int:

@@ -123,7 +123,10 @@ class Part:
         )
         self.last_exit = None
         pid_file = self._settings.run / f"{self.name}.pid"
-        files.write_private(pid_file, str(process.pid))
+        try:
+            files.write_private(pid_file, str(process.pid))
+        except OSError as error:  # The disk is full, say: the part runs all the same.
+            self._printer.say(f"{pid_file.name} cannot be written: {error.strerror}")
         if self._stopping.is_set():
             process.terminate()  # Asked to stop while being born.
         assert process.stdout is not None

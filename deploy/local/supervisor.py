@@ -34,6 +34,7 @@ from deploy.local.settings import DATABASE, PROCESSES, STAGES, WITNESS, Settings
 READY_SECONDS = 60.0
 PROBE_PAUSE = 0.15
 TIDY_SECONDS = 3600.0
+DATABASE_PAUSE = 1.0
 MOST_DEATHS_AT_START = 3
 
 
@@ -181,8 +182,23 @@ class Supervisor:
             if (self._settings.run / "postgres.hold").exists():
                 continue
             self._printer.say(f"PostgreSQL ended with code {cluster.process.returncode}; starting it again")
-            await self._start_database(cluster)
+            await self._restart_database(cluster)
             self._printer.say("PostgreSQL is back")
+
+    async def _restart_database(self, cluster: Cluster) -> None:
+        """Tries until it runs: a full disk may have room again, and the parts wait meanwhile."""
+        told = ""
+        while True:
+            try:
+                await self._start_database(cluster)
+            except (GroundError, OSError) as error:
+                cluster.kill()
+                if str(error) != told:
+                    told = str(error)
+                    self._printer.say(f"{error}\ntrying again every {DATABASE_PAUSE:g} s")
+                await asyncio.sleep(DATABASE_PAUSE)
+            else:
+                return
 
     async def _load_town(self) -> None:
         settings = self._settings

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -117,6 +120,41 @@ async def test_operations_are_on_no_other_listener(gateway: Gateway) -> None:
 def test_operations_listen_on_loopback_only(address: str) -> None:
     with pytest.raises(SystemExit, match="loopback"):
         refuse_open_operations(address)
+
+
+async def test_a_body_that_is_still_arriving_when_the_gateway_stops_is_read_and_answered(
+    make_gateway: GatewayMaker,
+) -> None:
+    gateway = await make_gateway(drain_seconds=5.0)
+    platform = await gateway.machine()
+    body = json.dumps(SEARCH).encode()
+    stopping = asyncio.Event()
+    half_sent = asyncio.Event()
+
+    async def halves() -> AsyncIterator[bytes]:
+        yield body[:20]
+        half_sent.set()
+        await stopping.wait()
+        yield body[20:]
+
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    sending = asyncio.create_task(
+        platform.post("/approval/v1/licences:search", content=halves(), headers=headers)
+    )
+    await half_sent.wait()
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+    closing = asyncio.create_task(gateway.stop())
+    await asyncio.sleep(0.2)
+    ready = await operations(gateway, "/readyz")
+    stopping.set()
+    answer = await sending
+    await closing
+
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Connection"] == "close"
+    assert time.monotonic() - began < 4.0, "it waited for nobody"
+    assert ready.status_code in {200, 503}, "the operators are told until the end"
 
 
 async def test_request_in_flight_is_finished_when_the_gateway_stops(make_gateway: GatewayMaker) -> None:

@@ -118,3 +118,31 @@ async def test_a_call_that_answers_too_few_results_leaves_nobody_waiting() -> No
         results = await asyncio.gather(*(coalescer.submit(n) for n in (1, 2)), return_exceptions=True)
 
     assert [type(result) for result in results] == [RuntimeError, RuntimeError]
+
+
+async def test_a_call_whose_callers_have_all_gone_is_called_off_and_the_next_goes_out() -> None:
+    called_off = asyncio.Event()
+    upstream = Upstream()
+
+    async def send(items: Sequence[int]) -> Sequence[int | BaseException]:
+        try:
+            return await upstream.send(items)
+        except asyncio.CancelledError:
+            called_off.set()
+            raise
+
+    coalescer = Coalescer(send, slots=1)
+    gone = [asyncio.create_task(coalescer.submit(n)) for n in (1, 2)]
+    await asyncio.sleep(0.01)
+    next_one = asyncio.create_task(coalescer.submit(3))
+
+    gone[0].cancel()
+    await asyncio.sleep(0.01)
+    assert not called_off.is_set(), "somebody still waits for it"
+    gone[1].cancel()
+    async with asyncio.timeout(1):
+        await called_off.wait()
+    upstream.gate.set()
+
+    assert await next_one == 6
+    assert upstream.calls == [[1, 2], [3]]

@@ -6,6 +6,9 @@ import asyncio
 import io
 import json
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,3 +121,39 @@ def test_the_newest_of_an_event_is_found_among_other_lines(tmp_path: Path) -> No
     log.close()
     assert told is not None
     assert told["state"] == "read_only"
+
+
+@contextmanager
+def _full_disk(bytes_left: int) -> Iterator[None]:
+    """No file grows beyond so many bytes meanwhile, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_costs_lines_and_says_how_many(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "licence.log")
+    log.write([b"before"])
+
+    with _full_disk(10):
+        log.write([b"lost one", b"lost two"])
+        log.write([b"lost three"])
+    log.write([b"after"])
+    log.close()
+
+    *_, told, after = (tmp_path / "licence.log").read_bytes().splitlines()
+    assert json.loads(told) == {"event": "lines_lost", "level": "warning", "count": 3}
+    assert after == b"after"
+
+
+def test_a_terminal_on_a_full_disk_gets_later_lines(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", buffering=1) as out:
+        printer = Printer(out)
+        with _full_disk(0):
+            printer.say("lost")
+        printer.say("later")
+
+    assert "later" in (tmp_path / "out").read_text()
