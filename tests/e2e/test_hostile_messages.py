@@ -133,14 +133,16 @@ def test_what_is_no_message_is_refused_by_name_and_leaves_no_traceback(city: Cit
 
 
 def test_strange_messages_are_the_callers_fault_and_never_ours(city: City, part: str) -> None:
-    """A method that asks for nothing answers whatever comes: that is no fault."""
+    """A method that asks for nothing answers whatever comes, once witnesses have signed: that is no fault."""
     start = len(log_of(city, part))
 
     for method, name in methods(part):
         with connected(city, part, name) as channel:
             for what, body in strange():
                 code, told = answer(channel, method, body)
-                assert code in TELLABLE or (code is grpc.StatusCode.OK and _asks_nothing(method)), (
+                not_yet = code is grpc.StatusCode.UNAVAILABLE and method.endswith("/GetCheckpoint")
+                answered = code is grpc.StatusCode.OK and _asks_nothing(method)
+                assert code in TELLABLE or answered or not_yet, (
                     method,
                     what,
                     code,
