@@ -23,7 +23,7 @@ def test_openings_of_any_number_and_size_come_back(tmp_path: Path) -> None:
     key = read_key(private, private=True)
     assert [one for line in lines for one in opened_line(line[:-1], key)] == given
     assert len(lines) < 10
-    assert not any(b"xxxx" in line for line in lines)
+    assert not any(b"x" * 12 in line for line in lines)  # Fewer come about by chance.
 
 
 def test_another_key_or_another_line_opens_nothing(tmp_path: Path) -> None:
