@@ -79,6 +79,7 @@ class WitnessProcess:
             "ONESTOP_TLS_KEY": str(self.pair.key),
             "ONESTOP_LISTEN": f"127.0.0.1:{self.port}",
             "ONESTOP_ANYBODY": str(self.anybody).lower(),
+            "ONESTOP_MODE": "development",
             "ONESTOP_SIGNING_KEY": str(self.home / "signing.key"),
             "ONESTOP_VERIFIER_KEY": str(self.home / "witness.vkey"),
             "ONESTOP_LOG_KEYS": str(self.home / "logs.vkeys"),
