@@ -108,7 +108,8 @@ def test_an_auditor_elsewhere_names_what_there_is_to_look_at(town: City, tmp_pat
     checkpoint.write_text(rows(town, "SELECT note FROM ledger.checkpoint ORDER BY size LIMIT 1")[0][0])
     named = ["--database", keys / "auditor.dsn", "--key", keys / "ledger.vkey", "--checkpoint", checkpoint]
     unfounded = tmp_path / "unfounded"
-    unfounded.write_text(checkpoint.read_text().replace("\n1\n", "\n2\n"))
+    origin, _size, rest = checkpoint.read_text().split("\n", 2)
+    unfounded.write_text(f"{origin}\n1000000\n{rest}")
 
     clean = command(elsewhere, "audit", "--json", *map(str, named))
     found = command(elsewhere, "audit", *map(str, named), "--checkpoint", str(unfounded))
