@@ -102,6 +102,27 @@ def test_the_command_says_so_to_people_and_to_scripts(town: City) -> None:
     assert json.loads(scripted.stdout)["clean"] is True
 
 
+def test_an_auditor_elsewhere_names_what_there_is_to_look_at(town: City, tmp_path: Path) -> None:
+    elsewhere = City(home=tmp_path / "nothing")
+    keys, checkpoint = town.settings.keys, tmp_path / "witnessed"
+    checkpoint.write_text(rows(town, "SELECT note FROM ledger.checkpoint ORDER BY size LIMIT 1")[0][0])
+    named = ["--database", keys / "auditor.dsn", "--key", keys / "ledger.vkey", "--checkpoint", checkpoint]
+    unfounded = tmp_path / "unfounded"
+    origin, _size, rest = checkpoint.read_text().split("\n", 2)
+    unfounded.write_text(f"{origin}\n1000000\n{rest}")
+
+    clean = command(elsewhere, "audit", "--json", *map(str, named))
+    found = command(elsewhere, "audit", *map(str, named), "--checkpoint", str(unfounded))
+    unusable = command(elsewhere, "audit")
+
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    assert len(json.loads(clean.stdout)["limits"]) == 2
+    assert found.returncode == 1
+    assert "wrong_key" in found.stdout
+    assert unusable.returncode == 2
+    assert "auditor.dsn cannot be read" in unusable.stderr
+
+
 def test_the_auditor_can_neither_write_nor_see_what_is_sealed(town: City) -> None:
     dsn = (town.settings.keys / "auditor.dsn").read_text()
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -226,6 +247,12 @@ def kept(city: City, table: str) -> Iterator[psycopg.Connection[tuple[object, ..
         finally:
             connection.execute(f"DELETE FROM {table}".encode())
             connection.execute(f"INSERT INTO {table} SELECT * FROM kept".encode())
+
+
+def rows(city: City, query: str) -> list[tuple[str, ...]]:
+    """What the database's owner sees."""
+    with psycopg.connect(city.admin_dsn) as connection:
+        return connection.execute(query.encode()).fetchall()
 
 
 def last(path: Path, what: bytes) -> bytes:
