@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cli.keys.part import KeysError, Part, Q
 from core.merkle import VerificationError
 from core.note import parse_keys
+from core.production import DEVELOPMENT_MARK
 from core.vault import GONE_SECONDS
 from deploy.local import files
 from deploy.local.keys import private_pem, verifier_key
@@ -58,8 +59,9 @@ class SigningFiles:
         return verifier_key(origin, key.public_key())
 
     def sign_with(self, keys: Sequence[Ed25519PrivateKey]) -> None:
-        """Replaces what signs, durably."""
-        files.write_private(self._signing, b"".join(private_pem(key) for key in keys))
+        """Replaces what signs, durably; keys that follow one of development's are development's too."""
+        mark = DEVELOPMENT_MARK if DEVELOPMENT_MARK in self._signing.read_bytes() else b""
+        files.write_private(self._signing, mark + b"".join(private_pem(key) for key in keys))
 
     def publish(self, first: Sequence[str]) -> None:
         """Puts these verifier keys before the others, durably; none is ever taken out."""

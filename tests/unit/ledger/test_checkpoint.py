@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cli.keys.signing import SigningFiles
 from core.merkle import EMPTY_ROOT, VerificationError
 from core.note import VerifierKey, open_checkpoint, split_note
+from core.production import DEVELOPMENT_MARK
 from deploy.local.keys import make_keys, private_pem
 from services.ledger.checkpoint import CheckpointNotary, KeyFileError
 from services.ledger.domain import CustodyError, TreeHead
@@ -146,3 +147,12 @@ def test_keys_that_are_there_are_published_at_every_start(keys: Path) -> None:
     make_keys(keys, [])
 
     assert (keys / "ledger.vkey").read_text() == before
+
+
+@pytest.mark.parametrize("origin", ["", "city.example/ledger"])
+def test_key_that_follows_a_development_key_is_one_too(tmp_path: Path, origin: str) -> None:
+    make_keys(tmp_path, [], origin=origin)
+
+    rotated(tmp_path)
+
+    assert (DEVELOPMENT_MARK in (tmp_path / "ledger-signing.key").read_bytes()) == (not origin)
