@@ -111,7 +111,7 @@ def reply_key(name: str) -> ReplyKey:
 
 async def remember(replies: PgReplies, name: str) -> None:
     """A read that is remembered under a name."""
-    receipt = Receipt("id", b"{}", 0, 1, (), "checkpoint", b"s" * 32)
+    receipt = Receipt(str(uuid4()), b"{}", 0, 1, (), "checkpoint", b"s" * 32)
     wire = licence_pb2.GetLicenceAnswer(number=person(1).code)
     assert await replies.store_read(reply_key(name), b"body", wire, receipt)
 
