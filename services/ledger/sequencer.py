@@ -198,7 +198,7 @@ class Sequencer:
             while True:
                 batch = await self._take()
                 try:
-                    # What only repeats earlier items commits nothing, which alone would not show that it leads.
+                    # What only repeats earlier items commits nothing, which would not show that it leads.
                     if not batch or time.monotonic() - self._confirmed > IDLE_SECONDS:
                         await self._show(session, head.epoch, tree)
                     if batch:
