@@ -197,11 +197,12 @@ class Sequencer:
         try:
             while True:
                 batch = await self._take()
-                if not batch:
-                    await self._show(session, head.epoch, tree)
-                    continue
                 try:
-                    tree = await self._append(session, head.epoch, tree, batch)
+                    # What only repeats earlier items commits nothing, which would not show that it leads.
+                    if not batch or time.monotonic() - self._confirmed > IDLE_SECONDS:
+                        await self._show(session, head.epoch, tree)
+                    if batch:
+                        tree = await self._append(session, head.epoch, tree, batch)
                 except BaseException:
                     self._put_back(batch)
                     raise
@@ -209,7 +210,7 @@ class Sequencer:
             sweep.cancel()
 
     async def _show(self, session: LogSession, epoch: int, tree: Tree) -> None:
-        """Without work: shows that this one is there, and sees that it still leads."""
+        """Without new entries: shows that this one is there, and sees that it still leads."""
         await session.beat(epoch)
         self._confirmed = time.monotonic()
         await self._sign_anew(session, epoch, tree)

@@ -13,10 +13,13 @@ import psycopg
 from core.merkle import EMPTY_ROOT, leaf_hash, node_hash
 from core.note import VerifierKey, open_checkpoint
 from tests.city import City
-from tests.faults.load import Load, receipt_of
+from tests.faults.load import PASSING, Load, receipt_of
 
 SETTLED_SECONDS = 40.0
 """Until a write that nobody acknowledged is done, once everything is well again."""
+
+REPLAYED_SECONDS = 5.0
+"""Until what was acknowledged is answered again: everything is well by now, but the machine may be busy."""
 
 CLOSED_SECONDS = 90.0
 """An open intent is left alone for 30 s, then closed within a round of recovery."""
@@ -87,8 +90,12 @@ class Account:
         assert undone == [(0,)], "a seal was put without its outcome in the log"
 
     def _replay(self, load: Load, kind: str, ask: Any, receipt_id: str) -> None:
+        deadline = time.monotonic() + REPLAYED_SECONDS
         answer: httpx2.Response | None = load.attempt("replay", ask)
-        assert answer is not None
+        while (answer is None or answer.status_code in PASSING) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            answer = load.attempt("replay", ask)
+        assert answer is not None, f"{kind}: a replay is not answered"
         if kind in {"land_rights", "subsidies"} and answer.status_code == httpx2.codes.FORBIDDEN:
             return  # Revoked meanwhile: a replay is authorised afresh.
         assert answer.is_success, f"{kind}: a replay was answered with {answer.status_code} {answer.text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -18,6 +19,7 @@ from services.ledger.custody import load_tree
 from services.ledger.domain import Batch, FencedError, TreeHead
 from services.ledger.released import LastReleasedFile
 from services.ledger.sequencer import State
+from services.ledger.standby import LEASE_SECONDS
 from services.ledger.store import PgLogStore
 from tests.database import CityDatabase
 from tests.store.ledger.conftest import (
@@ -65,6 +67,21 @@ async def test_second_ledger_stands_by_and_takes_over(start: StartLedger) -> Non
 
     assert (refusal.value.part, refusal.value.retry_after) == ("ledger", 1.0)
     assert proved(receipt).index == 2
+
+
+async def test_what_only_repeats_earlier_items_shows_that_the_ledger_still_leads(start: StartLedger) -> None:
+    ledger = await start()
+    second = await start(wait_for=State.STANDBY)
+    entry = disclosure()
+    first = await ledger.append(entry)
+
+    until = time.monotonic() + LEASE_SECONDS + 2.0
+    while time.monotonic() < until:
+        assert await ledger.append(entry) == first
+        await asyncio.sleep(0.02)
+
+    assert ledger.sequencer.state is State.LEADING
+    assert second.sequencer.state is State.STANDBY
 
 
 async def test_earlier_sequencer_is_fenced_out(start: StartLedger) -> None:
