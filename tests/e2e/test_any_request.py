@@ -8,6 +8,7 @@ chance each time.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase
+from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -42,11 +44,22 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
+MADE_BY_NOBODY = {
+    "ledger/v1/tile/{level}/{index}",
+    "citizen/logout",
+}
 PLENTY = {
     f"ONESTOP_{name}_LIMIT": "1000000 per minute"
     for name in ("TOKEN", "APPROVAL", "PARTNER", "CITIZEN", "ADDRESS")
 }
 """So that it is judged by what it is, and not by how much it is."""
+
+
+@schemathesis.serializer("application/pdf")
+def as_document(_context: object, value: object) -> bytes:
+    """A document as it is; what is none, and is sent in its place, as JSON."""
+    data = getattr(value, "data", value)
+    return data if isinstance(data, bytes) else json.dumps(data, default=repr).encode()
 
 
 @dataclass
@@ -76,7 +89,8 @@ class Asker:
         if answer.status_code == 504:
             assert "Deadline-Ms" in answer.request.headers, answer.text
             return
-        case.validate_response(answer, checks=CHECKS)
+        waits = answer.status_code == 503 and answer.json()["reason"] == "NOT_COSIGNED"
+        case.validate_response(answer, checks=CHECKS[1:] if waits else CHECKS)
         if answer.status_code >= 400:
             assert "Traceback" not in answer.text
             assert not LONG_NUMBER.search(answer.text), answer.text
@@ -129,7 +143,7 @@ def test_no_request_is_answered_by_a_fault_or_otherwise_than_described(
     asker = ground.askers[who]
     asker.statuses.clear()
     asked = 0
-    failures = []
+    failures, unmade = [], []
 
     for result in schemathesis.openapi.from_dict(ground.document).get_all_operations():
         assert isinstance(result, Ok)
@@ -147,11 +161,16 @@ def test_no_request_is_answered_by_a_fault_or_otherwise_than_described(
         )(run)
         try:
             settled()
-        except Exception as failure:  # One operation's fault hides no other's.
+        except Unsatisfiable:
+            unmade.append(operation.label)
+            continue
+        except (Exception, BaseExceptionGroup) as failure:  # One operation's fault hides no other's.
             failures.append(f"{operation.label}: {failure}\n{''.join(getattr(failure, '__notes__', []))}")
         asked += 1
 
     assert not failures, "\n\n".join(failures)
+    # No tile's path is made by chance, and where nothing is asked for nothing can be asked wrongly.
+    assert {label.split("/", 1)[1] for label in unmade} <= MADE_BY_NOBODY
     assert asked >= 3
     assert sum(asker.statuses.values()) >= asked
     told = dict(sorted(asker.statuses.items()))
