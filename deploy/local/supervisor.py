@@ -237,7 +237,7 @@ class Supervisor:
                     raise GroundError(f"The city cannot start: {part.why()}", self._advice(name))
             if self._read_only() is not None:
                 # It does not get better by waiting, and what needs no new entry can be read all the same.
-                waiting.pop("ledger", None)
+                waiting = {name: part for name, part in waiting.items() if part_of(name) != "ledger"}
             # The gateway is well when all others are; asking it before would only fill its log.
             asked = [name for name in waiting if name != "gateway"] or list(waiting)
             answers = await asyncio.gather(*(self._is_well(name) for name in asked))
