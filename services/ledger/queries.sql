@@ -106,7 +106,8 @@ UPDATE shredding_batch
 -- entries, a list each: $6 item ids, $7 kinds, $8 recorders, $9 callers, $10 intent ids, $11 appended at,
 -- $12 leaves, $13 sealed openings, $14 digests, $15 subject indexes, $16 index versions;
 -- full tiles, a list each: $17 levels, $18 indexes, $19 hashes, $20 roots;
--- $21 ids of the intents that this leaves open, $22 ids of those that it closes
+-- $21 ids of the intents that this leaves open, $22 ids of those that it closes;
+-- further subjects, a list each: $23 item ids, $24 subject indexes, $25 index versions
 WITH moved AS (
     UPDATE head
        SET size = $3, checkpoint = $4, beat = beat + 1
@@ -129,6 +130,11 @@ WITH moved AS (
       FROM moved,
            unnest($6::uuid[], $13::bytea[], $14::bytea[], $15::bytea[], $16::integer[])
                AS new (item_id, sealed, digest, subject_index, index_version)
+), joined AS (
+    INSERT INTO further_subject (item_id, subject_index, index_version)
+    SELECT item_id, subject_index, index_version
+      FROM moved,
+           unnest($23::uuid[], $24::bytea[], $25::integer[]) AS new (item_id, subject_index, index_version)
 ), filled AS (
     INSERT INTO tile (level, idx, hashes, root)
     SELECT level, idx, hashes, root

@@ -188,7 +188,7 @@ class LedgerDesk:
 
     def _prepare(self, recorder: str, entry: Entry, now: datetime) -> Prepared:
         check(entry)
-        opening = Opening.of(entry, secrets.token_bytes(SALT_BYTES), secrets.token_bytes(SALT_BYTES))
+        opening = Opening.of(entry, _salt(), _salt(), _salt)
         subject = opening.subject
         return Prepared(
             item_id=entry.item_id,
@@ -203,6 +203,7 @@ class LedgerDesk:
             subject_index=self._sealer.blind_index(subject) if subject else None,
             index_version=self._sealer.index_version if subject else None,
             answer_salt=entry.answer_salt,
+            further_indexes=tuple(self._sealer.blind_index(one) for one, _ in opening.further),
         )
 
     async def _kept(self, item_ids: Collection[UUID]) -> Mapping[UUID, Kept]:
@@ -260,7 +261,11 @@ class LedgerDesk:
         if citizen is None:
             return kept.caller == context.caller.name
         opening = self._opening(kept.item_id, kept.sealed)
-        return opening is not None and opening.subject == citizen
+        return opening is not None and citizen in opening.subjects
+
+
+def _salt() -> bytes:
+    return secrets.token_bytes(SALT_BYTES)
 
 
 def _answer(future: asyncio.Future[Receipt | Repeated]) -> Receipt | Repeated | ServiceError:

@@ -256,6 +256,7 @@ class PgLogSession:
         Raises FencedError, ItemsTakenError, or StoreLostError: then it is not known whether it did.
         """
         entries, tiles = batch.entries, batch.tiles
+        further = [(entry, index) for entry in entries for index in entry.further_indexes]
         with _lost(), _taken():
             moved = await self._connection.fetchval(
                 Q.append_batch,
@@ -277,6 +278,9 @@ class PgLogSession:
                 [tile.root for tile in tiles],
                 batch.opened,
                 batch.closed,
+                [entry.item_id for entry, _ in further],
+                [index for _, index in further],
+                [entry.index_version for entry, _ in further],
             )
         if moved is None:
             raise FencedError

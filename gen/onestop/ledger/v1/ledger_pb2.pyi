@@ -147,6 +147,7 @@ class AppendItem(message.Message):
     OPERATOR_FIELD_NUMBER: builtins.int
     SUBJECT_FIELD_NUMBER: builtins.int
     TRACE_PARENT_FIELD_NUMBER: builtins.int
+    FURTHER_SUBJECTS_FIELD_NUMBER: builtins.int
     item_id: builtins.str
     """Chosen by the appending service; the receipt's id."""
     kind: EntryKind.ValueType
@@ -179,6 +180,12 @@ class AppendItem(message.Message):
     def subject(self) -> subject_pb2.Subject:
         """Turned into a commitment; stored encrypted, and found by a blind index."""
 
+    @builtins.property
+    def further_subjects(self) -> containers.RepeatedCompositeFieldContainer[subject_pb2.Subject]:
+        """Whom else it is about, beside `subject`: each turned into a commitment of its own, stored encrypted, and
+        found by a blind index. Only where there is a `subject`.
+        """
+
     def __init__(
         self,
         *,
@@ -198,10 +205,11 @@ class AppendItem(message.Message):
         operator: builtins.str = ...,
         subject: subject_pb2.Subject | None = ...,
         trace_parent: builtins.str = ...,
+        further_subjects: abc.Iterable[subject_pb2.Subject] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["basis", b"basis", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_commitment", b"answer_commitment", "answer_salt", b"answer_salt", "basis", b"basis", "caller", b"caller", "field_names", b"field_names", "intent_id", b"intent_id", "item_id", b"item_id", "kind", b"kind", "method", b"method", "office", b"office", "operator", b"operator", "outcome", b"outcome", "purpose", b"purpose", "records", b"records", "subject", b"subject", "trace_parent", b"trace_parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_commitment", b"answer_commitment", "answer_salt", b"answer_salt", "basis", b"basis", "caller", b"caller", "field_names", b"field_names", "further_subjects", b"further_subjects", "intent_id", b"intent_id", "item_id", b"item_id", "kind", b"kind", "method", b"method", "office", b"office", "operator", b"operator", "outcome", b"outcome", "purpose", b"purpose", "records", b"records", "subject", b"subject", "trace_parent", b"trace_parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
