@@ -9,7 +9,7 @@ from aiohttp import web
 
 from core.config import Mode
 from gateway.approval import licences, matters, seals
-from gateway.citizen import consents, signin
+from gateway.citizen import consents, disclosures, signin
 from gateway.config import GatewayConfig
 from gateway.handling import Endpoint
 from gateway.observe import observer
@@ -32,6 +32,7 @@ ROUTES: tuple[Route, ...] = tuple(
         consent_requests.ROUTES,
         farmers.ROUTES,
         consents.ROUTES,
+        disclosures.ROUTES,
         signin.ROUTES,
         ledger.ROUTES,
         documents.ROUTES,

@@ -131,10 +131,14 @@ class LedgerDesk:
         return [answer for answer in answers if answer is not None]
 
     async def receipt(self, context: RequestContext, item_id: UUID, *, cosigned: bool = False) -> Receipt:
-        """A receipt, to the caller named in the entry or to the citizen whom it is about.
+        """A receipt, to the caller named in the entry or to a citizen whom it is about.
 
         It is the one that was given first, or, `cosigned`, one that proves the same entry in the newest tree
         whose checkpoint the witnesses have cosigned; NotCosignedError where they have not yet.
+
+        One of several whom it is about gets it without the salt of the answer: with the salt, whoever can
+        guess the answer proves the guess, and with it what the answer says of the others.
+
         Raises ReceiptNotFoundError for everybody else, whether there is such an entry or not; for a caller
         whose entry was pruned ReceiptPrunedError.
         """
@@ -150,6 +154,8 @@ class LedgerDesk:
             answer = await self._first_receipt(kept)
         if isinstance(answer, CustodyError):
             raise answer
+        if context.caller.subject is not None and len(self._subjects(kept)) > 1:
+            answer = replace(answer, answer_salt=b"")
         return replace(answer, checkpoint=signed.cosigned) if cosigned else answer
 
     async def continuations(self) -> list[Receipt]:
@@ -260,8 +266,12 @@ class LedgerDesk:
         citizen = context.caller.subject
         if citizen is None:
             return kept.caller == context.caller.name
+        return citizen in self._subjects(kept)
+
+    def _subjects(self, kept: Kept) -> tuple[Subject, ...]:
+        """Whom an entry is about; nobody once its opening has been destroyed."""
         opening = self._opening(kept.item_id, kept.sealed)
-        return opening is not None and citizen in opening.subjects
+        return opening.subjects if opening else ()
 
 
 def _salt() -> bytes:

@@ -10,7 +10,7 @@ from core.cosignature import Cosignature
 from core.db import Pool
 from services.ledger.continuation import Continuation, read_continuation
 from services.ledger.store import Q
-from services.ledger.store import _lost as lost
+from services.ledger.store import lost as lost
 
 
 class PgCosignatures:
