@@ -232,3 +232,7 @@ async def test_the_other_parts_are_furnished_once(fresh_database: CityDatabase, 
     assert rows(fresh_database, "SELECT count(*) FROM issuer.client") == [(2,)]
     assert rows(fresh_database, "SELECT count(*) FROM eseal.seal") == [(len(offices()),)]
     assert rows(fresh_database, "SELECT count(*) FROM agricredit.partner") == [(1,)]
+    named = "SELECT count(*) FILTER (WHERE name <> '') FROM ledger.known_name WHERE kind = "
+    assert rows(fresh_database, f"{named} 'office'") == [(len(offices()),)]
+    assert rows(fresh_database, f"{named} 'caller'") == [(3,)]
+    assert rows(fresh_database, f"{named} 'matter'") == [(10,)]
