@@ -45,6 +45,7 @@ def _use(shown: ShownUse) -> pb.DisclosedUse:
         matter_name=shown.matter.name if shown.matter else None,
         matter_name_en=(shown.matter.name_en or None) if shown.matter else None,
         field_names=entry.field_names,
+        field_titles=shown.field_titles,
         other_subjects=shown.use.others,
     )
     if basis is not None:

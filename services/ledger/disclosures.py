@@ -69,7 +69,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Named:
-    """What an entry names by code: a `caller`, an `office` or a `matter`."""
+    """What an entry names by code: a `caller`, an `office`, a `matter` or a `field`.
+
+    A field's code is its name, after the matter's code or the record's resource and a dot where it is of one.
+    """
 
     kind: str
     code: str
@@ -92,6 +95,8 @@ class ShownUse:
     caller: Name | None
     office: Name | None
     matter: Name | None
+    field_titles: tuple[str, ...]
+    """In the order of the entry's field names, which stand for themselves where there is no title."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ class Uses(Protocol):
         ...
 
     async def names(self, wanted: Collection[Named]) -> Mapping[Named, Name]:
-        """The names of these callers, offices and matters, as far as the city has them."""
+        """The names of these, as far as the city has them."""
         ...
 
 
@@ -221,7 +226,15 @@ def _named(entry: Entry) -> list[Named]:
     """What an entry names by code."""
     matter = entry.basis.matter_code if entry.basis else ""
     named = [Named("caller", entry.caller), Named("office", entry.office), Named("matter", matter)]
-    return [one for one in named if one.code]
+    fields = [one for name in entry.field_names for one in _fields(entry, name)]
+    return [one for one in (*named, *fields) if one.code]
+
+
+def _fields(entry: Entry, name: str) -> list[Named]:
+    """How a field may be named, the nearest first: as the matter's form has it, as the record, by itself."""
+    places = [entry.basis.matter_code] if entry.basis and entry.basis.matter_code else []
+    places += [ref.resource for ref in entry.records[:1]]
+    return [*(Named("field", f"{place}.{name}") for place in places), Named("field", name)]
 
 
 def _shown(use: Use, names: Mapping[Named, Name]) -> ShownUse:
@@ -233,4 +246,10 @@ def _shown(use: Use, names: Mapping[Named, Name]) -> ShownUse:
         names.get(Named("caller", entry.caller)),
         names.get(Named("office", entry.office)),
         names.get(Named("matter", entry.basis.matter_code if entry.basis else "")),
+        tuple(_title(entry, name, names) for name in entry.field_names),
     )
+
+
+def _title(entry: Entry, name: str, names: Mapping[Named, Name]) -> str:
+    found = (names.get(one) for one in _fields(entry, name))
+    return next((one.name for one in found if one is not None), name)

@@ -36,7 +36,7 @@ class PgUses:
         ]
 
     async def names(self, wanted: Collection[Named]) -> Mapping[Named, Name]:
-        """The names of these callers, offices and matters, as far as the city has them."""
+        """The names of these, as far as the city has them."""
         with lost():
             rows = await self._pool.fetch(
                 Q.find_names, [one.kind for one in wanted], [one.code for one in wanted]

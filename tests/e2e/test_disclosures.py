@@ -55,7 +55,8 @@ def test_a_form_about_a_company_and_a_person_is_told_to_the_person(
     assert use["case_number"] == filled["case"]["case_number"]
     assert use["matter_name"]
     assert use["other_subjects"] == 1
-    assert "company_name" in use["field_names"]
+    titles = dict(zip(use["field_names"], use["field_titles"], strict=True))
+    assert (titles["company_name"], titles["uscc"]) == ("名称", "统一社会信用代码")
     assert "operator" not in use
     assert all(one["receipt_id"] != filled["receipt"]["id"] for one in uses(farmer, "?page_size=100"))
     refused(farmer.ask("GET", use["receipt_path"]), 404, "RECEIPT_NOT_FOUND")
@@ -89,6 +90,7 @@ def test_the_bank_s_fetch_and_her_own_acts_are_told_newest_first(
     assert bank_s["receipt_id"] == fetched["receipt"]["id"]
     assert (bank_s["caller"], bank_s["basis"], bank_s["consent_id"]) == ("rural-bank", "consent", consent_id)
     assert "office" not in bank_s
+    assert all(not title.isascii() for title in bank_s["field_titles"]), bank_s["field_titles"]
     assert (newest[1]["caller"], newest[1]["outcome"]) == ("citizen", "completed")
 
 

@@ -71,7 +71,7 @@ function itemOf(use) {
   item.append(made("p", time, " · ", said(...(OUTCOMES[use.outcome] ?? [use.outcome, use.outcome]))));
   item.append(made("p", ...whoOf(use)), made("p", ...groundOf(use)));
   if (use.field_names.length > 0) {
-    const names = use.field_names.map((name) => made("code", name));
+    const names = use.field_names.map((name, place) => made("code", said(use.field_titles[place] ?? name, name)));
     item.append(made("p", said("涉及的字段：", "Fields: "), ...names));
   }
   if (use.other_subjects > 0) {

@@ -87,11 +87,17 @@ async def test_a_use_says_who_for_what_and_which_fields(
         " ('office', '11440203MB2C93721K', '武江区市场监督管理局', ''),"
         " ('matter', 'sole-trader-registration', '个体工商户设立登记', 'sole trader')"
     )
+    admin.execute(
+        "INSERT INTO known_name VALUES ('field', 'sole-trader-registration.name', '经营者姓名', ''),"
+        " ('field', 'licence.id_card.name', '姓名', ''), ('field', 'licence.id_card.sex', '性别', ''),"
+        " ('field', 'state', '状态', '')"
+    )
     by_consent = disclosure(
         method="credit.subsidies",
         caller="rural-bank",
         office="",
         basis=Basis(BasisKind.CONSENT, consent_id=CONSENT),
+        field_names=("sex", "state", "name", "unheard_of"),
     )
     began = now()
     await served.town.append(disclosure(), by_consent)
@@ -105,6 +111,8 @@ async def test_a_use_says_who_for_what_and_which_fields(
     assert (platform.method, platform.method_name) == ("licence.search", "查找您有哪些电子证照")
     assert platform.method_name_en == "looked up which e-licences you have"
     assert list(platform.field_names) == ["name"]
+    assert list(platform.field_titles) == ["经营者姓名"]
+    assert list(bank.field_titles) == ["性别", "状态", "姓名", "unheard_of"]
     assert platform.outcome == pb.USE_OUTCOME_RELEASED
     assert began.timestamp() - 1 < platform.recorded_at.seconds <= now().timestamp()
     assert (bank.caller, bank.basis) == ("rural-bank", context_pb2.BASIS_KIND_CONSENT)

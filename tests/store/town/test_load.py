@@ -236,3 +236,12 @@ async def test_the_other_parts_are_furnished_once(fresh_database: CityDatabase, 
     assert rows(fresh_database, f"{named} 'office'") == [(len(offices()),)]
     assert rows(fresh_database, f"{named} 'caller'") == [(3,)]
     assert rows(fresh_database, f"{named} 'matter'") == [(10,)]
+    fields = (
+        "company-change.company_name",
+        "licence.11100000000013127D001.nation",
+        "land.contract.term_from",
+    )
+    known = "SELECT code, name FROM ledger.known_name WHERE kind = 'field' AND code = "
+    for code in fields:
+        ((_, title),) = rows(fresh_database, f"{known} '{code}'")
+        assert title not in {"", code}

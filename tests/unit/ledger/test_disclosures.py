@@ -141,7 +141,7 @@ def a_use(**changes: object) -> ShownUse:
     }
     entry = Entry(**values)  # type: ignore[arg-type]
     words = words_of(entry.method, act=entry.kind is not EntryKind.DISCLOSURE)
-    return ShownUse(Use(7, NOW, entry, 1), words, Name("平台", "platform"), None, Name("公司变更"))
+    return ShownUse(Use(7, NOW, entry, 1), words, Name("平台", "platform"), None, Name("公司变更"), ("名称",))
 
 
 def test_what_has_no_name_is_left_out_and_the_clerk_and_the_purpose_are_not_told() -> None:

@@ -517,6 +517,7 @@ class DisclosedUse(message.Message):
     CONSENT_ID_FIELD_NUMBER: builtins.int
     FIELD_NAMES_FIELD_NUMBER: builtins.int
     OTHER_SUBJECTS_FIELD_NUMBER: builtins.int
+    FIELD_TITLES_FIELD_NUMBER: builtins.int
     receipt_id: builtins.str
     """Id of the entry and of its receipt."""
     receipt_path: builtins.str
@@ -553,6 +554,10 @@ class DisclosedUse(message.Message):
     def field_names(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Names of the fields that were shown or compared; never their values."""
 
+    @builtins.property
+    def field_titles(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What people call these fields, in the order of `field_names`; the name itself where there is no title."""
+
     def __init__(
         self,
         *,
@@ -576,10 +581,11 @@ class DisclosedUse(message.Message):
         consent_id: builtins.str | None = ...,
         field_names: abc.Iterable[builtins.str] | None = ...,
         other_subjects: builtins.int = ...,
+        field_titles: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_basis", b"_basis", "_caller_name", b"_caller_name", "_caller_name_en", b"_caller_name_en", "_case_number", b"_case_number", "_consent_id", b"_consent_id", "_matter_code", b"_matter_code", "_matter_name", b"_matter_name", "_matter_name_en", b"_matter_name_en", "_office", b"_office", "_office_name", b"_office_name", "basis", b"basis", "caller_name", b"caller_name", "caller_name_en", b"caller_name_en", "case_number", b"case_number", "consent_id", b"consent_id", "matter_code", b"matter_code", "matter_name", b"matter_name", "matter_name_en", b"matter_name_en", "office", b"office", "office_name", b"office_name", "recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_basis", b"_basis", "_caller_name", b"_caller_name", "_caller_name_en", b"_caller_name_en", "_case_number", b"_case_number", "_consent_id", b"_consent_id", "_matter_code", b"_matter_code", "_matter_name", b"_matter_name", "_matter_name_en", b"_matter_name_en", "_office", b"_office", "_office_name", b"_office_name", "basis", b"basis", "caller", b"caller", "caller_name", b"caller_name", "caller_name_en", b"caller_name_en", "case_number", b"case_number", "consent_id", b"consent_id", "field_names", b"field_names", "matter_code", b"matter_code", "matter_name", b"matter_name", "matter_name_en", b"matter_name_en", "method", b"method", "method_name", b"method_name", "method_name_en", b"method_name_en", "office", b"office", "office_name", b"office_name", "other_subjects", b"other_subjects", "outcome", b"outcome", "receipt_id", b"receipt_id", "receipt_path", b"receipt_path", "recorded_at", b"recorded_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_basis", b"_basis", "_caller_name", b"_caller_name", "_caller_name_en", b"_caller_name_en", "_case_number", b"_case_number", "_consent_id", b"_consent_id", "_matter_code", b"_matter_code", "_matter_name", b"_matter_name", "_matter_name_en", b"_matter_name_en", "_office", b"_office", "_office_name", b"_office_name", "basis", b"basis", "caller", b"caller", "caller_name", b"caller_name", "caller_name_en", b"caller_name_en", "case_number", b"case_number", "consent_id", b"consent_id", "field_names", b"field_names", "field_titles", b"field_titles", "matter_code", b"matter_code", "matter_name", b"matter_name", "matter_name_en", b"matter_name_en", "method", b"method", "method_name", b"method_name", "method_name_en", b"method_name_en", "office", b"office", "office_name", b"office_name", "other_subjects", b"other_subjects", "outcome", b"outcome", "receipt_id", b"receipt_id", "receipt_path", b"receipt_path", "recorded_at", b"recorded_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__basis: _TypeAlias = typing.Literal["basis"]  # noqa: Y015
     _WhichOneofArgType__basis: _TypeAlias = typing.Literal["_basis", b"_basis"]  # noqa: Y015
