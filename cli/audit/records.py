@@ -45,7 +45,6 @@ OWN: dict[str, tuple[Check, ...]] = {
         Check("consents", ("consents", "consent_acts", "revocations"), "count_consents"),
         Check("uses of consents", ("uses", "doubled_uses", "counted_uses", "used_consents"), "count_uses"),
     ),
-    "ledger": (),
 }
 """Of one part alone. A part whose reads leave no row is compared by its log files (cli.audit.released)."""
 
