@@ -1,4 +1,7 @@
-"""`onestop verify`: checks a receipt offline, with nothing but the ledger's public key."""
+"""`onestop verify`: checks a receipt offline, with nothing but the ledger's public key.
+
+The page /verify of the people's listener does the same in a browser (gateway/public/pages/receipt.js).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pathlib import Path
 from core.merkle import VerificationError
 from core.note import VerifierKey, parse_keys
 from core.policy import Policy
-from core.receipt import OPENING_DESTROYED, answer_bytes, read_json, verify_receipt
+from core.receipt import OPENING_DESTROYED, Proved, Stage, answer_bytes, read_json, verify_receipt
 from core.receipt_policy import Believed, verify_by_policy
 
 PROVED, NOT_PROVED, UNUSABLE = 0, 1, 2
@@ -26,6 +29,17 @@ A receipt is proved when its entry hashes to a leaf of the log whose checkpoint 
 With the answer or the sealed file itself, it is proved too that this is what the entry was written for.
 Exit code: 0 proved, 1 not proved, 2 something could not be read.
 """
+
+
+_NOT_PROVED: Mapping[str, str] = {
+    Stage.FORM: "回执的格式不正确，无法核验",
+    Stage.SIGNATURE: "检查点不是用所给公钥签名的：公钥不符，或者检查点被改动过",
+    Stage.INCLUSION: "存证记录不在该检查点的日志之中：记录或者证明被改动过",
+    Stage.ANSWER: "所给的答复（文件）不是这条存证记录所对应的那一份",
+}
+"""What failed, in Chinese; the English sentence is the failure's own."""
+
+_POLICY = "信任策略没有满足：其中没有这个日志，或者见证方的签名不齐"
 
 
 class UnusableError(Exception):
@@ -41,7 +55,7 @@ def main() -> int:
         document = _document(_read(arguments.receipt), arguments.receipt.name)
         receipt, answered = _parts(document, arguments)
     except (UnusableError, VerificationError) as failure:
-        print(f"cannot check: {failure}", file=sys.stderr)
+        print(f"无法核验\ncannot check: {failure}", file=sys.stderr)
         return UNUSABLE
     try:
         if keys is not None:
@@ -49,7 +63,7 @@ def main() -> int:
         else:
             believed = verify_by_policy(receipt, policy, answered=answered)
     except VerificationError as failure:
-        print(f"NOT PROVED: {failure}", file=sys.stderr)
+        print(f"未能证实：{_NOT_PROVED.get(failure.stage, _POLICY)}\nNOT PROVED: {failure}", file=sys.stderr)
         return NOT_PROVED
     print(_report(believed, policy, "file" if arguments.file else "answer", receipt))
     return PROVED
@@ -153,6 +167,7 @@ def _report(believed: Believed, policy: Policy, content: str, receipt: Mapping[s
     for one in believed.cosigned:
         at = datetime.fromtimestamp(one.seconds, UTC)
         lines.append(f"cosigned    by {names[one.key]} ({one.key.name}), {at:%Y-%m-%dT%H:%M:%SZ}")
+    lines.append(f"核验结果    {_proved_in_chinese(proved, content)}")
     if proved.answer_proved:
         lines.append(f"{content:<11} is the one that the entry was written for")
     elif receipt.get("opening_destroyed") is True:
@@ -160,6 +175,13 @@ def _report(believed: Believed, policy: Policy, content: str, receipt: Mapping[s
     else:
         lines.append("answer      not given, so not checked (--answer or --file)")
     return "\n".join([*lines, "PROVED"])
+
+
+def _proved_in_chinese(proved: Proved, content: str) -> str:
+    entry = "已证实：这条存证记录在该日志之中，检查点由所给公钥签名"
+    if not proved.answer_proved:
+        return f"{entry}；没有提供答复或文件，未核对其内容"
+    return f"{entry}；所给的{'文件' if content == 'file' else '答复'}正是它所对应的那一份"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ from __future__ import annotations
 COMPOSERS = frozenset({"licence", "autofill", "eseal", "agricredit"})
 """The services that compose answers which leave the system, and therefore append entries."""
 
+RELEASING_PARTS = COMPOSERS | {"ledger"}
+"""With the ledger itself, which shows people the entries about them: their answers leave with a receipt."""
+
 EXPORT = frozenset({"export"})
 """The operators' command that exports a period of the log: a disclosure that no service composes."""
 
@@ -25,6 +28,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "/onestop.ledger.v1.LedgerService/AppendBatch": COMPOSERS | EXPORT | PRUNE,
     "/onestop.ledger.v1.LedgerService/ListOpenIntents": COMPOSERS | PRUNE,
     "/onestop.ledger.v1.LedgerService/GetReceipt": GATEWAY,
+    "/onestop.ledger.v1.LedgerService/ListDisclosures": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetCheckpoint": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetTile": GATEWAY,
     "/onestop.ledger.v1.LedgerService/GetPolicy": GATEWAY,
@@ -101,5 +105,5 @@ def _service(method: str) -> str:
 _RELEASING = frozenset(
     method
     for method, callers in CALLERS.items()
-    if callers & GATEWAY and _service(method) in COMPOSERS and method not in WITHOUT_RECEIPT
+    if callers & GATEWAY and _service(method) in RELEASING_PARTS and method not in WITHOUT_RECEIPT
 )

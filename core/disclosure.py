@@ -281,6 +281,7 @@ def _entry(
         intent_id=intent_id,
         answer_commitment=hmac.digest(salt, canonical, "sha256") if canonical is not None else b"",
         answer_salt=salt,
+        further_subjects=tuple(about.further_subjects),
     )
 
 

@@ -97,6 +97,8 @@ class Entry:
     intent_id: uuid.UUID | None = None
     answer_commitment: bytes = b""
     answer_salt: bytes = b""
+    further_subjects: tuple[Subject, ...] = ()
+    """Whom else it is about, beside `subject`."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class Produced:
     field_names: Sequence[str] = ()
     records: Sequence[RecordRef] = ()
     subject: Subject | None = None
+    further_subjects: Sequence[Subject] = ()
+    """Whom else it is about; only where there is a `subject`."""
 
 
 @dataclass(frozen=True)

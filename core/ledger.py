@@ -100,13 +100,14 @@ def item_of(entry: Entry) -> pb.AppendItem:
     if entry.basis is not None:
         item.basis.CopyFrom(basis_to_pb(entry.basis))
     if entry.subject is not None:
-        item.subject.CopyFrom(subject_pb2.Subject(code_type=entry.subject.code_type, code=entry.subject.code))
+        item.subject.CopyFrom(_subject_to_pb(entry.subject))
+    item.further_subjects.extend(map(_subject_to_pb, entry.further_subjects))
     return item
 
 
 def entry_of(item: pb.AppendItem) -> Entry:
     """The entry that the contract's item says."""
-    subject = Subject(item.subject.code_type, item.subject.code) if item.HasField("subject") else None
+    subject = _subject_from_pb(item.subject) if item.HasField("subject") else None
     return Entry(
         item_id=uuid.UUID(item.item_id),
         kind=EntryKind(item.kind),
@@ -123,7 +124,16 @@ def entry_of(item: pb.AppendItem) -> Entry:
         intent_id=uuid.UUID(item.intent_id) if item.intent_id else None,
         answer_commitment=item.answer_commitment,
         answer_salt=item.answer_salt,
+        further_subjects=tuple(map(_subject_from_pb, item.further_subjects)),
     )
+
+
+def _subject_to_pb(subject: Subject) -> subject_pb2.Subject:
+    return subject_pb2.Subject(code_type=subject.code_type, code=subject.code)
+
+
+def _subject_from_pb(subject: subject_pb2.Subject) -> Subject:
+    return Subject(subject.code_type, subject.code)
 
 
 def basis_to_pb(basis: Basis) -> context_pb2.Basis:

@@ -11,6 +11,9 @@ EMPTY_ROOT = sha256(b"").digest()
 class VerificationError(Exception):
     """Something that was to be proved is not proved; the message says what, in plain words."""
 
+    stage = ""
+    """Which of a receipt's checks it was, by the names of core/receipt.py; empty outside of them."""
+
 
 def leaf_hash(entry: bytes) -> bytes:
     """Hash of a leaf: SHA-256(0x00 || entry), RFC 6962 section 2.1."""

@@ -2,14 +2,16 @@
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 
 import rfc8785
 
 from core.merkle import VerificationError, leaf_hash, verify_inclusion
-from core.note import Checkpoint, VerifierKey, decode_base64, open_checkpoint
+from core.note import Checkpoint, VerifierKey, decode_base64, open_checkpoint, split_note
 
 OPENING_DESTROYED = (
     "the entry's commitments can no longer be opened: what opened them was destroyed, as the rules of"
@@ -19,6 +21,19 @@ OPENING_DESTROYED = (
 _SALT_LENGTH = 32
 # RFC 7493: beyond this a JSON number is not exact.
 _LARGEST_INTEGER = (1 << 53) - 1
+
+
+class Stage(StrEnum):
+    """The checks of a receipt; each failure says in which it came up."""
+
+    FORM = "form"
+    """It is not written as receipts are."""
+    SIGNATURE = "signature"
+    """The checkpoint is not signed with the given key."""
+    INCLUSION = "inclusion"
+    """The entry is not in the tree of the checkpoint."""
+    ANSWER = "answer"
+    """The answer is not what the entry commits to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +91,35 @@ def verify_receipt(
     `keys` are the log's: one that signs now, and those that have signed before.
 
     `answered` is `answer_bytes` of a JSON answer, or a file's bytes. Raises VerificationError saying
-    what is malformed or not proved.
+    what is malformed or not proved, and its `stage`.
     """
-    entry = _object(receipt, "entry")
-    index = _integer(receipt, "index")
-    if _text(receipt, "id") != entry.get("id"):
-        raise VerificationError("the receipt's id is not its entry's id")
-    checkpoint = open_checkpoint(_text(receipt, "checkpoint"), *keys)
-    if _integer(receipt, "tree_size") != checkpoint.size:
-        raise VerificationError("the receipt's tree_size is not the checkpoint's size")
-    leaf = leaf_hash(canonical(entry, "the entry"))
-    verify_inclusion(leaf, index, checkpoint.size, _hashes(receipt), checkpoint.root)
+    with _during(Stage.FORM):
+        entry = _object(receipt, "entry")
+        index, tree_size = _integer(receipt, "index"), _integer(receipt, "tree_size")
+        note, hashes = _text(receipt, "checkpoint"), _hashes(receipt)
+        if _text(receipt, "id") != entry.get("id"):
+            raise VerificationError("the receipt's id is not its entry's id")
+        leaf = leaf_hash(canonical(entry, "the entry"))
+        split_note(note)
+    with _during(Stage.SIGNATURE):
+        checkpoint = open_checkpoint(note, *keys)
+    with _during(Stage.INCLUSION):
+        if tree_size != checkpoint.size:
+            raise VerificationError("the receipt's tree_size is not the checkpoint's size")
+        verify_inclusion(leaf, index, checkpoint.size, hashes, checkpoint.root)
     if answered is not None:
-        _verify_answer(receipt, entry, answered)
+        with _during(Stage.ANSWER):
+            _verify_answer(receipt, entry, answered)
     return Proved(entry, index, checkpoint, answered is not None)
+
+
+@contextmanager
+def _during(stage: Stage) -> Iterator[None]:
+    try:
+        yield
+    except VerificationError as failure:
+        failure.stage = stage
+        raise
 
 
 def _verify_answer(receipt: Mapping[str, object], entry: Mapping[str, object], answered: bytes) -> None:

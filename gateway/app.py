@@ -9,7 +9,7 @@ from aiohttp import web
 
 from core.config import Mode
 from gateway.approval import licences, matters, seals
-from gateway.citizen import consents, signin
+from gateway.citizen import consents, disclosures, signin
 from gateway.config import GatewayConfig
 from gateway.handling import Endpoint
 from gateway.observe import observer
@@ -19,6 +19,7 @@ from gateway.parts import PARTS, Parts
 from gateway.public import documents, keys, ledger, token
 from gateway.public.docs import Documentation
 from gateway.public.operations import Operations
+from gateway.public.pages import Pages
 from gateway.routes import Route
 from gateway.shapes import Listener
 from gateway.traffic import Traffic
@@ -32,6 +33,7 @@ ROUTES: tuple[Route, ...] = tuple(
         consent_requests.ROUTES,
         farmers.ROUTES,
         consents.ROUTES,
+        disclosures.ROUTES,
         signin.ROUTES,
         ledger.ROUTES,
         documents.ROUTES,
@@ -56,6 +58,8 @@ def build(parts: Parts, listener: Listener) -> web.Application:
         if route.listener is listener:
             app.router.add_route(route.method, route.pattern or route.path, Endpoint(route).answer)
     documentation(config).add_to(app, with_home=listener is Listener.PEOPLE)
+    if listener is Listener.PEOPLE:
+        Pages(config.oidc_issuer).add_to(app)
     return app
 
 

@@ -13,6 +13,7 @@ import grpc
 import orjson
 from aiohttp import web
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from onestop.common.v1 import context_pb2, receipt_pb2
 
 from core.errors import FieldFault, InvalidError, fault_error
@@ -164,6 +165,26 @@ class Call:
         if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
             raise fault_error("page_size", "range", "must be a whole number from 1 to 100")
         return int(text)
+
+    def instant(self, name: str) -> Timestamp | None:
+        """A query parameter that is a moment, RFC 3339; None where it is absent."""
+        text = self.argument(name)
+        if not text:
+            return None
+        moment = Timestamp()
+        try:
+            moment.FromJsonString(text)
+        except ValueError:
+            message = "must be an instant, RFC 3339, such as 2026-01-31T08:00:00Z"
+            raise fault_error(name, "type", message) from None
+        return moment
+
+    def flag(self, name: str) -> bool:
+        """A query parameter that is `true` or `false`; False where it is absent."""
+        text = self.argument(name)
+        if text not in {"", "true", "false"}:
+            raise fault_error(name, "type", "must be true or false")
+        return text == "true"
 
     async def ask(self, part: str, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
         """A part's answer to a request that keeps the contract's rules, or the part's error."""

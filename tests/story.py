@@ -177,7 +177,7 @@ def nobody(serial: int = 1) -> str:
 
 def proved(city: City, answer: Json) -> Proved:
     """What an answer's receipt proves, with the ledger's public key alone."""
-    return verify_receipt(answer["receipt"], _key(city.settings.keys), answered=answer_bytes(answer))
+    return verify_receipt(answer["receipt"], key_of(city), answered=answer_bytes(answer))
 
 
 def entry_of(city: City, answer: Json) -> Json:
@@ -189,7 +189,7 @@ def entry_of(city: City, answer: Json) -> Json:
 
 def proved_file(city: City, content: bytes, receipt: Json) -> Proved:
     """The same for a file and the receipt beside it."""
-    return verify_receipt(receipt, _key(city.settings.keys), answered=content)
+    return verify_receipt(receipt, key_of(city), answered=content)
 
 
 @cache
@@ -236,5 +236,6 @@ def _sent(headers: Json) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value}
 
 
-def _key(keys: Path) -> VerifierKey:
-    return VerifierKey.parse((keys / "ledger.vkey").read_text(encoding="utf-8").strip())
+def key_of(city: City) -> VerifierKey:
+    """The ledger's public key."""
+    return VerifierKey.parse((city.settings.keys / "ledger.vkey").read_text(encoding="utf-8").strip())

@@ -16,10 +16,10 @@ from cli.audit.progress import Shown, Silent
 from cli.audit.pruned import Pruned
 from cli.audit.records import check_acts, check_records
 from cli.audit.released import check_released, log_files
-from core.access import COMPOSERS
+from core.access import RELEASING_PARTS
 from core.note import VerifierKey
 
-LOGGING = ("gateway", *sorted(COMPOSERS))
+LOGGING = ("gateway", *sorted(RELEASING_PARTS))
 """The parts whose logs say what left."""
 
 

@@ -105,20 +105,23 @@ class IndexRows:
         return 0.0 if row["left"] is None else max(0.1, row["left"])
 
     async def _old(self, version: int) -> AsyncIterator[list[DictRow]]:
-        """Rows to do: index, version and subject."""
-        last: bytes | None = None
+        """Rows to do: index, version and subject. One number may stand in many rows: the subject tells them
+        apart."""
+        last: DictRow | None = None
         while True:
             rows = await self._part.rows(
                 sql.SQL(
                     "SELECT {index} AS index, {version} AS version, {subject} AS subject FROM {table}"
-                    " WHERE {version} < {new} AND {after} ORDER BY {index} LIMIT {limit}"
+                    " WHERE {version} < {new} AND {after} ORDER BY {index}, {subject} LIMIT {limit}"
                 ).format(
                     index=self._index,
                     version=self._version,
                     subject=self._subject,
                     table=self._name,
                     new=sql.Literal(version),
-                    after=sql.SQL("{} > {}").format(self._index, sql.Literal(last))
+                    after=sql.SQL("({}, {}) > ({}, {})").format(
+                        self._index, self._subject, sql.Literal(last["index"]), sql.Literal(last["subject"])
+                    )
                     if last is not None
                     else sql.SQL("true"),
                     limit=sql.Literal(ROWS_AT_ONCE),
@@ -127,7 +130,7 @@ class IndexRows:
             if not rows:
                 return
             yield rows
-            last = rows[-1]["index"]
+            last = rows[-1]
 
     async def _numbers(self, vault: Vault, subjects: Sequence[UUID]) -> Mapping[UUID, set[Subject]]:
         """The sealed numbers of these subjects."""
@@ -147,9 +150,8 @@ class IndexRows:
                 subjects=subjects,
             )
             for row in rows:
-                number = _number(numbers, row, open_value(vault, source, row, numbers.column))
-                if number is not None:
-                    found[row[self._table.subject]].add(number)
+                plain = open_value(vault, source, row, numbers.column)
+                found[row[self._table.subject]].update(_numbers_in(numbers, row, plain))
         return found
 
     async def _replace(self, replaced: Sequence[_Replaced], version: int) -> int:
@@ -232,9 +234,10 @@ def _made_anew(ring: Keyring, row: DictRow, numbers: set[Subject], table: IndexT
     return None
 
 
-def _number(numbers: Numbers, row: DictRow, plain: bytes) -> Subject | None:
-    """The number that a sealed value holds; None where it holds none."""
-    if numbers.json:
-        pair = json.loads(plain).get(numbers.json)
-        return Subject(*pair) if pair else None
-    return Subject(numbers.code_type.format_map(row), plain.decode())
+def _numbers_in(numbers: Numbers, row: DictRow, plain: bytes) -> list[Subject]:
+    """The numbers that a sealed value holds."""
+    if not numbers.json:
+        return [Subject(numbers.code_type.format_map(row), plain.decode())]
+    said = json.loads(plain).get(numbers.json) or []
+    pairs = said if said and isinstance(said[0], list) else [said] if said else []
+    return [Subject(*pair) for pair in pairs]

@@ -1,4 +1,4 @@
-"""The small reference data of other parts, which their own modules here make: callers, partner, seals."""
+"""The small reference data of other parts, made by modules of their own: callers, partner, seals, names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from core.keyring import Keyring
-from deploy.town import seed_agricredit, seed_issuer
+from deploy.town import seed_agricredit, seed_issuer, seed_ledger
 from deploy.town.seed_eseal import read_offices, seed_eseal
 from services.eseal.authority import SealAuthority
 
@@ -59,4 +59,9 @@ async def seals(city: City) -> None:
         await connection.close()
 
 
-OTHERS: Sequence[Seed] = (callers, partner, seals)
+async def names(city: City) -> None:
+    """What people call the callers, offices and matters, with the ledger."""
+    await asyncio.to_thread(seed_ledger.seed, city.dsn)
+
+
+OTHERS: Sequence[Seed] = (callers, partner, seals, names)

@@ -182,7 +182,7 @@ class FormDesk:
             shown = [candidate for field in filled for candidate in _shown(field)]
             learnt = [f.name for f in filled if f.status in _LEARNT]
             answer = FillAnswer(matter.code, matter.version, filled, report(answers))
-            return Produced(answer, learnt, _records(shown), _mainly(given, answers))
+            return Produced(answer, learnt, _records(shown), *_about(given, answers))
 
         return await self._disclosure.read(context, method="autofill.fill", body=body, produce=produce)
 
@@ -220,7 +220,7 @@ class FormDesk:
             deciding = [field.decided_by for field in checked if field.decided_by is not None]
             learnt = [f.name for f in checked if f.decided_by is not None or f.reason == "no_data"]
             answer = VerifyAnswer(matter.code, matter.version, checked, report(answers))
-            return Produced(answer, learnt, _records(deciding), _mainly(given, answers))
+            return Produced(answer, learnt, _records(deciding), *_about(given, answers))
 
         return await self._disclosure.read(context, method="autofill.verify", body=body, produce=produce)
 
@@ -277,7 +277,10 @@ def _records(candidates: Sequence[Candidate]) -> list[RecordRef]:
     return [RecordRef(resource, version) for resource, version in named]
 
 
-def _mainly(subjects: Mapping[str, Subject], answers: Mapping[Ask, SourceAnswer]) -> Subject:
-    """Whom the entry is about: the first of the matter's roles that was asked about."""
+def _about(
+    subjects: Mapping[str, Subject], answers: Mapping[Ask, SourceAnswer]
+) -> tuple[Subject, tuple[Subject, ...]]:
+    """Whom the entry is about: who was asked about, in the order of the matter's roles, each once."""
     asked = {ask.role for ask in answers}
-    return next(subject for role, subject in subjects.items() if role in asked)
+    first, *further = dict.fromkeys(subject for role, subject in subjects.items() if role in asked)
+    return first, tuple(further)

@@ -14,14 +14,19 @@ from core import production
 from core.clock import now
 from core.config import ServiceConfig, load_config
 from core.db import open_pool
+from core.disclosure import Disclosure
 from core.keyring import Keyring
 from core.merkle import VerificationError
 from core.policy import Policy
+from core.present import AnswerPresenter
 from core.production import Refusal
+from core.replies import PgReplies
 from core.rpc import channels_to_each, context_reader, run, serve
 from core.vault import Vault
+from services.ledger.answers import answer_to_pb
 from services.ledger.checkpoint import CheckpointNotary, KeyFileError
 from services.ledger.correspondence import HttpCorrespondent, is_address
+from services.ledger.disclosures import DisclosureDesk, OwnLedger
 from services.ledger.domain import PART
 from services.ledger.feeding import Feeder
 from services.ledger.peers import GrpcPeers
@@ -33,6 +38,7 @@ from services.ledger.service import LedgerDesk
 from services.ledger.shredding import Shredder
 from services.ledger.signers import KeyWatch
 from services.ledger.store import PgLogStore
+from services.ledger.store_uses import PgUses
 from services.ledger.store_witnesses import PgContinuations, PgCosignatures
 
 
@@ -97,14 +103,19 @@ async def main(config: LedgerConfig) -> None:
         onlooker=standing,
         clock=now,
     )
+    replies = PgReplies(pool, vault, now)
+    disclosure = Disclosure(
+        ledger=OwnLedger(desk), replies=replies, present=AnswerPresenter(answer_to_pb), clock=now
+    )
+    disclosures = DisclosureDesk(PgUses(pool), vault, disclosure)
     reader = context_reader(config, now)
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        servicer = LedgerServicer(desk, reader, public, feeder.standings)
+        servicer = LedgerServicer(desk, reader, public, feeder.standings, disclosures=disclosures)
         pb_grpc.add_LedgerServiceServicer_to_server(servicer, server)
         return [SERVICE]
 
-    tasks = [sequencer.run, vault.keep_fresh, feeder.run, KeyWatch(notary, store).run]
+    tasks = [sequencer.run, vault.keep_fresh, replies.sweep_forever, feeder.run, KeyWatch(notary, store).run]
     tasks.append(Shredder(desk, sequencer, store).run)
     others = [] if peers is None else [peers.close]
     closers = [*others, *(one.close for one in correspondents), pool.close]

@@ -141,6 +141,8 @@ class Prepared:
     subject_index: bytes | None
     index_version: int | None
     answer_salt: bytes = field(repr=False)
+    further_indexes: tuple[bytes, ...] = ()
+    """Of the further subjects, under the same version of the index key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,8 @@ def check(entry: Entry) -> None:
     if lengths not in {(0, 0), (HASH_BYTES, HASH_BYTES)}:
         message = f"answer_commitment and answer_salt have {HASH_BYTES} bytes each, or are both empty"
         raise fault_error("answer_commitment", "len", message)
+    if entry.further_subjects and entry.subject is None:
+        raise fault_error("subject", "required", "who is named first stands in subject")
     if entry.kind is EntryKind.DISCLOSURE and not entry.answer_commitment:
         raise fault_error("answer_commitment", "required", "a disclosure commits to what it releases")
     if not entry.caller.isprintable():

@@ -8,13 +8,16 @@ The leaf is the RFC 8785 form of
 where an empty text or an absent part is left out. A commitment is base64 of HMAC-SHA-256, keyed with 32
 random bytes: of the answer by the service, of the operator's account and of `<code type>:<number>` of the
 subject by the ledger, each with a fresh salt. No identity payload and no values.
+
+An entry about several people has one more commitment for each of them after the first, in the member
+`further_subjects` of `commitments`: a list, in the order of the item. An entry about one has no such member.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -36,6 +39,10 @@ VERSION = 1
 Json = Mapping[str, object]
 
 
+def _no_salt() -> bytes:
+    raise ValueError("an entry about several people needs a salt for each of them")
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What opens an entry's commitments: for the holder and the auditor, never in the entry."""
@@ -47,12 +54,37 @@ class Opening:
     subject_salt: bytes = field(repr=False)
     purpose: str = field(default="", repr=False)
     """The caller's own words: no commitment opens to them, but an entry, kept for ever, cannot hold them."""
+    further: tuple[tuple[Subject, bytes], ...] = field(default=(), repr=False)
+    """The further subjects, each with its own salt."""
 
     @classmethod
-    def of(cls, entry: Entry, operator_salt: bytes, subject_salt: bytes) -> Self:
-        """The opening of an item, with the salts that its entry is made with."""
-        subject = subject_of(entry)
-        return cls(entry.answer_salt, entry.operator, operator_salt, subject, subject_salt, entry.purpose)
+    def of(
+        cls,
+        entry: Entry,
+        operator_salt: bytes,
+        subject_salt: bytes,
+        fresh_salt: Callable[[], bytes] = _no_salt,
+    ) -> Self:
+        """The opening of an item, with the salts that its entry is made with.
+
+        `fresh_salt` makes one more for each further subject.
+        """
+        subjects = subjects_of(entry)
+        return cls(
+            entry.answer_salt,
+            entry.operator,
+            operator_salt,
+            subjects[0] if subjects else None,
+            subject_salt,
+            entry.purpose,
+            tuple((one, fresh_salt()) for one in subjects[1:]),
+        )
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Everybody whom the entry is about."""
+        first = () if self.subject is None else (self.subject,)
+        return (*first, *(one for one, _ in self.further))
 
     def to_bytes(self) -> bytes:
         """The form in which it is sealed."""
@@ -65,6 +97,9 @@ class Opening:
         }
         if self.subject is not None:
             document["subject"] = [self.subject.code_type, self.subject.code]
+        if self.further:
+            document["further_subjects"] = [[one.code_type, one.code] for one, _ in self.further]
+            document["further_salts"] = [_base64(salt) for _, salt in self.further]
         return _dump(document)
 
     @classmethod
@@ -78,6 +113,12 @@ class Opening:
             Subject(*document["subject"]) if "subject" in document else None,
             base64.b64decode(document["subject_salt"]),
             document.get("purpose", ""),
+            tuple(
+                (Subject(*pair), base64.b64decode(salt))
+                for pair, salt in zip(
+                    document.get("further_subjects", ()), document.get("further_salts", ()), strict=True
+                )
+            ),
         )
 
 
@@ -105,11 +146,10 @@ def pruned_version(end: int) -> str:
     return f"0-{end}"
 
 
-def subject_of(entry: Entry) -> Subject | None:
-    """Whom the entry is about, the number written as registers write it."""
-    if entry.subject is None:
-        return None
-    return Subject(entry.subject.code_type, normalise_number(entry.subject.code))
+def subjects_of(entry: Entry) -> list[Subject]:
+    """Whom the entry is about, each once, the numbers written as registers write them."""
+    named = entry.further_subjects if entry.subject is None else (entry.subject, *entry.further_subjects)
+    return list(dict.fromkeys(Subject(one.code_type, normalise_number(one.code)) for one in named))
 
 
 def leaf_bytes(entry: Entry, opening: Opening, *, recorder: str, time: datetime) -> bytes:
@@ -140,20 +180,21 @@ def leaf_bytes(entry: Entry, opening: Opening, *, recorder: str, time: datetime)
 
 def item_bytes(entry: Entry, recorder: str) -> bytes:
     """Everything that an item says, for telling a repetition from another item under the same id."""
-    return _dump(
-        {
-            "recorder": recorder,
-            "entry": [
-                *(str(entry.item_id), entry.kind.value, entry.method, entry.caller, entry.office),
-                *(entry.purpose, entry.operator, entry.outcome.value, str(entry.intent_id or "")),
-                *(entry.answer_commitment.hex(), entry.answer_salt.hex()),
-            ],
-            "basis": _basis(entry.basis),
-            "subject": [entry.subject.code_type, entry.subject.code] if entry.subject else None,
-            "field_names": list(entry.field_names),
-            "records": [[ref.resource, ref.version] for ref in entry.records],
-        }
-    )
+    document: dict[str, object] = {
+        "recorder": recorder,
+        "entry": [
+            *(str(entry.item_id), entry.kind.value, entry.method, entry.caller, entry.office),
+            *(entry.purpose, entry.operator, entry.outcome.value, str(entry.intent_id or "")),
+            *(entry.answer_commitment.hex(), entry.answer_salt.hex()),
+        ],
+        "basis": _basis(entry.basis),
+        "subject": [entry.subject.code_type, entry.subject.code] if entry.subject else None,
+        "field_names": list(entry.field_names),
+        "records": [[ref.resource, ref.version] for ref in entry.records],
+    }
+    if entry.further_subjects:  # What was appended before there were any is recognised by the same bytes.
+        document["further_subjects"] = [[one.code_type, one.code] for one in entry.further_subjects]
+    return _dump(document)
 
 
 def read_item(leaf: bytes, opening: Opening | None) -> Entry:
@@ -178,6 +219,7 @@ def read_item(leaf: bytes, opening: Opening | None) -> Entry:
         intent_id=UUID(intent_id) if intent_id else None,
         answer_commitment=base64.b64decode(commitments.get("answer", "")),
         answer_salt=opening.answer_salt if opening else b"",
+        further_subjects=opening.subjects[1:] if opening else (),
     )
 
 
@@ -205,9 +247,14 @@ def _commitments(answer: bytes, opening: Opening) -> Json:
     if opening.operator:
         members["operator"] = _commit(opening.operator_salt, opening.operator)
     if opening.subject is not None:
-        subject = f"{opening.subject.code_type}:{opening.subject.code}"
-        members["subject"] = _commit(opening.subject_salt, subject)
+        members["subject"] = _commit_subject(opening.subject_salt, opening.subject)
+    if opening.further:
+        members["further_subjects"] = [_commit_subject(salt, one) for one, salt in opening.further]
     return members
+
+
+def _commit_subject(salt: bytes, subject: Subject) -> str:
+    return _commit(salt, f"{subject.code_type}:{subject.code}")
 
 
 def _commit(salt: bytes, text: str) -> str:

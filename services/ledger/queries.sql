@@ -106,7 +106,8 @@ UPDATE shredding_batch
 -- entries, a list each: $6 item ids, $7 kinds, $8 recorders, $9 callers, $10 intent ids, $11 appended at,
 -- $12 leaves, $13 sealed openings, $14 digests, $15 subject indexes, $16 index versions;
 -- full tiles, a list each: $17 levels, $18 indexes, $19 hashes, $20 roots;
--- $21 ids of the intents that this leaves open, $22 ids of those that it closes
+-- $21 ids of the intents that this leaves open, $22 ids of those that it closes;
+-- further subjects, a list each: $23 item ids, $24 subject indexes, $25 index versions
 WITH moved AS (
     UPDATE head
        SET size = $3, checkpoint = $4, beat = beat + 1
@@ -129,6 +130,11 @@ WITH moved AS (
       FROM moved,
            unnest($6::uuid[], $13::bytea[], $14::bytea[], $15::bytea[], $16::integer[])
                AS new (item_id, sealed, digest, subject_index, index_version)
+), joined AS (
+    INSERT INTO further_subject (item_id, subject_index, index_version)
+    SELECT item_id, subject_index, index_version
+      FROM moved,
+           unnest($23::uuid[], $24::bytea[], $25::integer[]) AS new (item_id, subject_index, index_version)
 ), filled AS (
     INSERT INTO tile (level, idx, hashes, root)
     SELECT level, idx, hashes, root
@@ -163,6 +169,45 @@ SELECT e.item_id, e.idx, e.tree_size, c.note, e.kind, e.recorder, e.caller, e.in
   JOIN checkpoint AS c ON c.size = e.tree_size
   LEFT JOIN opening AS o ON o.item_id = e.item_id
  WHERE e.item_id = ANY ($1::uuid[]);
+
+-- name: find_uses
+-- Entries that are about somebody, newest first. Of an act the outcome stands for both of its entries.
+-- $1 her blind indexes, $2 before this place in the log, or null, $3 since, or null, $4 until, or null,
+-- $5 whose reads are left out, or null, $6 at most so many
+WITH hers AS (
+    SELECT item_id
+      FROM opening
+     WHERE subject_index = ANY ($1::bytea[])
+    UNION
+    SELECT item_id
+      FROM further_subject
+     WHERE subject_index = ANY ($1::bytea[])
+), found AS (
+    SELECT e.item_id, e.idx, e.kind, e.caller, e.intent_id, e.appended_at
+      FROM hers
+      JOIN entry AS e ON e.item_id = hers.item_id
+), page AS (
+    SELECT f.item_id
+      FROM found AS f
+     WHERE ($2::bigint IS NULL OR f.idx < $2)
+       AND ($3::timestamptz IS NULL OR f.appended_at >= $3)
+       AND ($4::timestamptz IS NULL OR f.appended_at < $4)
+       AND ($5::text IS NULL OR f.kind <> 1 OR f.caller <> $5)
+       AND NOT EXISTS (SELECT FROM found AS ended WHERE ended.intent_id = f.item_id)
+     ORDER BY f.idx DESC
+     LIMIT $6
+)
+SELECT e.item_id, e.idx, e.appended_at, e.leaf,
+       (SELECT count(*) FROM further_subject AS further WHERE further.item_id = e.item_id) AS others
+  FROM page
+  JOIN entry AS e ON e.item_id = page.item_id
+ ORDER BY e.idx DESC;
+
+-- name: find_names
+-- A list each: $1 kinds, $2 codes
+SELECT kind, code, name, name_en
+  FROM known_name
+ WHERE (kind, code) IN (SELECT kind, code FROM unnest($1::text[], $2::text[]) AS wanted (kind, code));
 
 -- name: list_open_intents
 -- $1 recorder, $2 older than, $3 at most so many

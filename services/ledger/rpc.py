@@ -14,15 +14,19 @@ from onestop.ledger.v1 import ledger_pb2 as pb
 from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
 
 from core.access import STANDS_BY
-from core.context import ContextReader
-from core.entries import Entry, Receipt
+from core.batch import with_deadline
+from core.context import ContextReader, request_body
+from core.entries import BasisKind, Entry, Receipt
 from core.errors import InvalidError, ServiceError, fault_error
 from core.identity import Scope
 from core.ledger import entry_of, item_of, receipt_to_pb
 from core.log import answered, get_logger
+from core.release import Answered, answer_of, releasing
 from core.rpc import Ready, peer_name
 from core.status import reason_in, to_status
 from core.validation import item_faults
+from core.wire import instant_of
+from services.ledger.disclosures import DisclosureDesk
 from services.ledger.domain import CustodyError
 from services.ledger.feeding import Attitude
 from services.ledger.feeding import Standing as WitnessStanding
@@ -33,6 +37,8 @@ from services.ledger.service import LedgerDesk
 SERVICE = pb.DESCRIPTOR.services_by_name["LedgerService"].full_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+BY_HOLDER = frozenset({BasisKind.HOLDER})
 
 _ADVICE = (
     "restore the newest database, or the file of the last released checkpoint, and start again; a log that"
@@ -51,8 +57,11 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
         reader: ContextReader,
         public: PublicLog,
         standings: Mapping[str, WitnessStanding],
+        *,
+        disclosures: DisclosureDesk,
     ) -> None:
         self._desk = desk
+        self._disclosures = disclosures
         self._reader = reader
         self._public = public
         self._standings = standings
@@ -91,6 +100,30 @@ class LedgerServicer(pb_grpc.LedgerServiceServicer):
             _logger.critical("ledger_altered", why=str(failure))
             raise
         return pb.GetReceiptResponse(receipt=receipt_to_pb(receipt))
+
+    @releasing
+    async def ListDisclosures(
+        self, request: pb.ListDisclosuresRequest, context: Context
+    ) -> Answered[pb.ListDisclosuresResponse]:
+        """Who used the signed-in person's data."""
+        asking = await self._reader.read(
+            request.credential, request.context, scope=Scope.CITIZEN, basis=BY_HOLDER
+        )
+        released = await with_deadline(
+            request.context,
+            self._disclosures.list(
+                asking,
+                request.page_size,
+                request.page_token,
+                since=instant_of(request.since) if request.HasField("since") else None,
+                until=instant_of(request.until) if request.HasField("until") else None,
+                own_reads=request.own_reads,
+                body=request_body(request),
+            ),
+        )
+        return answer_of(
+            released, lambda wire, receipt: pb.ListDisclosuresResponse(answer=wire, receipt=receipt)
+        )
 
     async def GetCheckpoint(
         self, request: pb.GetCheckpointRequest, context: Context

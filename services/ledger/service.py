@@ -131,10 +131,14 @@ class LedgerDesk:
         return [answer for answer in answers if answer is not None]
 
     async def receipt(self, context: RequestContext, item_id: UUID, *, cosigned: bool = False) -> Receipt:
-        """A receipt, to the caller named in the entry or to the citizen whom it is about.
+        """A receipt, to the caller named in the entry or to a citizen whom it is about.
 
         It is the one that was given first, or, `cosigned`, one that proves the same entry in the newest tree
         whose checkpoint the witnesses have cosigned; NotCosignedError where they have not yet.
+
+        One of several whom it is about gets it without the salt of the answer: with the salt, whoever can
+        guess the answer proves the guess, and with it what the answer says of the others.
+
         Raises ReceiptNotFoundError for everybody else, whether there is such an entry or not; for a caller
         whose entry was pruned ReceiptPrunedError.
         """
@@ -150,6 +154,8 @@ class LedgerDesk:
             answer = await self._first_receipt(kept)
         if isinstance(answer, CustodyError):
             raise answer
+        if context.caller.subject is not None and len(self._subjects(kept)) > 1:
+            answer = replace(answer, answer_salt=b"")
         return replace(answer, checkpoint=signed.cosigned) if cosigned else answer
 
     async def continuations(self) -> list[Receipt]:
@@ -188,7 +194,7 @@ class LedgerDesk:
 
     def _prepare(self, recorder: str, entry: Entry, now: datetime) -> Prepared:
         check(entry)
-        opening = Opening.of(entry, secrets.token_bytes(SALT_BYTES), secrets.token_bytes(SALT_BYTES))
+        opening = Opening.of(entry, _salt(), _salt(), _salt)
         subject = opening.subject
         return Prepared(
             item_id=entry.item_id,
@@ -203,6 +209,7 @@ class LedgerDesk:
             subject_index=self._sealer.blind_index(subject) if subject else None,
             index_version=self._sealer.index_version if subject else None,
             answer_salt=entry.answer_salt,
+            further_indexes=tuple(self._sealer.blind_index(one) for one, _ in opening.further),
         )
 
     async def _kept(self, item_ids: Collection[UUID]) -> Mapping[UUID, Kept]:
@@ -259,8 +266,16 @@ class LedgerDesk:
         citizen = context.caller.subject
         if citizen is None:
             return kept.caller == context.caller.name
+        return citizen in self._subjects(kept)
+
+    def _subjects(self, kept: Kept) -> tuple[Subject, ...]:
+        """Whom an entry is about; nobody once its opening has been destroyed."""
         opening = self._opening(kept.item_id, kept.sealed)
-        return opening is not None and opening.subject == citizen
+        return opening.subjects if opening else ()
+
+
+def _salt() -> bytes:
+    return secrets.token_bytes(SALT_BYTES)
 
 
 def _answer(future: asyncio.Future[Receipt | Repeated]) -> Receipt | Repeated | ServiceError:

@@ -33,7 +33,7 @@ ITEM_ID_KEY = "entry_item_id_key"
 
 
 @contextmanager
-def _lost() -> Iterator[None]:
+def lost() -> Iterator[None]:
     """Whatever the database or the way to it does, is said as StoreLostError; never with the row's data."""
     try:
         yield
@@ -63,10 +63,10 @@ class PgLogStore:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[PgLogSession]:
         """A connection of its own; the sequencer's place, if it takes that, is given back at the end."""
-        with _lost():
+        with lost():
             connection = await self._pool.acquire(timeout=COMMIT_SECONDS)
         try:
-            with _lost():
+            with lost():
                 await connection.execute(Q.session_settings)
             yield PgLogSession(connection)
         finally:
@@ -81,19 +81,19 @@ class PgLogStore:
 
     async def head(self) -> Head:
         """Where the log stands."""
-        with _lost():
+        with lost():
             return _head(await self._pool.fetchrow(Q.read_head))
 
     async def leaves(self, first: int, end: int) -> Sequence[LeafRow]:
         """The stored leaves from `first` up to, without, `end`, in order."""
-        with _lost():
+        with lost():
             return [_leaf_row(row) for row in await self._pool.fetch(Q.find_leaves, first, end)]
 
     async def tiles(self, wanted: Collection[TileId]) -> Mapping[TileId, bytes]:
         """The hashes of tiles, as many as there are now; partial ones are made from what lies below."""
         levels = [tile.level for tile in wanted]
         indexes = [tile.index for tile in wanted]
-        with _lost():
+        with lost():
             rows = await self._pool.fetch(Q.find_tiles, levels, indexes)
         tiles = {TileId(row["level"], row["idx"]): row["hashes"] for row in rows}
         for tile in wanted:
@@ -103,13 +103,13 @@ class PgLogStore:
 
     async def tile_roots(self, level: int, first: int, end: int) -> Sequence[bytes]:
         """The roots of the level's full tiles from `first` up to, without, `end`, in order."""
-        with _lost():
+        with lost():
             rows = await self._pool.fetch(Q.tile_roots, level, first, end)
         return _unbroken([(row["idx"], row["root"]) for row in rows], first)
 
     async def kept(self, item_ids: Collection[UUID]) -> Mapping[UUID, Kept]:
         """The stored entries under these ids."""
-        with _lost():
+        with lost():
             rows = await self._pool.fetch(Q.find_kept, list(item_ids))
         return {row["item_id"]: _kept(row) for row in rows}
 
@@ -117,7 +117,7 @@ class PgLogStore:
         self, recorder: str, older_than: datetime, limit: int
     ) -> Sequence[tuple[UUID, bytes, bytes | None]]:
         """Item id, leaf and sealed opening of the recorder's intents without outcome, oldest first."""
-        with _lost():
+        with lost():
             rows = await self._pool.fetch(Q.list_open_intents, recorder, older_than, limit)
         return [(row["item_id"], row["leaf"], row["sealed"]) for row in rows]
 
@@ -125,17 +125,17 @@ class PgLogStore:
         self, signer: UUID, process: str, signs: Sequence[str], knows: Sequence[str]
     ) -> None:
         """Says which keys a process signs with, and which it accepts."""
-        with _lost():
+        with lost():
             await self._pool.execute(Q.tell_signer, signer, process, list(signs), list(knows))
 
     async def forget_signer(self, signer: UUID) -> None:
         """Says that a process signs no more."""
-        with _lost():
+        with lost():
             await self._pool.execute(Q.forget_signers, signer)
 
     async def approved_shreddings(self, limit: int) -> Sequence[Shredding]:
         """What was approved and is not in the log to its end, oldest first."""
-        with _lost():
+        with lost():
             rows = await self._pool.fetch(Q.approved_shreddings, limit)
         return [
             Shredding(
@@ -151,19 +151,19 @@ class PgLogStore:
 
     async def carry_out(self, shredding: Shredding, intent_id: UUID) -> None:
         """Destroys the openings of a batch, for good and all or none; again, it changes nothing."""
-        with _lost():
+        with lost():
             await self._pool.execute(
                 Q.carry_out_shredding, shredding.shredding_id, shredding.batch, intent_id
             )
 
     async def shredding_recorded(self, shredding: Shredding) -> None:
         """Notes that the log holds the outcome."""
-        with _lost():
+        with lost():
             await self._pool.execute(Q.shredding_recorded, shredding.shredding_id, shredding.batch)
 
     async def pruned(self) -> Pruned | None:
         """What is gone by the newest pruning; None where nothing ever went."""
-        with _lost():
+        with lost():
             row = await self._pool.fetchrow(Q.newest_pruning)
         if row is None:
             return None
@@ -171,7 +171,7 @@ class PgLogStore:
 
     async def pruned_for(self, item_id: UUID) -> str | None:
         """The caller of an entry that was pruned; None where none was under this id."""
-        with _lost():
+        with lost():
             caller: str | None = await self._pool.fetchval(Q.find_pruned, item_id)
         return caller
 
@@ -192,58 +192,58 @@ class PgLogSession:
 
     async def try_lead(self) -> bool:
         """Takes the sequencer's place, if nobody has it."""
-        with _lost():
+        with lost():
             return bool(await self._connection.fetchval(Q.try_lead))
 
     async def stop_leading(self) -> None:
         """Lets go of the place, as a session does that ends."""
-        with _lost():
+        with lost():
             await self._connection.execute(Q.stop_leading)
 
     async def take_epoch(self) -> Head:
         """Makes every earlier sequencer's writes impossible; the head after what they had committed."""
-        with _lost():
+        with lost():
             return _head(await self._connection.fetchrow(Q.take_epoch))
 
     async def begin(self, epoch: int, checkpoint: str) -> None:
         """Keeps the checkpoint of the empty tree, with which a log begins. Raises FencedError."""
-        with _lost():
+        with lost():
             done = await self._connection.execute(Q.begin_log, epoch, checkpoint)
         if done != "UPDATE 1":
             raise FencedError
 
     async def lead_beside(self) -> None:
         """Takes the place beside that of a session which does not end."""
-        with _lost():
+        with lost():
             await self._connection.execute(Q.lead_beside)
 
     async def end_stale_leader(self, beat: int) -> bool:
         """Ends the session that has the place, if its beat is still this one and its process says nothing."""
-        with _lost():
+        with lost():
             return bool(await self._connection.fetchval(Q.end_stale_leader, beat))
 
     async def head(self) -> Head:
         """Where the log stands."""
-        with _lost():
+        with lost():
             return _head(await self._connection.fetchrow(Q.read_head))
 
     async def sign_head(self, epoch: int, size: int, checkpoint: str) -> None:
         """Keeps another signature of the same tree. Raises FencedError."""
-        with _lost():
+        with lost():
             done = await self._connection.execute(Q.sign_head, epoch, size, checkpoint)
         if done != "UPDATE 1":
             raise FencedError
 
     async def beat(self, epoch: int) -> None:
         """Shows whoever stands by that this sequencer is at work. Raises FencedError."""
-        with _lost():
+        with lost():
             done = await self._connection.execute(Q.beat, epoch)
         if done != "UPDATE 1":
             raise FencedError
 
     async def known(self, item_ids: Collection[UUID]) -> Mapping[UUID, Known]:
         """What the log holds under these ids."""
-        with _lost():
+        with lost():
             rows = await self._connection.fetch(Q.find_known, list(item_ids))
         return {
             row["item_id"]: Known(EntryKind(row["kind"]), row["recorder"], row["digest"], row["open"])
@@ -256,7 +256,8 @@ class PgLogSession:
         Raises FencedError, ItemsTakenError, or StoreLostError: then it is not known whether it did.
         """
         entries, tiles = batch.entries, batch.tiles
-        with _lost(), _taken():
+        further = [(entry, index) for entry in entries for index in entry.further_indexes]
+        with lost(), _taken():
             moved = await self._connection.fetchval(
                 Q.append_batch,
                 *(epoch, batch.first, batch.size, batch.checkpoint, batch.signed_at),
@@ -277,6 +278,9 @@ class PgLogSession:
                 [tile.root for tile in tiles],
                 batch.opened,
                 batch.closed,
+                [entry.item_id for entry, _ in further],
+                [index for _, index in further],
+                [entry.index_version for entry, _ in further],
             )
         if moved is None:
             raise FencedError

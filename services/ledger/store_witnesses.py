@@ -9,8 +9,7 @@ from uuid import UUID
 from core.cosignature import Cosignature
 from core.db import Pool
 from services.ledger.continuation import Continuation, read_continuation
-from services.ledger.store import Q
-from services.ledger.store import _lost as lost
+from services.ledger.store import Q, lost
 
 
 class PgCosignatures:

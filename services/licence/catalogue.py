@@ -21,6 +21,13 @@ def load_types() -> dict[str, LicenceType]:
     return {one.type_code: one for one in types}
 
 
+def load_labels() -> dict[tuple[str, str], str]:
+    """What the fields on the licences' faces are called, by type code and field name."""
+    return {
+        (row["type_code"], name): label for row in _rows("licence_types.csv") for name, label, _ in _face(row)
+    }
+
+
 def load_catalogue() -> Catalogue:
     """The types and the entitlements. Raises ValueError that names a line which does not fit its type."""
     types = load_types()
@@ -41,16 +48,19 @@ def load_catalogue() -> Catalogue:
 
 
 def _licence_type(row: dict[str, str]) -> LicenceType:
-    """`face_fields` holds `name:label:group`, separated by spaces; labels are for readers of the file."""
-    face = [entry.split(":") for entry in row["face_fields"].split()]
+    """`face_fields` holds `name:label:group`, separated by spaces; labels are for people."""
     return LicenceType(
         key=row["key"],
         type_code=row["type_code"],
         name=row["name"],
         issuer_code=row["issuer_code"],
         issuer_name=row["issuer_name"],
-        face={name: FieldGroup(group) for name, _, group in face},
+        face={name: FieldGroup(group) for name, _, group in _face(row)},
     )
+
+
+def _face(row: dict[str, str]) -> list[list[str]]:
+    return [entry.split(":") for entry in row["face_fields"].split()]
 
 
 def _rows(file: str) -> Iterator[dict[str, str]]:

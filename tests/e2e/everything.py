@@ -100,6 +100,8 @@ def _lend(city: City, watch: Watch, cast: Json) -> list[str]:
         for what in ("land_rights", "subsidies"):
             answer = opened(city, bank, bank.post(f"/partner/v1/farmers:{what}", wanted))
             person_.get(f"/ledger/v1/receipts/{answer['receipt']['id']}")
+        uses = person_.get("/citizen/v1/disclosures?page_size=5")["disclosures"]
+        assert {use["caller"] for use in uses} == {"rural-bank", "citizen"}
         person_.post(f"/citizen/v1/consents/{consent_id}:revoke", {})
         browser.browse_in(farmer["login"], cast["password"])
         browser.ask("POST", "/citizen/logout", {"Origin": city.people})

@@ -37,6 +37,7 @@ from services.datanode.rpc import DataNodeServicer
 from services.datanode.service import DataNode
 from services.datanode.store import PgCatalogues, PgRegisters
 from services.ledger.checkpoint import CheckpointNotary
+from services.ledger.disclosures import DisclosureDesk
 from services.ledger.publishing import PublicLog
 from services.ledger.released import LastReleasedFile
 from services.ledger.rpc import LedgerServicer
@@ -77,10 +78,12 @@ async def real_ledger(
     sequencer = Sequencer(store, notary, LastReleasedFile(last), standing, now)
     public = PublicLog(store, PgCosignatures(pool), PgContinuations(pool), notary, Policy())
     desk = LedgerDesk(sequencer, store, public, vault, now)
-    nobody = cast(ContextReader, None)  # Only GetReceipt reads contexts.
+    # Only what people and callers ask for reads contexts, and nobody asks for that here.
+    nobody, nothing = cast(ContextReader, None), cast(DisclosureDesk, None)
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerServicer(desk, nobody, public, {}), server)
+        servicer = LedgerServicer(desk, nobody, public, {}, disclosures=nothing)
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(servicer, server)
         return ["onestop.ledger.v1.LedgerService"]
 
     pair, own = authority.issue("ledger", "localhost"), authority.issue("agricredit")

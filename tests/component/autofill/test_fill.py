@@ -11,6 +11,7 @@ from onestop.autofill.v1 import autofill_pb2 as pb
 from onestop.licence.v1 import licence_pb2
 
 from core.disclosure import EntryKind, Outcome, RecordRef
+from core.identity import Subject
 from tests.component.autofill.harness import (
     HER,
     HIM,
@@ -65,6 +66,18 @@ async def test_a_form_is_filled_and_every_value_says_where_it_came_from(counter:
     assert fields["name"].provenance.resource == ID_CARD
     assert moment_of(result, "name") == RECORDED_AT
     assert (result.answer.matter_code, result.answer.form_version) == ("sole-trader-registration", 1)
+
+
+async def test_a_form_about_two_people_is_recorded_under_both(counter: Counter) -> None:
+    await counter.fill("name", "agent_name", subjects={"applicant": HER, "agent": HIM})
+    await counter.fill("name", "agent_name", subjects={"agent": HER, "applicant": HER})
+    await counter.fill("name", subjects={"applicant": HER, "agent": HIM})
+
+    both, once, one = counter.ledger.entries
+    assert both.subject == Subject("111", HER)
+    assert both.further_subjects == (Subject("111", HIM),)
+    assert (once.subject, once.further_subjects) == (Subject("111", HER), ())
+    assert (one.subject, one.further_subjects) == (Subject("111", HER), ())
 
 
 async def test_registers_that_disagree_are_a_conflict_told_with_each_source(counter: Counter) -> None:

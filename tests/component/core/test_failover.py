@@ -61,6 +61,9 @@ class Ledger(pb_grpc.LedgerServiceServicer):
     async def GetPolicy(self, request: Any, context: Any) -> Any:
         raise NotImplementedError
 
+    async def ListDisclosures(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
     async def ListContinuations(self, request: Any, context: Any) -> Any:
         raise NotImplementedError
 

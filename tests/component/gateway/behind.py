@@ -328,6 +328,15 @@ class _Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         usual = ledger_pb2.ListWitnessesResponse(witnesses=[witness], size=1)
         return await self._behind.answer("witnesses", request, context, usual)
 
+    async def ListDisclosures(self, request: Any, context: Any) -> Any:
+        use = ledger_pb2.DisclosedUse(
+            receipt_id="0b4c2a8e-5a1f-4a53-9d0e-0d3f7e1a2b3c", outcome=ledger_pb2.USE_OUTCOME_RELEASED
+        )
+        usual = ledger_pb2.ListDisclosuresResponse(
+            answer=ledger_pb2.ListDisclosuresAnswer(disclosures=[use]), receipt=self._behind.receipt()
+        )
+        return await self._behind.answer("disclosures", request, context, usual)
+
     async def AppendBatch(self, request: Any, context: Any) -> Any:
         raise AssertionError("the gateway never appends")
 

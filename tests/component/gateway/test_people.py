@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.component.gateway.conftest import Gateway, GatewayMaker
 
 CODE = "440299198001010012"
@@ -30,6 +32,59 @@ async def test_person_with_the_provider_s_token_sees_grants_and_revokes(gateway:
     assert request.context.basis.kind == 3
     assert request.context.request_id == "k-1"
     assert request.credential.certificate_thumbprint == ""
+
+
+async def test_person_sees_who_used_her_data_and_says_which_stretch(gateway: Gateway) -> None:
+    farmer = await gateway.person(CODE)
+    asked = {
+        "page_size": "20",
+        "page_token": "t",
+        "since": "2026-01-01T00:00:00+08:00",
+        "until": "2026-03-02T10:00:00.5Z",
+        "own_reads": "true",
+    }
+
+    seen = await farmer.get("/citizen/v1/disclosures", params=asked)
+    plain = await farmer.get("/citizen/v1/disclosures")
+
+    assert seen.status_code == plain.status_code == 200, seen.text
+    (use,) = seen.json()["disclosures"]
+    assert (use["outcome"], use["field_names"]) == ("released", [])
+    assert seen.json()["receipt"]["id"]
+    assert seen.headers["Cache-Control"] == "no-store"
+    request, usual = gateway.behind.asked["disclosures"]
+    assert (request.page_size, request.page_token, request.own_reads) == (20, "t", True)
+    assert request.since.ToJsonString() == "2025-12-31T16:00:00Z"
+    assert request.until.ToJsonString() == "2026-03-02T10:00:00.500Z"
+    assert request.context.basis.kind == 3
+    assert (usual.page_size, usual.own_reads, usual.HasField("since")) == (0, False, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("since", "yesterday"), ("until", "2026-13-01T00:00:00Z"), ("own_reads", "yes"), ("page_size", "101")],
+)
+async def test_a_stretch_that_makes_no_sense_is_refused_by_name(
+    gateway: Gateway, name: str, value: str
+) -> None:
+    farmer = await gateway.person(CODE)
+
+    answer = await farmer.get("/citizen/v1/disclosures", params={name: value})
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "REQUEST_INVALID")
+    assert [error["field"] for error in answer.json()["errors"]] == [name]
+    assert value not in answer.json()["detail"]
+    assert not gateway.behind.asked["disclosures"]
+
+
+async def test_uses_without_a_receipt_do_not_leave(gateway: Gateway) -> None:
+    farmer = await gateway.person(CODE)
+    gateway.behind.without_receipt = True
+
+    answer = await farmer.get("/citizen/v1/disclosures")
+
+    assert answer.status_code == 500
+    assert "disclosures" not in answer.json()
 
 
 async def test_our_token_is_relayed_inside_and_the_provider_s_is_not(gateway: Gateway) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -76,7 +76,7 @@ async def fill(database: CityDatabase) -> None:
     jwk.write_text(json.dumps(ECKey.generate_key("P-256").as_dict(private=True)))
     await asyncio.to_thread(seed_agricredit.seed, database.admin_dsn, jwk)
     await _former_number(database)
-    await _openings(database)
+    await openings(database, [(person(0), person(5), person(6)), (person(1), person(5)), (person(0),), ()])
     async with pool_of(database, "agricredit") as pool:
         store = PgUses(pool, await vault_of(database, "agricredit", pool), now)
         for serial in range(5):
@@ -136,23 +136,30 @@ async def _former_number(database: CityDatabase) -> None:
     await connection.close()
 
 
-async def _openings(database: CityDatabase) -> None:
-    """What opens some entries of the log: about people, and about nobody."""
+async def openings(database: CityDatabase, about: Sequence[Sequence[Subject]]) -> None:
+    """What opens some entries of the log, by whom each is about."""
     async with pool_of(database, "ledger") as pool:
         vault = await vault_of(database, "ledger", pool)
-        for serial in range(4):
-            subject = person(serial % 2) if serial < 3 else None
-            opening = Opening(b"a" * 32, "clerk-1", b"b" * 32, subject, b"c" * 32)
+        version, digest = vault.index_version, vault.keyed_hash(b"ledger item", b"item")
+        rows, beside = [], []
+        for subjects in about:
+            further = tuple((one, b"d" * 32) for one in subjects[1:])
+            first = subjects[0] if subjects else None
+            opening = Opening(b"a" * 32, "clerk-1", b"b" * 32, first, b"c" * 32, "", further)
             item_id = uuid4()
-            await pool.execute(
-                "INSERT INTO opening (item_id, sealed, digest, subject_index, index_version)"
-                " VALUES ($1, $2, $3, $4, $5)",
-                item_id,
-                vault.seal(opening.to_bytes(), row=item_id, column="opening.sealed"),
-                vault.keyed_hash(b"ledger item", b"item"),
-                vault.blind_index(subject) if subject else None,
-                vault.index_version if subject else None,
-            )
+            index = vault.blind_index(first) if first else None
+            sealed = vault.seal(opening.to_bytes(), row=item_id, column="opening.sealed")
+            rows.append((item_id, sealed, digest, index, version if first else None))
+            beside += [(item_id, vault.blind_index(one), version) for one, _ in further]
+        await pool.executemany(
+            "INSERT INTO opening (item_id, sealed, digest, subject_index, index_version)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            rows,
+        )
+        await pool.executemany(
+            "INSERT INTO further_subject (item_id, subject_index, index_version) VALUES ($1, $2, $3)", beside
+        )
+        await pool.execute("DELETE FROM key_holder")
 
 
 @dataclass

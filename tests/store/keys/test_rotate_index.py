@@ -10,6 +10,7 @@ import asyncpg
 import psycopg
 import pytest
 
+from cli.keys.indexes import ROWS_AT_ONCE
 from cli.keys.part import KeysError, Pace, UnfinishedError
 from core.clock import now
 from core.identity import CITIZEN_NUMBER, Subject
@@ -25,6 +26,7 @@ from tests.store.keys.harness import (
     execute,
     guess,
     look,
+    openings,
     person,
     pool_of,
     ring_of,
@@ -60,6 +62,21 @@ async def test_a_corrected_number_still_leads_to_its_person(filled: CityDatabase
     seen = await look(filled, "datanode")
 
     assert len(seen.found["subject_index", Subject(CITIZEN_NUMBER, FORMER)]) == 1
+
+
+async def test_a_person_whom_very_many_entries_are_about_is_found_in_all_of_them(
+    fresh_database: CityDatabase,
+) -> None:
+    """More than one round's rows have the same index, and more than all repetitions would get through."""
+    entries = ROWS_AT_ONCE * 7
+    await openings(fresh_database, about=[(person(1), person(2))] * entries)
+
+    await rotate(fresh_database, "index", "ledger")
+
+    after = await look(fresh_database, "ledger")
+    assert after.indexed_with == {2}
+    assert len(after.found["opening", person(1)]) == entries
+    assert len(after.found["further_subject", person(2)]) == entries
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part not in (*INDEXED, "autofill")])

@@ -18,20 +18,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.clock import Clock, now
 from core.db import make_pool
+from core.disclosure import Disclosure
 from core.entries import Basis, BasisKind, Entry, EntryKind, Outcome, Receipt, RecordRef
 from core.identity import Subject
 from core.keyring import Keyring
 from core.note import VerifierKey
 from core.policy import Policy
+from core.present import AnswerPresenter
 from core.receipt import Proved, commitment, verify_receipt
+from core.replies import PgReplies
 from core.vault import Vault
+from services.ledger.answers import answer_to_pb
 from services.ledger.checkpoint import CheckpointNotary
+from services.ledger.disclosures import DisclosureDesk, OwnLedger
 from services.ledger.publishing import PublicLog
 from services.ledger.released import LastReleasedFile
 from services.ledger.sequencer import Sequencer, State
 from services.ledger.service import LedgerDesk
 from services.ledger.standby import Peers
 from services.ledger.store import PgLogStore
+from services.ledger.store_uses import PgUses
 from services.ledger.store_witnesses import PgContinuations, PgCosignatures
 from tests.database import CityDatabase
 
@@ -68,6 +74,7 @@ class Town:
 
     desk: LedgerDesk
     public: PublicLog
+    disclosures: DisclosureDesk
     sequencer: Sequencer
     store: PgLogStore
     pool: asyncpg.Pool
@@ -120,8 +127,15 @@ async def start(fresh_database: CityDatabase, tmp_path: Path) -> AsyncIterator[S
         album, former = PgCosignatures(pool), PgContinuations(pool)
         public = PublicLog(store, album, former, notary, policy or Policy())
         desk = LedgerDesk(sequencer, store, public, vault, clock)
+        disclosure = Disclosure(
+            ledger=OwnLedger(desk),
+            replies=PgReplies(pool, vault, now),
+            present=AnswerPresenter(answer_to_pb),
+            clock=now,
+        )
+        disclosures = DisclosureDesk(PgUses(pool), vault, disclosure)
         task = asyncio.create_task(sequencer.run())
-        town = Town(desk, public, sequencer, store, pool, vault, watch, path, task)
+        town = Town(desk, public, disclosures, sequencer, store, pool, vault, watch, path, task)
         towns.append(town)
         await watch.until(wait_for)
         return town

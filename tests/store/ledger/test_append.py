@@ -19,6 +19,7 @@ from services.ledger.custody import load_tree
 from services.ledger.merkle import Tree, consistency_ranges, tiles_of
 from tests.store.ledger.conftest import (
     KEY,
+    SUBJECT,
     StartLedger,
     disclosure,
     intent,
@@ -92,6 +93,7 @@ async def test_same_item_twice_in_a_batch_is_one_entry(start: StartLedger) -> No
         {"operator": "clerk.08"},
         {"subject": Subject("111", "440299199001010037")},
         {"subject": None},
+        {"further_subjects": (Subject("111", "440299199001010037"),)},
         {"answer_salt": b"\x09" * 32},
         {"field_names": ("name", "address")},
     ],
@@ -182,15 +184,16 @@ async def test_open_intents_are_listed_as_they_were_appended(start: StartLedger)
 
 async def test_identity_payload_is_sealed_at_rest(start: StartLedger, admin: Admin) -> None:
     ledger = await start()
-    await ledger.append(disclosure(), intent())
+    neighbour = Subject("111", "440299199001010037")
+    await ledger.append(disclosure(further_subjects=(neighbour,)), intent())
 
     dump = "".join(
         repr(row)
-        for table in ("entry", "opening", "open_intent", "checkpoint", "head")
+        for table in ("entry", "opening", "further_subject", "open_intent", "checkpoint", "head")
         for row in admin.execute(f"SELECT t::text FROM {table} AS t".encode()).fetchall()
     )
 
-    for payload in (b"440299199001010010", b"clerk.07"):
+    for payload in (b"440299199001010010", b"440299199001010037", b"clerk.07"):
         assert payload.decode() not in dump
         assert payload.hex() not in dump
 
@@ -207,6 +210,8 @@ async def test_role_of_the_service_cannot_change_the_log(start: StartLedger) -> 
         "DELETE FROM checkpoint",
         "DELETE FROM opening",
         "UPDATE opening SET subject_index = NULL",
+        "DELETE FROM further_subject",
+        "UPDATE further_subject SET subject_index = ''",
         "DELETE FROM head",
         "UPDATE head SET size = 0",
         "UPDATE head SET epoch = 0",
@@ -222,6 +227,35 @@ async def test_even_the_owner_cannot_change_the_log_by_mistake(start: StartLedge
     for statement in ("UPDATE entry SET caller = 'nobody'", "DELETE FROM entry", "TRUNCATE entry CASCADE"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only ever added to"):
             admin.execute(statement)
+
+
+async def test_each_subject_of_an_entry_is_found_by_its_own_index(start: StartLedger, admin: Admin) -> None:
+    ledger = await start()
+    neighbour, company = Subject("111", "440299199001010037"), Subject("001", "91440200MA4X00001Y")
+    alone, together = disclosure(), disclosure(further_subjects=(neighbour, company, SUBJECT))
+    await ledger.append(alone, together)
+
+    rows = admin.execute("SELECT item_id, subject_index, index_version FROM further_subject").fetchall()
+    first = admin.execute("SELECT item_id, subject_index FROM opening").fetchall()
+
+    version = ledger.vault.index_version
+    assert sorted(rows) == sorted(
+        (together.item_id, ledger.vault.blind_index(one), version) for one in (neighbour, company)
+    )
+    assert {index for _, index in first} == {ledger.vault.blind_index(SUBJECT)}
+    assert await ledger.desk.append("licence", [together, alone])  # Both are known by their digests.
+    assert (await ledger.store.head()).size == 2
+
+
+async def test_destroying_an_opening_takes_the_indexes_of_all_its_subjects_along(
+    start: StartLedger, admin: Admin
+) -> None:
+    ledger = await start()
+    await ledger.append(disclosure(further_subjects=(Subject("111", "440299199001010037"),)))
+
+    admin.execute("DELETE FROM opening")
+
+    assert admin.execute("SELECT count(*) FROM further_subject").fetchall() == [(0,)]
 
 
 async def test_destroyed_opening_leaves_the_log_whole_and_the_receipt_without_salt(

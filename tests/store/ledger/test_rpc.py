@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -68,7 +68,7 @@ async def served(start: StartLedger, tmp_path: Path, fresh_database: CityDatabas
     reader = ContextReader(issuer.verifier(), now)
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        servicer = LedgerServicer(town.desk, reader, town.public, {})
+        servicer = LedgerServicer(town.desk, reader, town.public, {}, disclosures=town.disclosures)
         pb_grpc.add_LedgerServiceServicer_to_server(servicer, server)
         return [SERVICE]
 
@@ -228,6 +228,24 @@ async def test_receipt_goes_to_its_caller_and_its_holder(served: Served) -> None
         assert refusal.value.reason == expected
 
 
+async def test_one_of_several_holders_gets_the_receipt_without_what_would_prove_a_guess(
+    served: Served,
+) -> None:
+    neighbour = Subject("111", "440299199001010037")
+    entry = disclosure(further_subjects=(neighbour,))
+    mine = await LedgerClient(served.channels["licence"]).append(entry)
+
+    platform = await served.receipt(
+        served.issuer.machine("approval-platform", ["ledger.read"]), FakeIssuer.THUMBPRINT, mine.id
+    )
+
+    assert platform.receipt.answer_salt == entry.answer_salt
+    for one in (SUBJECT, neighbour):
+        holder = await served.receipt(served.issuer.citizen(one, "张三"), "", mine.id)
+        assert receipt_of(holder.receipt) == replace(mine, answer_salt=b"")
+        assert proved(receipt_of(holder.receipt), None).index == mine.index
+
+
 async def test_checkpoint_comes_with_the_key_that_proves_it(served: Served) -> None:
     receipt = await LedgerClient(served.channels["licence"]).append(disclosure())
 
@@ -243,6 +261,7 @@ async def test_other_names_are_refused(served: Served) -> None:
         served.stub("gateway").ListOpenIntents(pb.ListOpenIntentsRequest()),
         served.stub("licence").GetCheckpoint(pb.GetCheckpointRequest()),
         served.stub("eseal").GetReceipt(pb.GetReceiptRequest()),
+        served.stub("licence").ListDisclosures(pb.ListDisclosuresRequest()),
     )
     for call in calls:
         with pytest.raises(grpc.aio.AioRpcError) as refusal:

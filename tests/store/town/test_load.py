@@ -232,3 +232,16 @@ async def test_the_other_parts_are_furnished_once(fresh_database: CityDatabase, 
     assert rows(fresh_database, "SELECT count(*) FROM issuer.client") == [(2,)]
     assert rows(fresh_database, "SELECT count(*) FROM eseal.seal") == [(len(offices()),)]
     assert rows(fresh_database, "SELECT count(*) FROM agricredit.partner") == [(1,)]
+    named = "SELECT count(*) FILTER (WHERE name <> '') FROM ledger.known_name WHERE kind = "
+    assert rows(fresh_database, f"{named} 'office'") == [(len(offices()),)]
+    assert rows(fresh_database, f"{named} 'caller'") == [(3,)]
+    assert rows(fresh_database, f"{named} 'matter'") == [(10,)]
+    fields = (
+        "company-change.company_name",
+        "licence.11100000000013127D001.nation",
+        "land.contract.term_from",
+    )
+    known = "SELECT code, name FROM ledger.known_name WHERE kind = 'field' AND code = "
+    for code in fields:
+        ((_, title),) = rows(fresh_database, f"{known} '{code}'")
+        assert title not in {"", code}

@@ -10,7 +10,7 @@ from cli.audit.findings import Report
 from cli.audit.records import OWN
 from cli.audit.released import Line, log_files
 from cli.audit.run import LOGGING
-from core.access import COMPOSERS
+from core.access import RELEASING_PARTS
 
 GET = "/onestop.licence.v1.LicenceService/BatchGetLicences"
 INNER = "/onestop.licence.v1.LicenceService/BatchReadLicenceFields"
@@ -18,8 +18,8 @@ ID = "5b3c2a44-3b1e-4d22-9c3e-0d9a1b6f7a10"
 
 
 def test_every_part_that_appends_is_compared() -> None:
-    assert OWN.keys() == COMPOSERS | {"ledger"}
-    assert set(LOGGING) == COMPOSERS | {"gateway"}
+    assert OWN.keys() == RELEASING_PARTS
+    assert set(LOGGING) == RELEASING_PARTS | {"gateway"}
 
 
 def call(method: str = GET, outcome: str = "ok", **more: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli import __main__ as command
 from core.cosignature import WitnessKey, signed_message
-from core.note import VerifierKey, split_note
+from core.note import VerifierKey, signature_line, split_note
 from core.receipt import answer_bytes
 from deploy.local.migrate import ROOT
 from tests.unit.ledger.receipts import KEY, a_receipt
@@ -121,8 +122,50 @@ def test_altered_receipt_is_not_proved(verify: Any, home: Path) -> None:
 
     assert code == 1
     assert said == (
+        "未能证实：存证记录不在该检查点的日志之中：记录或者证明被改动过\n"
         "NOT PROVED: the inclusion proof does not lead from this entry to the checkpoint's root\n"
     )
+
+
+def test_the_verdict_is_said_in_chinese_too(verify: Any, home: Path) -> None:
+    receipt = put(home / "receipt.json", a_receipt(answer_bytes(ANSWER)))
+    answer = put(home / "answer.json", ANSWER)
+    altered = put(home / "altered.json", {**ANSWER, "name": "李四"})
+    other = VerifierKey(KEY.name, Ed25519PrivateKey.generate().public_key().public_bytes_raw())
+    malformed = put(home / "malformed.json", {**a_receipt(b""), "index": "5"})
+
+    assert "已证实：这条存证记录在该日志之中" in verify(receipt)[1]
+    assert "没有提供答复或文件" in verify(receipt)[1]
+    assert "所给的答复正是它所对应的那一份\n" in verify(receipt, "--answer", answer)[1]
+    assert "未能证实：所给的答复（文件）不是" in verify(receipt, "--answer", altered)[1]
+    assert "未能证实：检查点不是用所给公钥签名的" in verify(receipt, "--key", other)[1]
+    assert "未能证实：回执的格式不正确" in verify(malformed)[1]
+    assert verify("missing.json")[1].startswith("无法核验\n")
+
+
+def test_signatures_of_others_change_nothing(verify: Any, home: Path) -> None:
+    receipt = a_receipt(b"file")
+    for size in (64, 72):
+        receipt["checkpoint"] += signature_line(VerifierKey("witness.example/w1", b"k" * 32), b"s" * size)
+
+    assert verify(put(home / "receipt.json", receipt))[0] == 0
+
+
+def test_the_command_of_a_clone_verifies_a_receipt_from_anywhere(home: Path) -> None:
+    put(home / "receipt.json", a_receipt(b"file"))
+    environment = {**os.environ, "ONESTOP_HOME": str(home)}
+
+    done = subprocess.run(
+        [ROOT / "onestop", "verify", "receipt.json"],
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("PROVED\n")
 
 
 @pytest.mark.parametrize(

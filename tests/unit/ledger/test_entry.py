@@ -44,6 +44,19 @@ ENTRIES = st.builds(
     intent_id=st.one_of(st.none(), st.uuids()),
     answer_commitment=st.sampled_from([b"", b"\x01" * 32]),
     answer_salt=st.sampled_from([b"", b"\x02" * 32]),
+    further_subjects=st.just(()),
+)
+
+SEVERAL = st.builds(
+    replace,
+    ENTRIES,
+    subject=st.just(Subject("111", NUMBER)),
+    further_subjects=st.lists(
+        st.builds(Subject, st.sampled_from(["111", "001"]), st.sampled_from(["A1", "B2", "C3"])),
+        min_size=1,
+        max_size=4,
+        unique=True,
+    ).map(tuple),
 )
 
 
@@ -68,7 +81,8 @@ def an_entry(**changes: object) -> Entry:
 
 
 def opening_of(entry: Entry) -> Opening:
-    return Opening.of(entry, b"\x03" * 32, b"\x04" * 32)
+    salts = iter(bytes([number]) * 32 for number in range(5, 256))
+    return Opening.of(entry, b"\x03" * 32, b"\x04" * 32, lambda: next(salts))
 
 
 def leaf_of(entry: Entry) -> bytes:
@@ -134,6 +148,61 @@ def test_leaf_and_opening_say_the_item_again(entry: Entry) -> None:
     assert again == entry
 
 
+@given(SEVERAL)
+def test_so_do_those_of_an_entry_about_several(entry: Entry) -> None:
+    opening = opening_of(entry)
+    leaf = leaf_bytes(entry, opening, recorder="licence", time=TIME)
+
+    assert leaf == rfc8785.dumps(json.loads(leaf))
+    assert read_item(leaf, Opening.from_bytes(opening.to_bytes())) == entry
+
+
+def test_each_of_several_subjects_is_committed_to_with_a_salt_of_its_own() -> None:
+    others = (Subject("001", "91440200MA4X00001Y"), Subject("111", "440299199001010037"))
+    entry = an_entry(further_subjects=others)
+
+    document = json.loads(leaf_of(entry))
+
+    alone = json.loads(leaf_of(an_entry()))
+    further = [
+        base64.b64encode(hmac.digest(salt, f"{one.code_type}:{one.code}".encode(), "sha256")).decode()
+        for salt, one in zip((b"\x05" * 32, b"\x06" * 32), others, strict=True)
+    ]
+    assert document["commitments"].pop("further_subjects") == further
+    assert document == alone
+    assert opening_of(entry).subjects == (Subject("111", NUMBER), *others)
+
+
+def test_who_is_named_twice_is_one_subject_and_the_leaf_is_that_of_one() -> None:
+    typed = an_entry(subject=Subject("111", "44029919900101001x"))
+    doubled = replace(
+        typed, further_subjects=(Subject("111", "44029919900101001X"), Subject("111", "44029919900101001 X"))
+    )
+
+    assert leaf_of(doubled) == leaf_of(typed)
+
+
+def test_salts_are_needed_for_several_subjects() -> None:
+    with pytest.raises(ValueError, match="a salt for each"):
+        Opening.of(an_entry(further_subjects=(Subject("111", "A1"),)), b"\x03" * 32, b"\x04" * 32)
+
+
+def test_opening_that_was_sealed_before_there_were_further_subjects_opens() -> None:
+    one = opening_of(an_entry())
+
+    assert b"further" not in one.to_bytes()
+    assert Opening.from_bytes(one.to_bytes()).subjects == (Subject("111", NUMBER),)
+
+
+@given(SEVERAL, SEVERAL)
+def test_items_about_several_have_the_same_bytes_only_when_they_are_the_same(
+    one: Entry, other: Entry
+) -> None:
+    assert (item_bytes(one, "licence") == item_bytes(other, "licence")) == (one == other)
+    fewer = replace(one, further_subjects=one.further_subjects[:-1])
+    assert item_bytes(one, "licence") != item_bytes(fewer, "licence")
+
+
 @given(ENTRIES, ENTRIES)
 def test_items_have_the_same_bytes_only_when_they_are_the_same(one: Entry, other: Entry) -> None:
     assert (item_bytes(one, "licence") == item_bytes(other, "licence")) == (one == other)
@@ -148,6 +217,9 @@ def test_no_identity_payload_stands_in_the_leaf_or_its_repr() -> None:
     assert b"clerk.07" not in leaf
     assert NUMBER not in repr(opening_of(entry))
     assert "clerk.07" not in repr(opening_of(entry))
+    several = an_entry(further_subjects=(Subject("111", "440299199001010037"),))
+    assert b"440299199001010037" not in leaf_of(several)
+    assert "440299199001010037" not in repr(opening_of(several)) + repr(several)
 
 
 def test_a_callers_own_words_stand_in_no_entry() -> None:
@@ -207,6 +279,7 @@ def test_coherent_entry_passes(entry: Entry) -> None:
         (an_entry(answer_commitment=b"\x01" * 31), "answer_commitment"),
         (an_entry(answer_commitment=b"", answer_salt=b""), "answer_commitment"),
         (an_entry(caller="a\x00b"), "caller"),
+        (an_entry(subject=None, further_subjects=(Subject("111", NUMBER),)), "subject"),
     ],
 )
 def test_incoherent_entry_is_refused_by_field(entry: Entry, field: str) -> None:

@@ -74,6 +74,35 @@ ENTRY_OUTCOME_COMPLETED: EntryOutcome.ValueType  # 2
 ENTRY_OUTCOME_ABORTED: EntryOutcome.ValueType  # 3
 """An act was not done; nothing was released."""
 
+class _UseOutcome:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UseOutcomeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_UseOutcome.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    USE_OUTCOME_UNSPECIFIED: _UseOutcome.ValueType  # 0
+    USE_OUTCOME_RELEASED: _UseOutcome.ValueType  # 1
+    """Data was released to the caller."""
+    USE_OUTCOME_COMPLETED: _UseOutcome.ValueType  # 2
+    """An act was completed."""
+    USE_OUTCOME_ABORTED: _UseOutcome.ValueType  # 3
+    """An act was not done; nothing was released."""
+    USE_OUTCOME_UNDER_WAY: _UseOutcome.ValueType  # 4
+    """An act has begun, and has not ended."""
+
+class UseOutcome(_UseOutcome, metaclass=_UseOutcomeEnumTypeWrapper):
+    """What came of a use."""
+
+USE_OUTCOME_UNSPECIFIED: UseOutcome.ValueType  # 0
+USE_OUTCOME_RELEASED: UseOutcome.ValueType  # 1
+"""Data was released to the caller."""
+USE_OUTCOME_COMPLETED: UseOutcome.ValueType  # 2
+"""An act was completed."""
+USE_OUTCOME_ABORTED: UseOutcome.ValueType  # 3
+"""An act was not done; nothing was released."""
+USE_OUTCOME_UNDER_WAY: UseOutcome.ValueType  # 4
+"""An act has begun, and has not ended."""
+
 class _WitnessState:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -147,6 +176,7 @@ class AppendItem(message.Message):
     OPERATOR_FIELD_NUMBER: builtins.int
     SUBJECT_FIELD_NUMBER: builtins.int
     TRACE_PARENT_FIELD_NUMBER: builtins.int
+    FURTHER_SUBJECTS_FIELD_NUMBER: builtins.int
     item_id: builtins.str
     """Chosen by the appending service; the receipt's id."""
     kind: EntryKind.ValueType
@@ -179,6 +209,12 @@ class AppendItem(message.Message):
     def subject(self) -> subject_pb2.Subject:
         """Turned into a commitment; stored encrypted, and found by a blind index."""
 
+    @builtins.property
+    def further_subjects(self) -> containers.RepeatedCompositeFieldContainer[subject_pb2.Subject]:
+        """Whom else it is about, beside `subject`: each turned into a commitment of its own, stored encrypted, and
+        found by a blind index. Only where there is a `subject`.
+        """
+
     def __init__(
         self,
         *,
@@ -198,10 +234,11 @@ class AppendItem(message.Message):
         operator: builtins.str = ...,
         subject: subject_pb2.Subject | None = ...,
         trace_parent: builtins.str = ...,
+        further_subjects: abc.Iterable[subject_pb2.Subject] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["basis", b"basis", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_commitment", b"answer_commitment", "answer_salt", b"answer_salt", "basis", b"basis", "caller", b"caller", "field_names", b"field_names", "intent_id", b"intent_id", "item_id", b"item_id", "kind", b"kind", "method", b"method", "office", b"office", "operator", b"operator", "outcome", b"outcome", "purpose", b"purpose", "records", b"records", "subject", b"subject", "trace_parent", b"trace_parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_commitment", b"answer_commitment", "answer_salt", b"answer_salt", "basis", b"basis", "caller", b"caller", "field_names", b"field_names", "further_subjects", b"further_subjects", "intent_id", b"intent_id", "item_id", b"item_id", "kind", b"kind", "method", b"method", "office", b"office", "operator", b"operator", "outcome", b"outcome", "purpose", b"purpose", "records", b"records", "subject", b"subject", "trace_parent", b"trace_parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -359,6 +396,237 @@ class GetReceiptResponse(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListDisclosuresRequest(message.Message):
+    """The holder is proved by the credential; nobody else's entries can be asked for."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CREDENTIAL_FIELD_NUMBER: builtins.int
+    CONTEXT_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    OWN_READS_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """At most 100; 0 means 50."""
+    page_token: builtins.str
+    """`next_page_token` of the page before; empty for the newest."""
+    own_reads: builtins.bool
+    """Also what she looked up about herself, such as this very list. Left out otherwise."""
+    @builtins.property
+    def credential(self) -> context_pb2.Credential: ...
+    @builtins.property
+    def context(self) -> context_pb2.RequestContext: ...
+    @builtins.property
+    def since(self) -> timestamp_pb2.Timestamp:
+        """Only what was recorded at this moment or later."""
+
+    @builtins.property
+    def until(self) -> timestamp_pb2.Timestamp:
+        """Only what was recorded before this moment."""
+
+    def __init__(
+        self,
+        *,
+        credential: context_pb2.Credential | None = ...,
+        context: context_pb2.RequestContext | None = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+        since: timestamp_pb2.Timestamp | None = ...,
+        until: timestamp_pb2.Timestamp | None = ...,
+        own_reads: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential", "since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential", "own_reads", b"own_reads", "page_size", b"page_size", "page_token", b"page_token", "since", b"since", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListDisclosuresResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: builtins.int
+    RECEIPT_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def answer(self) -> ListDisclosuresAnswer: ...
+    @builtins.property
+    def receipt(self) -> receipt_pb2.Receipt: ...
+    def __init__(
+        self,
+        *,
+        answer: ListDisclosuresAnswer | None = ...,
+        receipt: receipt_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListDisclosuresAnswer(message.Message):
+    """A page of the uses of one's data."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DISCLOSURES_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Names the next page; empty after the last one."""
+    @builtins.property
+    def disclosures(self) -> containers.RepeatedCompositeFieldContainer[DisclosedUse]: ...
+    def __init__(
+        self,
+        *,
+        disclosures: abc.Iterable[DisclosedUse] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["disclosures", b"disclosures", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DisclosedUse(message.Message):
+    """One use of a person's data, as its entry in the ledger says."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RECEIPT_ID_FIELD_NUMBER: builtins.int
+    RECEIPT_PATH_FIELD_NUMBER: builtins.int
+    RECORDED_AT_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
+    METHOD_FIELD_NUMBER: builtins.int
+    METHOD_NAME_FIELD_NUMBER: builtins.int
+    METHOD_NAME_EN_FIELD_NUMBER: builtins.int
+    CALLER_FIELD_NUMBER: builtins.int
+    CALLER_NAME_FIELD_NUMBER: builtins.int
+    CALLER_NAME_EN_FIELD_NUMBER: builtins.int
+    OFFICE_FIELD_NUMBER: builtins.int
+    OFFICE_NAME_FIELD_NUMBER: builtins.int
+    BASIS_FIELD_NUMBER: builtins.int
+    MATTER_CODE_FIELD_NUMBER: builtins.int
+    MATTER_NAME_FIELD_NUMBER: builtins.int
+    MATTER_NAME_EN_FIELD_NUMBER: builtins.int
+    CASE_NUMBER_FIELD_NUMBER: builtins.int
+    CONSENT_ID_FIELD_NUMBER: builtins.int
+    FIELD_NAMES_FIELD_NUMBER: builtins.int
+    OTHER_SUBJECTS_FIELD_NUMBER: builtins.int
+    FIELD_TITLES_FIELD_NUMBER: builtins.int
+    receipt_id: builtins.str
+    """Id of the entry and of its receipt."""
+    receipt_path: builtins.str
+    """Where the receipt is: a path of the same server."""
+    outcome: UseOutcome.ValueType
+    method: builtins.str
+    """What was done, such as `autofill.fill`."""
+    method_name: builtins.str
+    """The same in plain Chinese."""
+    method_name_en: builtins.str
+    """The same in plain English."""
+    caller: builtins.str
+    """Registered name of the outside caller; `citizen` is the person herself."""
+    caller_name: builtins.str
+    """What the city calls this caller; absent where it has no name for it."""
+    caller_name_en: builtins.str
+    office: builtins.str
+    """USCC of the office on whose behalf it acted."""
+    office_name: builtins.str
+    """Absent where the city has no name for this office."""
+    basis: context_pb2.BasisKind.ValueType
+    """On what ground."""
+    matter_code: builtins.str
+    matter_name: builtins.str
+    """Absent where the city has no name for this matter."""
+    matter_name_en: builtins.str
+    case_number: builtins.str
+    consent_id: builtins.str
+    other_subjects: builtins.int
+    """How many others the same entry is about."""
+    @builtins.property
+    def recorded_at(self) -> timestamp_pb2.Timestamp: ...
+    @builtins.property
+    def field_names(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of the fields that were shown or compared; never their values."""
+
+    @builtins.property
+    def field_titles(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What people call these fields, in the order of `field_names`; the name itself where there is no title."""
+
+    def __init__(
+        self,
+        *,
+        receipt_id: builtins.str = ...,
+        receipt_path: builtins.str = ...,
+        recorded_at: timestamp_pb2.Timestamp | None = ...,
+        outcome: UseOutcome.ValueType = ...,
+        method: builtins.str = ...,
+        method_name: builtins.str = ...,
+        method_name_en: builtins.str = ...,
+        caller: builtins.str = ...,
+        caller_name: builtins.str | None = ...,
+        caller_name_en: builtins.str | None = ...,
+        office: builtins.str | None = ...,
+        office_name: builtins.str | None = ...,
+        basis: context_pb2.BasisKind.ValueType | None = ...,
+        matter_code: builtins.str | None = ...,
+        matter_name: builtins.str | None = ...,
+        matter_name_en: builtins.str | None = ...,
+        case_number: builtins.str | None = ...,
+        consent_id: builtins.str | None = ...,
+        field_names: abc.Iterable[builtins.str] | None = ...,
+        other_subjects: builtins.int = ...,
+        field_titles: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_basis", b"_basis", "_caller_name", b"_caller_name", "_caller_name_en", b"_caller_name_en", "_case_number", b"_case_number", "_consent_id", b"_consent_id", "_matter_code", b"_matter_code", "_matter_name", b"_matter_name", "_matter_name_en", b"_matter_name_en", "_office", b"_office", "_office_name", b"_office_name", "basis", b"basis", "caller_name", b"caller_name", "caller_name_en", b"caller_name_en", "case_number", b"case_number", "consent_id", b"consent_id", "matter_code", b"matter_code", "matter_name", b"matter_name", "matter_name_en", b"matter_name_en", "office", b"office", "office_name", b"office_name", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_basis", b"_basis", "_caller_name", b"_caller_name", "_caller_name_en", b"_caller_name_en", "_case_number", b"_case_number", "_consent_id", b"_consent_id", "_matter_code", b"_matter_code", "_matter_name", b"_matter_name", "_matter_name_en", b"_matter_name_en", "_office", b"_office", "_office_name", b"_office_name", "basis", b"basis", "caller", b"caller", "caller_name", b"caller_name", "caller_name_en", b"caller_name_en", "case_number", b"case_number", "consent_id", b"consent_id", "field_names", b"field_names", "field_titles", b"field_titles", "matter_code", b"matter_code", "matter_name", b"matter_name", "matter_name_en", b"matter_name_en", "method", b"method", "method_name", b"method_name", "method_name_en", b"method_name_en", "office", b"office", "office_name", b"office_name", "other_subjects", b"other_subjects", "outcome", b"outcome", "receipt_id", b"receipt_id", "receipt_path", b"receipt_path", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__basis: _TypeAlias = typing.Literal["basis"]  # noqa: Y015
+    _WhichOneofArgType__basis: _TypeAlias = typing.Literal["_basis", b"_basis"]  # noqa: Y015
+    _WhichOneofReturnType__caller_name: _TypeAlias = typing.Literal["caller_name"]  # noqa: Y015
+    _WhichOneofArgType__caller_name: _TypeAlias = typing.Literal["_caller_name", b"_caller_name"]  # noqa: Y015
+    _WhichOneofReturnType__caller_name_en: _TypeAlias = typing.Literal["caller_name_en"]  # noqa: Y015
+    _WhichOneofArgType__caller_name_en: _TypeAlias = typing.Literal["_caller_name_en", b"_caller_name_en"]  # noqa: Y015
+    _WhichOneofReturnType__case_number: _TypeAlias = typing.Literal["case_number"]  # noqa: Y015
+    _WhichOneofArgType__case_number: _TypeAlias = typing.Literal["_case_number", b"_case_number"]  # noqa: Y015
+    _WhichOneofReturnType__consent_id: _TypeAlias = typing.Literal["consent_id"]  # noqa: Y015
+    _WhichOneofArgType__consent_id: _TypeAlias = typing.Literal["_consent_id", b"_consent_id"]  # noqa: Y015
+    _WhichOneofReturnType__matter_code: _TypeAlias = typing.Literal["matter_code"]  # noqa: Y015
+    _WhichOneofArgType__matter_code: _TypeAlias = typing.Literal["_matter_code", b"_matter_code"]  # noqa: Y015
+    _WhichOneofReturnType__matter_name: _TypeAlias = typing.Literal["matter_name"]  # noqa: Y015
+    _WhichOneofArgType__matter_name: _TypeAlias = typing.Literal["_matter_name", b"_matter_name"]  # noqa: Y015
+    _WhichOneofReturnType__matter_name_en: _TypeAlias = typing.Literal["matter_name_en"]  # noqa: Y015
+    _WhichOneofArgType__matter_name_en: _TypeAlias = typing.Literal["_matter_name_en", b"_matter_name_en"]  # noqa: Y015
+    _WhichOneofReturnType__office: _TypeAlias = typing.Literal["office"]  # noqa: Y015
+    _WhichOneofArgType__office: _TypeAlias = typing.Literal["_office", b"_office"]  # noqa: Y015
+    _WhichOneofReturnType__office_name: _TypeAlias = typing.Literal["office_name"]  # noqa: Y015
+    _WhichOneofArgType__office_name: _TypeAlias = typing.Literal["_office_name", b"_office_name"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__basis) -> _WhichOneofReturnType__basis | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__caller_name) -> _WhichOneofReturnType__caller_name | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__caller_name_en) -> _WhichOneofReturnType__caller_name_en | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__case_number) -> _WhichOneofReturnType__case_number | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__consent_id) -> _WhichOneofReturnType__consent_id | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matter_code) -> _WhichOneofReturnType__matter_code | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matter_name) -> _WhichOneofReturnType__matter_name | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matter_name_en) -> _WhichOneofReturnType__matter_name_en | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__office) -> _WhichOneofReturnType__office | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__office_name) -> _WhichOneofReturnType__office_name | None: ...
 
 @typing.final
 class GetCheckpointRequest(message.Message):

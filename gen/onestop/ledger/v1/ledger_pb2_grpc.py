@@ -50,6 +50,11 @@ class LedgerServiceStub:
                 request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetReceiptRequest.SerializeToString,
                 response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetReceiptResponse.FromString,
                 _registered_method=True)
+        self.ListDisclosures = channel.unary_unary(
+                '/onestop.ledger.v1.LedgerService/ListDisclosures',
+                request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListDisclosuresRequest.SerializeToString,
+                response_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListDisclosuresResponse.FromString,
+                _registered_method=True)
         self.GetCheckpoint = channel.unary_unary(
                 '/onestop.ledger.v1.LedgerService/GetCheckpoint',
                 request_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetCheckpointRequest.SerializeToString,
@@ -105,6 +110,15 @@ class LedgerServiceServicer:
     def GetReceipt(self, request, context):
         """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
         Errors: RECEIPT_NOT_FOUND, RECEIPT_PRUNED, NOT_COSIGNED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDisclosures(self, request, context):
+        """Who used the data of the signed-in person, newest first: every entry that is about her, an act once. Looking
+        is a disclosure too, and has its own entry and receipt. Called by the gateway.
+        Errors: PAGE_TOKEN_INVALID, BASIS_NOT_PERMITTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,6 +189,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetReceipt,
                     request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetReceiptRequest.FromString,
                     response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetReceiptResponse.SerializeToString,
+            ),
+            'ListDisclosures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDisclosures,
+                    request_deserializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListDisclosuresRequest.FromString,
+                    response_serializer=onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListDisclosuresResponse.SerializeToString,
             ),
             'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCheckpoint,
@@ -289,6 +308,33 @@ class LedgerService:
             '/onestop.ledger.v1.LedgerService/GetReceipt',
             onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetReceiptRequest.SerializeToString,
             onestop_dot_ledger_dot_v1_dot_ledger__pb2.GetReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDisclosures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.ledger.v1.LedgerService/ListDisclosures',
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListDisclosuresRequest.SerializeToString,
+            onestop_dot_ledger_dot_v1_dot_ledger__pb2.ListDisclosuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,11 @@ class LedgerServiceStub:
     """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
     Errors: RECEIPT_NOT_FOUND, RECEIPT_PRUNED, NOT_COSIGNED.
     """
+    ListDisclosures: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListDisclosuresRequest, _ledger_pb2.ListDisclosuresResponse]
+    """Who used the data of the signed-in person, newest first: every entry that is about her, an act once. Looking
+    is a disclosure too, and has its own entry and receipt. Called by the gateway.
+    Errors: PAGE_TOKEN_INVALID, BASIS_NOT_PERMITTED.
+    """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetCheckpointRequest, _ledger_pb2.GetCheckpointResponse]
     """The newest signed checkpoint. Called by the gateway.
     Errors: NOT_COSIGNED.
@@ -83,6 +88,11 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     GetReceipt: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetReceiptRequest, _ledger_pb2.GetReceiptResponse]  # type: ignore[assignment]
     """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
     Errors: RECEIPT_NOT_FOUND, RECEIPT_PRUNED, NOT_COSIGNED.
+    """
+    ListDisclosures: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListDisclosuresRequest, _ledger_pb2.ListDisclosuresResponse]  # type: ignore[assignment]
+    """Who used the data of the signed-in person, newest first: every entry that is about her, an act once. Looking
+    is a disclosure too, and has its own entry and receipt. Called by the gateway.
+    Errors: PAGE_TOKEN_INVALID, BASIS_NOT_PERMITTED.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetCheckpointRequest, _ledger_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """The newest signed checkpoint. Called by the gateway.
@@ -138,6 +148,17 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_pb2.GetReceiptResponse, _abc.Awaitable[_ledger_pb2.GetReceiptResponse]]:
         """A receipt, to the caller whose act it was or to the holder. Called by the gateway.
         Errors: RECEIPT_NOT_FOUND, RECEIPT_PRUNED, NOT_COSIGNED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDisclosures(
+        self,
+        request: _ledger_pb2.ListDisclosuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ListDisclosuresResponse, _abc.Awaitable[_ledger_pb2.ListDisclosuresResponse]]:
+        """Who used the data of the signed-in person, newest first: every entry that is about her, an act once. Looking
+        is a disclosure too, and has its own entry and receipt. Called by the gateway.
+        Errors: PAGE_TOKEN_INVALID, BASIS_NOT_PERMITTED.
         """
 
     @_abc_1.abstractmethod

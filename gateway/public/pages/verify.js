@@ -1,0 +1,69 @@
+// The page that checks a receipt: reads what the visitor gives, and shows the verdict. Nothing is sent.
+
+import { textOf } from "./canonical.js";
+import { NotProved, candidatesOf, partsOf, prove } from "./receipt.js";
+import { made, offerLanguages, said, show } from "./words.js";
+
+const at = (id) => document.getElementById(id);
+
+offerLanguages();
+offerKey();
+at("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  verify();
+});
+at("receipt-file").addEventListener("change", async () => {
+  const [file] = at("receipt-file").files;
+  if (file === undefined) return;
+  try {
+    at("receipt").value = textOf(new Uint8Array(await file.arrayBuffer()));
+  } catch (error) {
+    show(at("verdict"), new NotProved("form", error.message));
+  }
+});
+
+/** The key of this very site, unless the visitor has typed one meanwhile. */
+async function offerKey() {
+  try {
+    const answer = await fetch("/ledger/v1/checkpoint");
+    const key = answer.headers.get("Verifier-Key");
+    if (answer.ok && key && !at("key").value) at("key").value = key;
+  } catch {
+    // The visitor can still enter the key.
+  }
+}
+
+async function verify() {
+  at("verify").disabled = true;
+  at("entry").hidden = true;
+  try {
+    const { receipt, answer } = partsOf(at("receipt").value);
+    const [file] = at("answer-file").files;
+    const given = answer === null ? [] : [answer];
+    const candidates = file === undefined ? given : candidatesOf(new Uint8Array(await file.arrayBuffer()));
+    const proved = await prove(receipt, at("key").value, candidates);
+    show(at("verdict"), proved);
+    showEntry(proved);
+  } catch (error) {
+    show(at("verdict"), error);
+  } finally {
+    at("verify").disabled = false;
+  }
+}
+
+function showEntry({ entry, index, size, origin, otherSigners }) {
+  const rows = [
+    [said("时间", "Time"), entry.time],
+    [said("方法", "Method"), `${entry.method} (${entry.kind}${entry.outcome ? `, ${entry.outcome}` : ""})`],
+    [said("调用方", "Caller"), entry.caller],
+    [said("办理机构", "Office"), entry.office],
+    [said("依据", "Basis"), entry.basis && Object.values(entry.basis).join(" · ")],
+    [said("字段", "Fields"), (entry.field_names ?? []).join(", ")],
+    [said("编号", "Id"), entry.id],
+    [said("日志", "Log"), `${origin} · ${index} / ${size}`],
+    [said("其他签名（未核验）", "Further signatures (not checked)"), otherSigners.join(", ")],
+  ];
+  const shown = rows.filter(([, value]) => value);
+  at("entry").replaceChildren(...shown.flatMap(([name, value]) => [made("dt", name), made("dd", String(value))]));
+  at("entry").hidden = false;
+}
