@@ -47,7 +47,7 @@ def der_of(raw: bytes) -> bytes:
 
 
 def raw_of(der: bytes) -> bytes:
-    """A signature's r and s, 32 bytes each with leading noughts. Raises ValueError unless it is strict DER."""
+    """A signature's r and s, 32 bytes each with leading noughts. Raises ValueError unless strict DER."""
     if len(der) < 2 or der[0] != 0x30 or der[1] != len(der) - 2:
         raise ValueError("a signature is one SEQUENCE")
     parts, rest = [], der[2:]
@@ -158,7 +158,9 @@ class Sm2:
             self._need(
                 self._call.EVP_DigestVerifyInit_ex(context, None, b"SM3", None, None, pointer, None) == 1
             )
-            right: bool = self._call.EVP_DigestVerify(context, signature, len(signature), data, len(data)) == 1
+            right: bool = (
+                self._call.EVP_DigestVerify(context, signature, len(signature), data, len(data)) == 1
+            )
         self._call.ERR_clear_error()
         return right
 

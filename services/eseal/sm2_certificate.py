@@ -123,7 +123,7 @@ class Signer:
 
 
 def load_credential(sm2: Sm2, certificate: Path, key: Path) -> tuple[bytes, Sm2Key]:
-    """A certificate, DER, and its key, from PEM files. Raises ValueError where they do not belong together."""
+    """A certificate, DER, and its key, from PEM files. Raises ValueError where they do not match."""
     (der,) = load_certificates(certificate)
     _, _, content = pem.unarmor(key.read_bytes())
     private = sm2.load_private(content)
