@@ -117,7 +117,11 @@ _SPECIAL: Mapping[str, Mapping[str, str]] = {
     "issuer": {"signing.key": "keys/issuer-signing.key"} | _PROVIDER,
     "gateway": _PROVIDER | _CALLERS,
     "agricredit": {"answer.key": "keys/answer-signing.key"},
-    "eseal": {"seal-ca.crt": "pki/seal-ca.crt", "timestamp-ca.crt": "pki/timestamp-ca.crt"},
+    "eseal": {
+        "seal-ca.crt": "pki/seal-ca.crt",
+        "seal-ca-sm2.crt": "pki/seal-ca-sm2.crt",
+        "timestamp-ca.crt": "pki/timestamp-ca.crt",
+    },
     "idp": {"idp-password": "keys/idp-password", "idp-signing.key": "keys/idp-signing.key"},
 }
 

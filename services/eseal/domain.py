@@ -141,6 +141,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """What a seal puts on a document: its picture, and for an OFD its structure."""
+
+    picture: Picture
+    structure: bytes = field(default=b"", repr=False)
+    """SESeal, DER (GB/T 38540); empty where the seal has none."""
+
+
+@dataclass(frozen=True)
 class Place:
     """Where the picture goes: page from 1, 0 the last; its centre in mm from the left and bottom edge."""
 

@@ -20,7 +20,7 @@ from pyhanko.sign.signers.pdf_cms import Signer as CmsSigner
 
 from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der
 from services.eseal.domain import SUITES, Algorithm
-from services.eseal.service import Signer
+from services.eseal.pressing import Signer
 
 _SUITE = SUITES[Algorithm.ECDSA_P256_SHA256]
 _STAND_IN = bytes.fromhex("5ea1" * 16)

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from xml.etree.ElementTree import Element
 
-from core.errors import FieldFault
 from services.eseal import ofd_xml as xml
 from services.eseal.digests import SM3
-from services.eseal.domain import Box, Place, box_of
 from services.eseal.ofd import MOST_SEALS, ROOT, SEAL, Body, Ofd
 from services.eseal.ofd_digests import altered_parts, covers_the_list
+from services.eseal.ofd_stamps import stamps_of
 from services.eseal.package import malformed
 from services.eseal.packing import Written
+from services.eseal.placing import Placing
 from services.eseal.prepared_ofd import PreparedOfd
-from services.eseal.refusals import DocumentLockedError, PageNotFoundError
-from services.eseal.sheet import POINTS_PER_MM
+from services.eseal.refusals import DocumentLockedError
 from services.eseal.sm2 import sm3
 from services.eseal.sm2_certificate import SM2_WITH_SM3
 
@@ -30,17 +30,18 @@ _CHINA = timezone(timedelta(hours=8))
 
 
 def prepare(
-    document: bytes, place: Place, *, seal: bytes, size_mm: tuple[float, float], moment: datetime
+    document: bytes, place: Placing, *, seal: bytes, size_mm: tuple[float, float], moment: datetime
 ) -> PreparedOfd:
     """The document with one more seal (SESeal, DER), all but its signature value.
 
-    Errors: DOCUMENT_MALFORMED, DOCUMENT_LOCKED, DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND.
+    Errors: DOCUMENT_MALFORMED, DOCUMENT_LOCKED, DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND, PLACE_NOT_FOR_FORMAT,
+    TOO_MANY_PLACES.
     """
     ofd = Ofd(document)
     if len(ofd.bodies) != 1:
         raise malformed("the OFD holds several documents; seal them one by one")
     (body,) = ofd.bodies
-    stamp = _stamp(ofd, body, place, size_mm)
+    stamps = stamps_of(ofd, body, place, size_mm)
     listed = ofd.listed(body)
     _require_room(ofd, body)
     folder = _free_folder(ofd, body)
@@ -55,7 +56,7 @@ def prepare(
     fresh = {f"{folder}/Seal.esl": seal}
     contents = {name: ofd.package.read(name) for name in ofd.package.parts if name not in renewed}
     contents |= {name: content for name, content in renewed.items() if name != list_path} | fresh
-    said = _signature_file(contents, folder, stamp, moment)
+    said = _signature_file(contents, folder, stamps, moment)
     written = Written()
     for part in ofd.package.parts.values():
         if part.name not in renewed:
@@ -70,22 +71,6 @@ def prepare(
         data_hash=sm3(said),
         moment=moment,
     )
-
-
-def _stamp(ofd: Ofd, body: Body, place: Place, size_mm: tuple[float, float]) -> tuple[str, str]:
-    """The page that the seal stands on, and its box there: from the upper left corner, in mm."""
-    pages = ofd.pages(body)
-    if not pages:
-        raise malformed("the OFD has no page")
-    if place.page > len(pages):
-        message = f"the document has {len(pages)} page(s)"
-        raise PageNotFoundError(message, faults=[FieldFault("place.page", "lte", message)])
-    page = pages[(place.page or len(pages)) - 1]
-    width, height = (POINTS_PER_MM * side for side in ofd.size(page))
-    wide, tall = (POINTS_PER_MM * side for side in size_mm)
-    box = box_of(place, (wide, tall), Box(0, 0, width, height))
-    sides = (box.left, height - box.top, box.right - box.left, box.top - box.bottom)
-    return page.id, " ".join(f"{side / POINTS_PER_MM:.2f}" for side in sides)
 
 
 def _require_room(ofd: Ofd, body: Body) -> None:
@@ -141,9 +126,9 @@ def _naming(root: Element, list_path: str) -> Element:
 
 
 def _signature_file(
-    contents: dict[str, bytes], folder: str, stamp: tuple[str, str], moment: datetime
+    contents: dict[str, bytes], folder: str, stamps: Sequence[Mapping[str, str]], moment: datetime
 ) -> bytes:
-    """Signature.xml: what the seal covers and where it stands."""
+    """Signature.xml: what the seal covers and where its pictures stand."""
     signature = xml.new("Signature")
     said = xml.new("SignedInfo", signature)
     xml.new("Provider", said, **PROVIDER)
@@ -153,8 +138,8 @@ def _signature_file(
     for name, content in contents.items():
         reference = xml.new("Reference", references, FileRef=f"/{name}")
         xml.new("CheckValue", reference, base64.b64encode(sm3(content)).decode("ascii"))
-    page, box = stamp
-    xml.new("StampAnnot", said, ID="1", PageRef=page, Boundary=box)
+    for number, stamp in enumerate(stamps, start=1):
+        xml.new("StampAnnot", said, ID=str(number), **stamp)
     xml.new("BaseLoc", xml.new("Seal", said), f"/{folder}/Seal.esl")
     xml.new("SignedValue", signature, f"/{folder}/SignedValue.dat")
     return xml.written(signature)

@@ -105,6 +105,13 @@ class TooManyPlacesError(DocumentError):
     reason = "TOO_MANY_PLACES"
 
 
+class PlaceNotForFormatError(DocumentError):
+    """A way of placing the picture that this format does not have here."""
+
+    kind = Kind.INVALID
+    reason = "PLACE_NOT_FOR_FORMAT"
+
+
 class WorkshopBusyError(ServiceError):
     """Every worker is taken; the call may be tried again."""
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from asn1crypto import core
 
 from services.eseal.der import OCTETS, SEQUENCE, bits, der, generalized_time, ia5, integer, utf8
-from services.eseal.service import Signer
+from services.eseal.pressing import Signer
 from services.eseal.sm2_certificate import SM2_WITH_SM3
 
 VERSION = 4

@@ -17,7 +17,7 @@ from core.vault import SealBrokenError, Vault
 from deploy.town.seed_eseal import Office, read_offices, seed_eseal
 from services.eseal.authority import DOCUMENT_SIGNING
 from services.eseal.domain import SealUser
-from services.eseal.keystore import COLUMN, VaultKeystore
+from services.eseal.keystore import COLUMN, VaultKeystore, VaultSigner
 from services.eseal.making import SealOrder, make_seal
 from services.eseal.refusals import KeyUnknownError
 from services.eseal.store import PgSealStore
@@ -98,7 +98,9 @@ async def test_no_key_lies_in_clear_anywhere_in_the_schema(
     await made(city_database)
     row = await key_row(pool)
     plain = keystore._vault.unseal(row["private_key"], row=row["id"], column=COLUMN)
-    key = (await keystore.signer(row["id"]))._key
+    signer = await keystore.signer(row["id"])
+    assert isinstance(signer, VaultSigner)
+    key = signer._key
     secret = key.private_numbers().private_value.to_bytes(32, "big")
     assert secret in plain
 
@@ -145,6 +147,7 @@ async def test_a_signer_shows_nothing_and_stays_in_its_process(
 
     await made(city_database)
     signer = await keystore.signer((await key_row(pool))["id"])
+    assert isinstance(signer, VaultSigner)
     secret = signer._key.private_numbers().private_value
 
     assert str(secret) not in repr(signer)
@@ -204,7 +207,7 @@ async def test_every_office_of_the_town_gets_its_seal_once(
     seal.require_in_force(NOW)
     found = await store.find_to_put(seal.id)
     assert found is not None
-    assert (found[0], found[2].width_mm) == (seal, 42)
+    assert (found[0], found[2].picture.width_mm) == (seal, 42)
     assert SealUser(seal.id, demo.uscc) in found[1]
     await keystore.signer(seal.key_id)
 
