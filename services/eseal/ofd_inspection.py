@@ -62,7 +62,16 @@ def inspect(document: bytes, *, sm2: Sm2, roots: Sequence[bytes], moment: dateti
 
 def _of_body(ofd: Ofd, body: Body, belief: Belief) -> list[Finding]:
     puts = [_read(ofd, listed) for listed in ofd.listed(body)]
-    return [_finding(ofd, body, put, puts, belief) for put in puts]
+    return [_checked(ofd, body, put, puts, belief) for put in puts]
+
+
+def _checked(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Belief) -> Finding:
+    try:
+        return _finding(ofd, body, put, puts, belief)
+    except DocumentError:
+        raise
+    except Exception:  # a reader may raise anything at all on a file that lies about itself
+        return _unreadable(put)
 
 
 def _read(ofd: Ofd, listed: Listed) -> _Put:

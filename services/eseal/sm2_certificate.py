@@ -107,9 +107,10 @@ class Signer:
         """Raises ValueError where this is no certificate of an SM2 key."""
         try:
             certificate = x509.Certificate.load(der, strict=True)
+            certificate.native  # noqa: B018  # all of it is read now: the library else finds faults later
             key = sm2.load_public(certificate.public_key.dump())
             return cls(der, certificate.subject, key, certificate)
-        except (ValueError, TypeError, KeyError) as fault:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as fault:
             raise ValueError("this is no certificate of an SM2 key") from fault
 
     def is_trusted(self, authorities: Sequence[Signer], moment: datetime) -> bool:

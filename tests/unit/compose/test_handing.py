@@ -71,7 +71,10 @@ def test_no_two_parts_share_a_secret(city: Path) -> None:
 
 
 def test_authorities_keys_are_given_to_nobody(city: Path) -> None:
-    kept = {(city / "pki" / name).read_bytes() for name in ("ca.key", "seal-ca.key", "onestop_owner.key")}
+    kept = {
+        (city / "pki" / name).read_bytes()
+        for name in ("ca.key", "seal-ca.key", "seal-ca-sm2.key", "seal-maker-sm2.key", "onestop_owner.key")
+    }
 
     for part in (DATABASE, *PROCESSES):
         assert not kept & set(_content(_own(city, part)).values())
