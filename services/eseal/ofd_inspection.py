@@ -114,7 +114,7 @@ def _finding(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Beli
         cms_sha256=hashlib.sha256(put.value).digest(),
         signed_at=said.moment,
         intact=not altered and bool(file.references) and sm3(signed_file) == said.data_hash,
-        valid=_holds(said.signer, signer) and _names_its_file(said, file),
+        valid=holds(said.signer, signer) and _names_its_file(said, file),
         trusted_now=trusted_now,
         trusted_then=trusted_now or (then is not None and signer.is_trusted(belief.authorities, then)),
         permitted=not uncovered and not (locked and later),
@@ -148,7 +148,7 @@ def _own_parts(ofd: Ofd, others: Sequence[_Put]) -> set[str]:
     return own
 
 
-def _holds(signed: Signed, by: Signer) -> bool:
+def holds(signed: Signed, by: Signer) -> bool:
     """Whether a signature is this signer's over what it covers.
 
     GM/T 0009 asks for DER; some products write r and s alone, which says the same.
@@ -179,7 +179,7 @@ def _is_genuine(said: SealSignature, moment: datetime, belief: Belief) -> bool:
         and seal.version in STANDARDS
         and seal.is_for(said.signer.certificate)
         and seal.valid_from <= moment <= seal.valid_until
-        and _holds(seal.maker, maker)
+        and holds(seal.maker, maker)
         and maker.is_trusted(belief.authorities, moment)
     )
 
