@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from cli.letter_ofd import make_letter_ofd
 from services.eseal import ofd_inspection, ofd_sealing
 from services.eseal.domain import Finding, Place
+from services.eseal.placing import Placing
 from services.eseal.ses_making import SealFace, seal_info, seal_of, seal_signature
 from services.eseal.sm2 import Sm2Key, load_sm2
 from services.eseal.sm2_certificate import Sm2Authority
@@ -88,7 +89,7 @@ class Sealer:
         return self.key.sign(data)
 
     async def put(
-        self, document: bytes, place: Place | None = None, *, moment: datetime = NOW, seal: bytes = b""
+        self, document: bytes, place: Placing | None = None, *, moment: datetime = NOW, seal: bytes = b""
     ) -> bytes:
         """The document with the seal on it."""
         used = seal or self.seal

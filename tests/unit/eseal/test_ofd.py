@@ -2,13 +2,21 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from xml.etree.ElementTree import fromstring
 
 import pytest
 
 from core.errors import ServiceError
 from services.eseal.domain import Modification, Place
 from services.eseal.ofd import Ofd
-from services.eseal.refusals import DocumentLockedError, DocumentMalformedError, PageNotFoundError
+from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
+from services.eseal.refusals import (
+    DocumentLockedError,
+    DocumentMalformedError,
+    PageNotFoundError,
+    PlaceNotForFormatError,
+    TooManyPlacesError,
+)
 from services.eseal.ses_making import seal_signature
 from services.eseal.sm2 import load_sm2
 from services.eseal.sm2_certificate import Sm2Authority
@@ -37,6 +45,13 @@ def one() -> Sealer:
 @pytest.fixture(scope="module")
 def other() -> Sealer:
     return sealer(name="另一枚印章")
+
+
+def stamps(document: bytes) -> list[tuple[str, str, str]]:
+    """Page, box and clip of each picture of the first seal."""
+    root = fromstring(unpacked(document)[FIRST + "Signature.xml"])
+    found = root.iter("{http://www.ofdspec.org/2016}StampAnnot")
+    return [(it.get("PageRef", ""), it.get("Boundary", ""), it.get("Clip", "")) for it in found]
 
 
 async def changed(document: bytes, **parts: bytes | None) -> bytes:
@@ -113,6 +128,40 @@ async def test_the_stamp_stands_where_it_is_asked_for(one: Sealer, place: Place,
     said = unpacked(sealed)[FIRST + "Signature.xml"].decode()
     page = 10 if place.page == 1 else 11
     assert f'<ofd:StampAnnot ID="1" PageRef="{page}" Boundary="{box}" />' in said
+
+
+async def test_a_seal_stands_on_several_pages_and_signs_once(one: Sealer) -> None:
+    sealed = await one.put(plain_ofd(3), OnPages((1, 3), 60, 200))
+    everywhere = await one.put(plain_ofd(3), OnPages((), 60, 200))
+
+    assert stamps(sealed) == [("10", "39.00 76.00 42.00 42.00", ""), ("12", "39.00 76.00 42.00 42.00", "")]
+    assert [page for page, _, _ in stamps(everywhere)] == ["10", "11", "12"]
+    (found,) = inspected(sealed, [one])
+    assert (found.intact, found.valid) == (True, True)
+
+
+async def test_a_seal_over_the_edges_shows_a_strip_on_each_page(one: Sealer) -> None:
+    """The strips together are the whole picture, each at its page's right edge (210 mm)."""
+    found = stamps(await one.put(plain_ofd(3), OverEdges(100)))
+
+    assert [page for page, _, _ in found] == ["10", "11", "12"]
+    for order, (_, box, clip) in enumerate(found):
+        x, y, width, height = map(float, box.split())
+        left, top, wide, tall = map(float, clip.split())
+        assert (width, height, y, top, tall, wide) == (42, 42, 176, 0, 42, 14)
+        assert left == 14 * order
+        assert x + left + wide == pytest.approx(210)
+
+
+@pytest.mark.parametrize("place", [AtKeyword("盖章处"), InField("seal")])
+async def test_a_way_of_placing_that_is_for_pdf_alone_is_refused(one: Sealer, place: Placing) -> None:
+    with pytest.raises(PlaceNotForFormatError):
+        await one.put(plain_ofd(), place)
+
+
+async def test_too_many_pictures_are_refused(one: Sealer) -> None:
+    with pytest.raises(TooManyPlacesError):
+        await one.put(plain_ofd(257), OnPages(()))
 
 
 @pytest.mark.parametrize("place", [Place(3, 60, 60), Place(1, 211, 60), Place(1, 60, 298)])

@@ -39,7 +39,7 @@ class EsealServiceStub:
     """Seals a PDF as PAdES B-B (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
     is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
     Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
-    for the other format), PLACE_NOT_FOR_FORMAT (an OFD takes pictures at a point, on one page or several),
+    for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
     SM2_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
     KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
@@ -64,7 +64,7 @@ class EsealServiceAsyncStub(EsealServiceStub):
     """Seals a PDF as PAdES B-B (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
     is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
     Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
-    for the other format), PLACE_NOT_FOR_FORMAT (an OFD takes pictures at a point, on one page or several),
+    for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
     SM2_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
     KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
@@ -98,7 +98,7 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
         """Seals a PDF as PAdES B-B (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
         is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
         Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
-        for the other format), PLACE_NOT_FOR_FORMAT (an OFD takes pictures at a point, on one page or several),
+        for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
         SM2_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
         DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
         KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
