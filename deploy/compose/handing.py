@@ -126,6 +126,10 @@ _SPECIAL: Mapping[str, Mapping[str, str]] = {
 }
 
 
+OPTIONAL = frozenset({"pki/seal-ca-sm2.crt"})
+"""What a city may lack: the part is given an empty file, and believes nobody by it."""
+
+
 def hand_out(city: Path, own: Path, parts: Sequence[str]) -> None:
     """Fills the volumes of the database, of these parts and of the witness; what no longer belongs there is
     removed.
@@ -134,7 +138,10 @@ def hand_out(city: Path, own: Path, parts: Sequence[str]) -> None:
     file that is missing.
     """
     for part in (DATABASE, *parts, WITNESS):
-        content = {name: _read(city / file) for name, file in belongings(part).items()}
+        content = {
+            name: b"" if file in OPTIONAL and not (city / file).exists() else _read(city / file)
+            for name, file in belongings(part).items()
+        }
         if part == DATABASE:
             content["pg_hba.conf"] = ACCESS.encode()
         elif (dsn := city / "keys" / f"{part}.dsn").exists():

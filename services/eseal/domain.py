@@ -279,6 +279,8 @@ class Finding:
     algorithm: str
     structure: str = ""
     """What the seal is made by, such as `GB/T 38540-2020`; empty for a PDF's."""
+    bears_seal: bool = True
+    """Whether it is a seal at all: an OFD may also bear signatures without one."""
     genuine_now: bool = True
     """Whether the seal itself, by its own structure, is its maker's, in its validity, and this signer's."""
     genuine_then: bool = True

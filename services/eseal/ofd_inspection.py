@@ -15,6 +15,7 @@ from datetime import datetime
 from services.eseal.digests import DIGESTS
 from services.eseal.distinguished import distinguished_name
 from services.eseal.domain import Finding, Modification
+from services.eseal.gm_signed import STANDARD, PlainSignature, read_plain
 from services.eseal.ofd import SEAL, Body, Listed, Ofd, SignatureFile
 from services.eseal.ofd_digests import altered_parts, covers_the_list, uncovered_parts
 from services.eseal.refusals import DocumentError, DocumentMalformedError
@@ -47,7 +48,7 @@ class _Put:
     listed: Listed
     file: SignatureFile | None
     value: bytes
-    said: SealSignature | None
+    said: SealSignature | PlainSignature | None
 
 
 def inspect(document: bytes, *, sm2: Sm2, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
@@ -82,7 +83,7 @@ def _read(ofd: Ofd, listed: Listed) -> _Put:
     except DocumentMalformedError:
         return _Put(listed, None, b"", None)
     try:
-        return _Put(listed, file, value, read_signature(value) if listed.kind == SEAL else None)
+        return _Put(listed, file, value, read_signature(value) if listed.kind == SEAL else read_plain(value))
     except SesError:
         return _Put(listed, file, value, None)
 
@@ -99,31 +100,37 @@ def _finding(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Beli
     signed_file = ofd.read(file.path)
     later = puts[puts.index(put) + 1 :]
     beside = {body.signatures, *_own_parts(ofd, [it for it in puts if it is not put])}
-    same_seal = _same_seal(ofd, file, said.seal)
-    if same_seal and file.seal_path:
+    sealed = said if isinstance(said, SealSignature) else None
+    same_seal = sealed is None or _same_seal(ofd, file, sealed.seal)
+    if sealed and same_seal and file.seal_path:
         beside.add(file.seal_path)
     uncovered = uncovered_parts(ofd, file, beside)
     locked = covers_the_list(file, body)
-    then = said.moment if said.moment and said.moment <= belief.moment else None
+    claimed = sealed.moment if sealed else None
+    then = claimed if claimed and claimed <= belief.moment else None
     trusted_now = signer.is_trusted(belief.authorities, belief.moment)
-    genuine_now = _is_genuine(said, belief.moment, belief)
+    genuine_now = sealed is None or _is_genuine(sealed, belief.moment, belief)
     return Finding(
         field_name=put.listed.path,
         signer=distinguished_name(signer.subject),
         certificate_sha256=hashlib.sha256(signer.der).hexdigest(),
         cms_sha256=hashlib.sha256(put.value).digest(),
-        signed_at=said.moment,
+        signed_at=claimed,
         intact=not altered and bool(file.references) and sm3(signed_file) == said.data_hash,
-        valid=holds(said.signer, signer) and _names_its_file(said, file),
+        valid=holds(said.signer, signer) and (sealed is None or _names_its_file(sealed, file)),
         trusted_now=trusted_now,
         trusted_then=trusted_now or (then is not None and signer.is_trusted(belief.authorities, then)),
         permitted=not uncovered and not (locked and later),
         covers_whole_document=not uncovered and not later,
         modification=_modification(uncovered, later),
         algorithm="sm3_sm2" if said.signer.algorithm == SM2_WITH_SM3 else said.signer.algorithm,
-        structure=STANDARDS.get(said.seal.version, f"version {said.seal.version}"),
+        structure=STANDARDS.get(sealed.seal.version, f"version {sealed.seal.version}")
+        if sealed
+        else STANDARD,
+        bears_seal=sealed is not None,
         genuine_now=same_seal and genuine_now,
-        genuine_then=same_seal and (genuine_now or (then is not None and _is_genuine(said, then, belief))),
+        genuine_then=same_seal
+        and (genuine_now or (sealed is not None and then is not None and _is_genuine(sealed, then, belief))),
         altered_parts=tuple(altered),
         uncovered_parts=tuple(uncovered),
     )
@@ -143,6 +150,8 @@ def _own_parts(ofd: Ofd, others: Sequence[_Put]) -> set[str]:
         if put.file is None or put.said is None:
             continue
         own |= {put.file.path, put.file.value_path}
+        if isinstance(put.said, PlainSignature):
+            continue
         if put.file.seal_path and _same_seal(ofd, put.file, put.said.seal):
             own.add(put.file.seal_path)
     return own
@@ -212,5 +221,6 @@ def _unreadable(put: _Put) -> Finding:
         covers_whole_document=False,
         modification=Modification.OTHER,
         algorithm="",
-        structure="" if put.listed.kind == SEAL else "GB/T 35275",
+        structure="" if put.listed.kind == SEAL else STANDARD,
+        bears_seal=put.listed.kind == SEAL,
     )

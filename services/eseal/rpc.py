@@ -201,7 +201,7 @@ def _seal_report(report: SealReport) -> pb.SealReport:
         modification=found.modification.value,
         algorithm=found.algorithm,
         structure=found.structure or None,
-        seal_genuine=report.genuine if found.structure else None,
+        seal_genuine=report.genuine if found.structure and found.bears_seal else None,
         altered_parts=found.altered_parts,
         uncovered_parts=found.uncovered_parts,
     )

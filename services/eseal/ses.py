@@ -15,6 +15,14 @@ from asn1crypto import core, x509
 
 from services.eseal.der import SEQUENCE, der
 from services.eseal.digests import DIGESTS
+from services.eseal.ses_syntax import (
+    CertDigests,
+    Certificates,
+    SesSeal,
+    SesSealV1,
+    SesSignature,
+    SesSignatureV1,
+)
 
 MAX_STRUCTURE = 4 * 1024 * 1024
 """Bytes of a seal signature that are looked at; its picture is the most of it."""
@@ -24,122 +32,6 @@ _CERTIFICATES, _DIGESTS = 1, 2
 
 class SesError(ValueError):
     """These bytes are no seal, or no signature with one."""
-
-
-class _Header(core.Sequence):  # type: ignore[misc]  # the library has no types
-    _fields = [("id", core.IA5String), ("version", core.Integer), ("vid", core.IA5String)]  # noqa: RUF012
-
-
-class _Certificates(core.SequenceOf):  # type: ignore[misc]
-    _child_spec = core.OctetString
-
-
-class _CertDigest(core.Sequence):  # type: ignore[misc]
-    _fields = [("type", core.PrintableString), ("value", core.OctetString)]  # noqa: RUF012
-
-
-class _CertDigests(core.SequenceOf):  # type: ignore[misc]
-    _child_spec = _CertDigest
-
-
-_DATES = [("create_date", x509.Time), ("valid_start", x509.Time), ("valid_end", x509.Time)]
-
-
-class _Property(core.Sequence):  # type: ignore[misc]
-    _fields = [  # noqa: RUF012
-        ("type", core.Integer),
-        ("name", core.UTF8String),
-        ("cert_list_type", core.Integer),
-        ("cert_list", core.Any),
-        *_DATES,
-    ]
-
-
-class _PropertyV1(core.Sequence):  # type: ignore[misc]
-    _fields = [("type", core.Integer), ("name", core.UTF8String), ("cert_list", core.Any), *_DATES]  # noqa: RUF012
-
-
-class _Picture(core.Sequence):  # type: ignore[misc]
-    _fields = [  # noqa: RUF012
-        ("type", core.IA5String),
-        ("data", core.OctetString),
-        ("width", core.Integer),
-        ("height", core.Integer),
-    ]
-
-
-class _SealInfo(core.Sequence):  # type: ignore[misc]
-    _fields = [  # noqa: RUF012
-        ("header", _Header),
-        ("es_id", core.IA5String),
-        ("property", _Property),
-        ("picture", _Picture),
-        ("ext_datas", core.Any, {"optional": True}),
-    ]
-
-
-class _SealInfoV1(_SealInfo):
-    _fields = [  # noqa: RUF012
-        (name, _PropertyV1 if name == "property" else kind, *rest) for name, kind, *rest in _SealInfo._fields
-    ]
-
-
-class _Seal(core.Sequence):  # type: ignore[misc]
-    _fields = [  # noqa: RUF012
-        ("info", _SealInfo),
-        ("cert", core.OctetString),
-        ("algorithm", core.ObjectIdentifier),
-        ("signature", core.OctetBitString),
-        ("timestamp", core.Any, {"optional": True}),
-    ]
-
-
-class _SealV1(core.Sequence):  # type: ignore[misc]
-    class _SignInfo(core.Sequence):  # type: ignore[misc]
-        _fields = [  # noqa: RUF012
-            ("cert", core.OctetString),
-            ("algorithm", core.ObjectIdentifier),
-            ("signature", core.OctetBitString),
-        ]
-
-    _fields = [("info", _SealInfoV1), ("sign_info", _SignInfo)]  # noqa: RUF012
-
-
-class _ToSign(core.Sequence):  # type: ignore[misc]
-    _fields = [  # noqa: RUF012
-        ("version", core.Integer),
-        ("seal", core.Any),
-        ("time", core.GeneralizedTime),
-        ("data_hash", core.OctetBitString),
-        ("property_info", core.IA5String),
-        ("ext_datas", core.Any, {"optional": True}),
-    ]
-
-
-class _Signature(core.Sequence):  # type: ignore[misc]
-    _fields = [  # noqa: RUF012
-        ("to_sign", _ToSign),
-        ("cert", core.OctetString),
-        ("algorithm", core.ObjectIdentifier),
-        ("signature", core.OctetBitString),
-        ("timestamp", core.Any, {"optional": True}),
-    ]
-
-
-class _ToSignV1(core.Sequence):  # type: ignore[misc]
-    _fields = [  # noqa: RUF012
-        ("version", core.Integer),
-        ("seal", core.Any),
-        ("time", core.OctetBitString),
-        ("data_hash", core.OctetBitString),
-        ("property_info", core.IA5String),
-        ("cert", core.OctetString),
-        ("algorithm", core.ObjectIdentifier),
-    ]
-
-
-class _SignatureV1(core.Sequence):  # type: ignore[misc]
-    _fields = [("to_sign", _ToSignV1), ("signature", core.OctetBitString)]  # noqa: RUF012
 
 
 @dataclass(frozen=True)
@@ -195,18 +87,19 @@ class SealSignature:
 
 def read_seal(data: bytes) -> SealStructure:
     """A seal of any of the three versions. Raises SesError."""
-    return _reading(_seal, data)
+    return reading(_seal, data)
 
 
 def read_signature(data: bytes) -> SealSignature:
     """A signature of any of the three versions. Raises SesError."""
-    return _reading(_signature, data)
+    return reading(_signature, data)
 
 
 T = TypeVar("T")
 
 
-def _reading(read: Callable[[bytes], T], data: bytes) -> T:
+def reading(read: Callable[[bytes], T], data: bytes) -> T:
+    """What a reader makes of the bytes. Raises SesError alone, whatever they are."""
     if len(data) > MAX_STRUCTURE:
         raise SesError("the structure is larger than any seal")
     try:
@@ -229,11 +122,11 @@ def _reading(read: Callable[[bytes], T], data: bytes) -> T:
 def _seal(data: bytes) -> SealStructure:
     members = len(core.Sequence.load(data, strict=True))
     if members == 2:
-        old = _SealV1.load(data, strict=True)
+        old = SesSealV1.load(data, strict=True)
         info, said = old["info"], old["sign_info"]
         content = der(SEQUENCE, info.dump(), said["cert"].dump(), said["algorithm"].dump())
     elif members in (4, 5):
-        said = _Seal.load(data, strict=True)
+        said = SesSeal.load(data, strict=True)
         info = said["info"]
         content = info.dump()
     else:
@@ -263,9 +156,9 @@ def _who(has: core.Sequence, *, listed: bool) -> tuple[tuple[bytes, ...], tuple[
     """Who may use the seal: certificates, or their digests."""
     kind = int(has["cert_list_type"]) if listed else _CERTIFICATES
     if kind == _CERTIFICATES:
-        return tuple(bytes(it.native) for it in has["cert_list"].parse(_Certificates)), ()
+        return tuple(bytes(it.native) for it in has["cert_list"].parse(Certificates)), ()
     if kind == _DIGESTS:
-        rows = has["cert_list"].parse(_CertDigests)
+        rows = has["cert_list"].parse(CertDigests)
         return (), tuple((str(row["type"].native).upper(), bytes(row["value"].native)) for row in rows)
     raise SesError("a seal lists certificates or their digests")
 
@@ -273,13 +166,13 @@ def _who(has: core.Sequence, *, listed: bool) -> tuple[tuple[bytes, ...], tuple[
 def _signature(data: bytes) -> SealSignature:
     members = len(core.Sequence.load(data, strict=True))
     if members == 2:
-        whole = _SignatureV1.load(data, strict=True)
+        whole = SesSignatureV1.load(data, strict=True)
         to_sign = whole["to_sign"]
         moment = _time_of_bits(bytes(to_sign["time"].native))
         said = {"cert": to_sign["cert"], "algorithm": to_sign["algorithm"], "signature": whole["signature"]}
         timestamp = moment is None
     elif members in (4, 5):
-        whole = said = _Signature.load(data, strict=True)
+        whole = said = SesSignature.load(data, strict=True)
         to_sign = whole["to_sign"]
         moment, timestamp = _time(to_sign["time"].native), members == 5
     else:

@@ -107,7 +107,6 @@ class Signer:
         """Raises ValueError where this is no certificate of an SM2 key."""
         try:
             certificate = x509.Certificate.load(der, strict=True)
-            certificate.native  # noqa: B018  # all of it is read now: the library else finds faults later
             key = sm2.load_public(certificate.public_key.dump())
             return cls(der, certificate.subject, key, certificate)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as fault:
@@ -134,8 +133,9 @@ def load_credential(sm2: Sm2, certificate: Path, key: Path) -> tuple[bytes, Sm2K
 
 
 def load_certificates(path: Path) -> list[bytes]:
-    """The certificates of a PEM file, DER. Raises ValueError."""
-    return [der for _, _, der in pem.unarmor(path.read_bytes(), multiple=True)]
+    """The certificates of a PEM file, DER; none of an empty one. Raises ValueError."""
+    content = path.read_bytes()
+    return [der for _, _, der in pem.unarmor(content, multiple=True)] if content.strip() else []
 
 
 def certificate_pem(der: bytes) -> bytes:

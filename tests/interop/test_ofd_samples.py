@@ -60,6 +60,7 @@ async def test_a_document_is_checked_and_takes_our_seal(path: Path, ours: Sealer
     before = inspected(document, [ours], moment=NOW)
     for found in before:
         print(f"{path.name} {found.field_name}: intact {found.intact}, valid {found.valid}, {found.signer}")
+        assert found.valid
         assert not found.trusted_now
 
     if any(not found.intact for found in before):

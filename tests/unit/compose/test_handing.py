@@ -105,6 +105,14 @@ def test_a_second_run_changes_nothing(city: Path) -> None:
     assert {part: _content(_own(city, part)) for part in (DATABASE, *PROCESSES)} == before
 
 
+def test_a_city_without_an_sm2_authority_hands_out_an_empty_file(city: Path) -> None:
+    (city / "pki" / "seal-ca-sm2.crt").unlink()
+
+    hand_out(city, city.parent / "own", PARTS)
+
+    assert _content(_own(city, "eseal"))["seal-ca-sm2.crt"] == b""
+
+
 def test_what_no_longer_belongs_to_a_part_is_removed(city: Path) -> None:
     stray = _own(city, "licence") / "ca.key"
     stray.write_text("left over")

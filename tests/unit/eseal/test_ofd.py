@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import base64
 import re
 from datetime import timedelta
 from xml.etree.ElementTree import fromstring
 
 import pytest
+from asn1crypto import core, x509
 
 from core.errors import ServiceError
+from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der, integer
 from services.eseal.domain import Modification, Place
+from services.eseal.gm_signed import DATA, SIGNED_DATA
 from services.eseal.ofd import Ofd
 from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
 from services.eseal.refusals import (
@@ -18,8 +22,8 @@ from services.eseal.refusals import (
     TooManyPlacesError,
 )
 from services.eseal.ses_making import seal_signature
-from services.eseal.sm2 import load_sm2
-from services.eseal.sm2_certificate import Sm2Authority
+from services.eseal.sm2 import load_sm2, sm3
+from services.eseal.sm2_certificate import SM2_WITH_SM3, Sm2Authority
 from tests.unit.eseal.ofds import (
     DAY,
     NOW,
@@ -247,6 +251,64 @@ async def test_a_signature_moved_into_another_document_is_found_out(one: Sealer)
     assert "Doc_0/Pages/Page_1/Content.xml" in found.uncovered_parts
 
 
+async def plainly_signed(by: Sealer, document: bytes, *, attributes: bytes = b"") -> bytes:
+    """The document with a signature of GB/T 35275 in the place of the one with a seal."""
+    parts = unpacked(document)
+    parts["Doc_0/Signs/Signatures.xml"] = parts["Doc_0/Signs/Signatures.xml"].replace(b'"Seal"', b'"Sign"')
+    digest = sm3(parts[FIRST + "Signature.xml"])
+    certificate = x509.Certificate.load(by.certificate)
+    names = [
+        der(SEQUENCE, core.ObjectIdentifier(oid).dump()) for oid in ("1.2.156.10197.1.401", SM2_WITH_SM3)
+    ]
+    content = der(SEQUENCE, core.ObjectIdentifier(DATA).dump(), der(TAGGED_0, der(OCTETS, digest)))
+    number = core.Integer(certificate.serial_number).dump()
+    signer = der(
+        SEQUENCE,
+        integer(1),
+        der(SEQUENCE, certificate.issuer.dump(), number),
+        names[0],
+        attributes,
+        names[1],
+        der(OCTETS, by.key.sign(digest)),
+    )
+    signed = der(
+        SEQUENCE, integer(1), der(SET, names[0]), content, der(TAGGED_0, by.certificate), der(SET, signer)
+    )
+    parts[FIRST + "SignedValue.dat"] = der(
+        SEQUENCE, core.ObjectIdentifier(SIGNED_DATA).dump(), der(TAGGED_0, signed)
+    )
+    return package(parts)
+
+
+async def test_a_signature_without_a_seal_is_checked_too(one: Sealer, other: Sealer) -> None:
+    """GB/T 35275: a person's signature beside an office's seal."""
+    signed = await plainly_signed(one, await one.put(plain_ofd()))
+    both = await other.put(signed)
+
+    (alone,) = inspected(signed, [one])
+    first, second = inspected(both, [one, other])
+
+    assert (alone.structure, alone.bears_seal, alone.signed_at) == ("GB/T 35275-2017", False, None)
+    assert (alone.intact, alone.valid, alone.trusted_now, alone.permitted) == (True,) * 4
+    assert alone.uncovered_parts == ()
+    assert (first.intact, first.valid, second.intact, second.valid) == (True,) * 4
+    assert not inspected(signed, [other])[0].trusted_now
+    page = PAGE.replace("/", "__").replace(".xml", "_dot_xml")
+    (altered,) = inspected(await changed(signed, **{page: b"<a/>"}), [one])
+    assert (altered.intact, altered.altered_parts) == (False, (PAGE,))
+
+
+async def test_a_signature_without_a_seal_that_is_not_read_proves_nothing(one: Sealer) -> None:
+    sealed = await one.put(plain_ofd())
+    attributes = der(TAGGED_0, der(SEQUENCE, core.ObjectIdentifier("1.2.3").dump(), der(SET, integer(1))))
+    bare = unpacked(sealed)
+    bare["Doc_0/Signs/Signatures.xml"] = bare["Doc_0/Signs/Signatures.xml"].replace(b'"Seal"', b'"Sign"')
+
+    for document in (await plainly_signed(one, sealed, attributes=attributes), package(bare)):
+        (found,) = inspected(document, [one])
+        assert (found.intact, found.valid, found.trusted_now, found.bears_seal) == (False,) * 4
+
+
 async def test_weak_digests_prove_nothing(one: Sealer) -> None:
     """A maker may have signed them rightly; that the parts are the same does not follow."""
     document = await one.put(plain_ofd())
@@ -322,10 +384,6 @@ async def test_a_picture_swapped_in_the_seal_is_found_out(one: Sealer) -> None:
 async def test_a_seal_on_which_the_list_is_closed_takes_no_further_one(one: Sealer, other: Sealer) -> None:
     """A signature that covers Signatures.xml allows none after it (GB/T 33190)."""
     parts = unpacked(await one.put(plain_ofd()))
-    import base64
-
-    from services.eseal.sm2 import sm3
-
     digest = base64.b64encode(sm3(parts["Doc_0/Signs/Signatures.xml"])).decode()
     path = FIRST + "Signature.xml"
     reference = (

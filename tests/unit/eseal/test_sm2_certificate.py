@@ -10,6 +10,8 @@ import pytest
 from asn1crypto import core, x509
 
 from services.eseal import sm2_certificate
+from services.eseal.der import SEQUENCE, SET, der, utf8
+from services.eseal.distinguished import distinguished_name
 from services.eseal.sm2 import Sm2Key, load_sm2
 from services.eseal.sm2_certificate import Signer, Sm2Authority
 
@@ -123,6 +125,23 @@ def test_a_certificate_issued_by_a_signer_is_not_trusted() -> None:
     below = issued(Sm2Authority(load_sm2(), holder, key))
 
     assert not signer(below).is_trusted([signer(ours.certificate), signer(holder)], NOW)
+
+
+def test_a_name_whose_value_is_of_the_wrong_type_is_still_read() -> None:
+    """x500UniqueIdentifier belongs in a BIT STRING; authorities in the field write text."""
+    attributes = [("2.5.4.3", "张,三"), ("2.5.4.45", "B00102"), ("2.5.4.10", "局")]
+    rows = [
+        der(SET, der(SEQUENCE, core.ObjectIdentifier(oid).dump(), utf8(text))) for oid, text in attributes
+    ]
+    name = x509.Name.load(der(SEQUENCE, *rows))
+
+    assert distinguished_name(name) == "O=局,2.5.4.45=B00102,CN=张\\,三"
+
+
+def test_an_empty_file_names_no_authority(tmp_path: Path) -> None:
+    (tmp_path / "none.crt").write_bytes(b"\n")
+
+    assert sm2_certificate.load_certificates(tmp_path / "none.crt") == []
 
 
 def test_an_altered_certificate_is_not_trusted() -> None:
