@@ -8,6 +8,7 @@ So is what unpacks to more than any honest file.
 from __future__ import annotations
 
 import struct
+import unicodedata
 import zlib
 from collections.abc import Iterator
 
@@ -49,7 +50,7 @@ class Package:
             raise malformed("the file is cut off or no ZIP package") from None
         self._folded: dict[str, str] = {}
         for part in found:
-            folded = part.name.casefold().rstrip("/")
+            folded = _folded(part.name.rstrip("/"))
             if folded in self._folded:
                 raise malformed("two parts of the package have the same name")
             self._folded[folded] = part.name
@@ -62,7 +63,7 @@ class Package:
 
     def name_of(self, path: str) -> str | None:
         """The part's own name, whatever the case the path is written in; None where it is not there."""
-        name = path if path in self.parts else self._folded.get(path.casefold(), "")
+        name = path if path in self.parts else self._folded.get(_folded(path), "")
         return name if name in self.parts else None
 
     def read(self, name: str) -> bytes:
@@ -110,6 +111,11 @@ def resolve(folder: str, location: str) -> str:
 def folder_of(path: str) -> str:
     """The folder that a part lies in; empty for the package itself."""
     return path.rpartition("/")[0]
+
+
+def _folded(path: str) -> str:
+    """What some file systems take for the same name: whatever the case, and however accents are written."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _parts(data: bytes) -> Iterator[Part]:
@@ -196,7 +202,7 @@ def _name(raw: bytes, flags: int) -> str:
     steps = name.rstrip("/").split("/")
     if (
         not 0 < len(raw) <= _LONGEST_NAME
-        or any(step in ("", ".", "..") for step in steps)
+        or any(step in ("", ".", "..") or step[-1] in ". " for step in steps)
         or any(ord(letter) < 0x20 or letter in '\\:*?"<>|\x7f' for letter in name)
     ):
         raise malformed("a part's name is no path within the package")

@@ -99,13 +99,30 @@ def _read_all(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../a.xml", "/a.xml", "a/../b.xml", "a//b.xml", "./a.xml", "a\\b.xml", "C:a.xml", "a\x07.xml", "a\x00b"],
+    [
+        "../a.xml",
+        "/a.xml",
+        "a/../b.xml",
+        "a//b.xml",
+        "./a.xml",
+        "a\\b.xml",
+        "C:a.xml",
+        "a.xml.",
+        "a.xml ",
+        "b /a.xml",
+        "a\x07.xml",
+        "a\x00b",
+    ],
 )
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     stand_in = "x" * len(name)
     data = zipped({stand_in: b"content"}).replace(stand_in.encode(), name.encode())
 
     assert "path" in refusal(data)
+
+
+def test_a_name_twice_with_its_accent_written_otherwise_is_refused() -> None:
+    assert "same name" in refusal(zipped({"caf\u00e9.xml": b"one", "cafe\u0301.xml": b"two"}))
 
 
 @pytest.mark.parametrize("other", ["a.xml", "A.XML", "a.xml/b"])
