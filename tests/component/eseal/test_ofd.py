@@ -111,6 +111,30 @@ async def test_a_seal_is_put_on_its_own_format_alone(desk: Desk) -> None:
     }
 
 
+async def test_anybody_may_check_an_ofd(desk: Desk) -> None:
+    signed = await desk.sign(await desk.make_seal(sm2=True), plain_ofd())
+    recorded = len(desk.ledger.entries)
+
+    checked = await desk.gateway.CheckDocument(pb.CheckDocumentRequest(document=signed.document))
+
+    assert checked.answer.verdict == pb.DOCUMENT_VERDICT_VALID
+    assert checked.answer.seals[0].seal_genuine
+    assert len(desk.ledger.entries) == recorded
+
+
+async def test_an_ofd_takes_one_seal_on_several_pages_but_none_at_a_keyword(desk: Desk) -> None:
+    seal_id = await desk.make_seal(sm2=True)
+
+    signed = await desk.sign(seal_id, plain_ofd(2), None, pb.SealPlace(pages=[1, 2], x_mm=60, y_mm=60))
+
+    said = unpacked(signed.document)["Doc_0/Signs/Sign_0/Signature.xml"]
+    assert said.count(b"<ofd:StampAnnot ") == 2
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await desk.sign(seal_id, plain_ofd(), None, pb.SealPlace(keyword="盖章处"))
+    assert reason(failure.value) == "PLACE_NOT_FOR_FORMAT"
+    assert len(await desk.signatures()) == 1
+
+
 async def test_a_suspended_seal_puts_nothing_and_is_told_of_what_it_put(desk: Desk) -> None:
     seal_id = await desk.make_seal(sm2=True)
     signed = await desk.sign(seal_id, plain_ofd())
