@@ -55,7 +55,7 @@ class Workshop(Protocol):
     ) -> Sequence[Finding]:
         """What a document shows of the seals in it, `roots` being for its format.
 
-        Errors: DOCUMENT_*, SM2_UNAVAILABLE, WORKSHOP_BUSY.
+        Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
         """
         ...
 

@@ -39,7 +39,7 @@ class Sm2UnavailableError(ServiceError):
     """This installation has no libcrypto that knows SM2: it neither makes nor believes such signatures."""
 
     kind = Kind.UNSUPPORTED
-    reason = "SM2_UNAVAILABLE"
+    reason = "ALGORITHM_UNAVAILABLE"
 
 
 class DocumentError(ServiceError):

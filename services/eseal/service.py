@@ -115,7 +115,7 @@ class SealDesk:
 
         `body` is what the request says besides the file. The file is read and laid out before the intent is
         recorded: what cannot be sealed leaves no trace of a seal. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED,
-        SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT, SM2_UNAVAILABLE, DOCUMENT_*, PAGE_NOT_FOUND.
+        SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT, ALGORITHM_UNAVAILABLE, DOCUMENT_*, PAGE_NOT_FOUND.
         """
         require_size(document)
         seal, stamp = await self._authorised(context, seal_id)
@@ -169,7 +169,7 @@ class SealDesk:
     async def verify(self, context: RequestContext, *, document: bytes, body: bytes) -> Released:
         """Checks every seal in a PDF or an OFD; the answer is a DocumentReport.
 
-        Errors: DOCUMENT_*, SM2_UNAVAILABLE.
+        Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE.
 
         `body` is what the request says besides the file.
         """
@@ -190,7 +190,7 @@ class SealDesk:
         return await self._disclosure.read(context, method=VERIFY, body=digest + body, produce=produce)
 
     async def check(self, document: bytes, *, seconds: float) -> DocumentReport:
-        """Checks every seal in a document for anybody. Errors: DOCUMENT_*, SM2_UNAVAILABLE, WORKSHOP_BUSY.
+        """Checks every seal in a document for anybody. Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
 
         Nothing personal leaves by it: the report says what the file shows, and which of our seals stand.
         """

@@ -110,7 +110,7 @@ class Workshop:
     async def inspect(self, document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
         """What a PDF or an OFD shows of the seals in it, `roots` being for its format.
 
-        Errors: DOCUMENT_*, SM2_UNAVAILABLE, WORKSHOP_BUSY.
+        Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
         """
         head, blobs = await self._do(*InspectJob(document, roots, moment, self._libcrypto).frame())
         return findings_of(head, blobs)

@@ -73,7 +73,7 @@ class EsealServiceServicer:
         is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
         Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
         for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
-        SM2_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
+        ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
         DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
         KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
         """
@@ -83,7 +83,7 @@ class EsealServiceServicer:
 
     def VerifyDocument(self, request, context):
         """Checks a sealed PDF or OFD. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
-        DOCUMENT_TOO_LARGE, SM2_UNAVAILABLE, WORKSHOP_BUSY.
+        DOCUMENT_TOO_LARGE, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

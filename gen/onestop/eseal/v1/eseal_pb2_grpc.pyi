@@ -40,13 +40,13 @@ class EsealServiceStub:
     is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
     Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
     for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
-    SM2_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
+    ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
     KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
     """
     VerifyDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]
     """Checks a sealed PDF or OFD. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
-    DOCUMENT_TOO_LARGE, SM2_UNAVAILABLE, WORKSHOP_BUSY.
+    DOCUMENT_TOO_LARGE, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
     """
     CheckDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.CheckDocumentRequest, _eseal_pb2.CheckDocumentResponse]
     """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
@@ -65,13 +65,13 @@ class EsealServiceAsyncStub(EsealServiceStub):
     is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
     Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
     for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
-    SM2_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
+    ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
     KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
     """
     VerifyDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]  # type: ignore[assignment]
     """Checks a sealed PDF or OFD. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
-    DOCUMENT_TOO_LARGE, SM2_UNAVAILABLE, WORKSHOP_BUSY.
+    DOCUMENT_TOO_LARGE, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
     """
     CheckDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.CheckDocumentRequest, _eseal_pb2.CheckDocumentResponse]  # type: ignore[assignment]
     """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
@@ -99,7 +99,7 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
         is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
         Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
         for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
-        SM2_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
+        ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
         DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
         KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
         """
@@ -111,7 +111,7 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_eseal_pb2.VerifyDocumentResponse, _abc.Awaitable[_eseal_pb2.VerifyDocumentResponse]]:
         """Checks a sealed PDF or OFD. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
-        DOCUMENT_TOO_LARGE, SM2_UNAVAILABLE, WORKSHOP_BUSY.
+        DOCUMENT_TOO_LARGE, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
         """
 
     @_abc_1.abstractmethod
