@@ -190,7 +190,7 @@ class SealDesk:
         return await self._disclosure.read(context, method=VERIFY, body=digest + body, produce=produce)
 
     async def check(self, document: bytes, *, seconds: float) -> DocumentReport:
-        """Checks every seal in a document for anybody. Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
+        """Checks every seal in a file for anybody. Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
 
         Nothing personal leaves by it: the report says what the file shows, and which of our seals stand.
         """
