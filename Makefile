@@ -12,7 +12,7 @@ OUTSIDE := .onestop/compose
 CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check check-threats
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo audit up down backup restore test faults bench profile fuzz supply scan check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo audit up down backup restore test interop faults bench profile fuzz supply scan check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,10 @@ restore: .venv/.run ## make a city of a backup: FROM=folder (KEYS= WAL= UNTIL= U
 
 test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=2)
 	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+
+interop: .venv/.dev ## check documents of other programs (OFD_SAMPLES=folder with .ofd, .esl and .dat files)
+	@test -n "$(OFD_SAMPLES)" || { echo "interop: name a folder, as in OFD_SAMPLES=samples make interop"; exit 2; }
+	@OFD_SAMPLES="$(abspath $(OFD_SAMPLES))" .venv/bin/python -m pytest tests/interop
 
 faults: .venv/.dev ## break the running city in every way, and check the books after each (SEED=, MINUTES=10, ONLY=kills,network)
 	@exec .venv/bin/python -m tests.faults

@@ -13,10 +13,12 @@ import pylopdf_fonts_zh_cn as fonts
 from fpdf import FPDF
 from fpdf.enums import Align, XPos, YPos
 
+TITLE = "准予个体工商户登记通知书"
+NOTE = "演示文书：所涉人员、字号与办件均为虚构。加盖电子印章后可由验章服务核验真伪。"
 MARGIN_MM = 28.0
 _LINE_MM = 10.0
-_NOT_FIRST = "，。、；：？！）》”"
-_SIGN_OFF_MIDDLE_MM = 174.0
+NOT_FIRST = "，。、；：？！）》”"
+SIGN_OFF_MIDDLE_MM = 174.0
 """Middle of the signing-off from the left edge; a 42 mm seal 15 mm off the edges is centred there too."""
 
 
@@ -28,7 +30,7 @@ def make_letter(  # noqa: PLR0917  # the call that the demo has agreed on
     pdf.set_auto_page_break(False)
     pdf.set_margins(MARGIN_MM, 25, MARGIN_MM)
     pdf.add_font("serif", fname=str(fonts.serif_path()))
-    pdf.set_title("准予个体工商户登记通知书")
+    pdf.set_title(TITLE)
     pdf.set_author(office_name)
     pdf.set_lang("zh-CN")
     pdf.set_creation_date(datetime(on.year, on.month, on.day, tzinfo=UTC))
@@ -51,23 +53,28 @@ def _head(pdf: FPDF, office_name: str, case_number: str) -> None:
     pdf.set_text_color(0)
     pdf.set_y(y + 12)
     pdf.set_font("serif", size=21)
-    _line(pdf, "准予个体工商户登记通知书", Align.C, 12)
+    _line(pdf, TITLE, Align.C, 12)
     pdf.set_font("serif", size=12)
     _line(pdf, f"业务流水号：{case_number}", Align.C, 9)
     pdf.ln(7)
 
 
-def _body(pdf: FPDF, applicant_name: str, trade_name: str) -> None:
-    pdf.set_font("serif", size=15)
-    _line(pdf, f"{applicant_name}：", Align.L, _LINE_MM)
-    for paragraph in (
+def paragraphs(trade_name: str) -> tuple[str, ...]:
+    """What the letter says."""
+    return (
         f"你提交的个体工商户设立登记申请（字号名称：{trade_name}）收悉。经审查，申请材料齐全、"
         "符合法定形式。根据《中华人民共和国市场主体登记管理条例》第十九条的规定，"
         "本机关决定准予登记。",
         "自本通知书作出之日起，你可以凭本人有效身份证件领取营业执照。"
         "电子营业执照与纸质营业执照具有同等法律效力。",
         "特此通知。",
-    ):
+    )
+
+
+def _body(pdf: FPDF, applicant_name: str, trade_name: str) -> None:
+    pdf.set_font("serif", size=15)
+    _line(pdf, f"{applicant_name}：", Align.L, _LINE_MM)
+    for paragraph in paragraphs(trade_name):
         for line in _lines(pdf, "　　" + paragraph):
             _line(pdf, line, Align.L, _LINE_MM)
 
@@ -77,14 +84,14 @@ def _sign_off(pdf: FPDF, office_name: str, on: date) -> None:
     pdf.set_font("serif", size=14)
     for text, y in ((office_name, 258.0), (f"{on.year}年{on.month}月{on.day}日", 268.0)):
         half = pdf.get_string_width(text) / 2
-        left = min(_SIGN_OFF_MIDDLE_MM - half, 210 - 12 - 2 * half)
+        left = min(SIGN_OFF_MIDDLE_MM - half, 210 - 12 - 2 * half)
         pdf.text(left, y, text)
     pdf.set_draw_color(150)
     pdf.set_line_width(0.2)
     pdf.line(MARGIN_MM, 284, 210 - MARGIN_MM, 284)
     pdf.set_font("serif", size=8.5)
     pdf.set_text_color(110)
-    pdf.text(MARGIN_MM, 288.5, "演示文书：所涉人员、字号与办件均为虚构。加盖电子印章后可由验章服务核验真伪。")
+    pdf.text(MARGIN_MM, 288.5, NOTE)
 
 
 def _line(pdf: FPDF, text: str, align: Align, height: float) -> None:
@@ -99,7 +106,7 @@ def _lines(pdf: FPDF, text: str) -> list[str]:
         if pdf.get_string_width(text[start : index + 1]) <= width:
             continue
         cut = index
-        while text[cut] in _NOT_FIRST:
+        while text[cut] in NOT_FIRST:
             cut -= 1
         lines.append(text[start:cut])
         start = cut

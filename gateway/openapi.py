@@ -209,7 +209,7 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
         success["content"] = {
             kind: {
                 "schema": {"type": "string", "contentMediaType": kind}
-                if kind in {"application/pdf", "application/octet-stream"}
+                if kind in {"application/pdf", "application/ofd", "application/octet-stream"}
                 else schema
             }
             for schema in [_answer_schema(route, schemas)]

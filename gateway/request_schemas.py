@@ -13,9 +13,9 @@ from gateway.shapes import CaseIn, FormBody, JsonBody, UploadBody
 _DOCUMENT: Schema = {
     "type": "string",
     "contentMediaType": "application/pdf",
-    "description": "The file, at most 16 MiB.",
+    "description": "The file, PDF or OFD (application/ofd), at most 16 MiB.",
 }
-_FILES = "application/pdf, application/octet-stream"
+_FILES = "application/pdf, application/ofd, application/octet-stream"
 
 
 def request_body(route: Route, schemas: Schemas) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey, KeySet
 from cli.demo.citizen import Citizen
 from cli.demo.client import Caller
 from cli.letter import make_letter
+from cli.letter_ofd import make_letter_ofd
 from core.identifiers import citizen_check_digit
 from core.note import VerifierKey
 from core.receipt import Proved, answer_bytes, verify_receipt
@@ -198,6 +199,14 @@ def letter() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "letter.pdf"
         make_letter(path, "武江区市场监督管理局", "某某", "测试商行", "TEST-1", date(2026, 3, 2))
+        return path.read_bytes()
+
+
+def letter_ofd() -> bytes:
+    """The same as OFD."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "letter.ofd"
+        make_letter_ofd(path, "武江区市场监督管理局", "某某", "测试商行", "TEST-1", date(2026, 3, 2))
         return path.read_bytes()
 
 

@@ -9,10 +9,12 @@ from typing import Any
 from cli.demo.client import Caller, Json, receipt_in
 from cli.demo.story import Story
 from cli.letter import make_letter
+from cli.letter_ofd import make_letter_ofd
 from core.clock import now
 
 MATTER = "sole-trader-registration"
 TRADE_NAME = "武江区晨光便利店"
+PDF, OFD = "application/pdf", "application/ofd"
 SHOWN_FIELDS = ("name", "sex", "ethnicity", "birth_date", "registered_address", "current_address")
 
 
@@ -84,21 +86,32 @@ def _check(story: Story, platform: Caller, case: Json, subject: Json, filled: Js
 
 
 def _seal(story: Story, platform: Caller, case: Json, cast: Json, folder: Path) -> None:
+    """The decision letter as PDF, and where the office has a seal for it as OFD."""
     office, applicant = cast["office"], cast["applicant"]
     seals = platform.get("/approval/v1/seals", office=office["code"])["seals"]
-    usable = [seal for seal in seals if seal["state"] == "in_force"]
-    seal = next((one for one in usable if "审批" in one["name"]), usable[0])
-    letter = folder / "letter.pdf"
-    make_letter(
-        letter, office["name"], applicant["name"], TRADE_NAME, case["case_number"], now().astimezone().date()
-    )
-    with story.step(f"sealed the decision letter with {seal['name']}"):
+    for form, make in ((PDF, make_letter), (OFD, make_letter_ofd)):
+        usable = [one for one in seals if (one["state"], one["document_type"]) == ("in_force", form)]
+        if not usable:
+            continue
+        seal = next((one for one in usable if "审批" in one["name"]), usable[0])
+        letter = folder / ("letter.pdf" if form == PDF else "letter.ofd")
+        day = now().astimezone().date()
+        make(letter, office["name"], applicant["name"], TRADE_NAME, case["case_number"], day)
+        _put(story, platform, case, seal, letter)
+
+
+def _put(story: Story, platform: Caller, case: Json, seal: Json, letter: Path) -> None:
+    """Seals a letter, keeps it, and has it verified."""
+    pdf = letter.suffix == ".pdf"
+    with story.step(f"sealed the decision letter{'' if pdf else ', as OFD,'} with {seal['name']}"):
         sealed = platform.upload(f"/approval/v1/seals/{seal['id']}:sign", letter.read_bytes(), {"case": case})
     letter.unlink()
-    path = story.keep_file("letter-sealed.pdf", sealed.content, receipt_in(sealed.headers["Receipt"]))
+    path = story.keep_file(
+        f"letter-sealed{letter.suffix}", sealed.content, receipt_in(sealed.headers["Receipt"])
+    )
     with story.step("verified the sealed letter"):
         report = platform.upload("/approval/v1/documents:verify", sealed.content, {"case": case}).json()
     story.say(report["summary_zh"])
     story.say(report["summary_en"])
-    story.keep_answer("letter-verified", report)
+    story.keep_answer("letter-verified" if pdf else "letter-ofd-verified", report)
     story.say(f"the sealed letter lies in {path}")

@@ -53,10 +53,10 @@ class Caller:
         return dict(answer.json())
 
     def upload(self, path: str, document: bytes, request: Json, key: str = "") -> httpx2.Response:
-        """A call with a PDF and a JSON part, under this Idempotency-Key or a fresh one."""
+        """A call with a file and a JSON part, under this Idempotency-Key or a fresh one."""
         parts: dict[str, tuple[str | None, bytes, str]] = {
             "request": (None, json.dumps(request).encode(), "application/json"),
-            "document": ("document.pdf", document, "application/pdf"),
+            "document": ("document", document, "application/octet-stream"),
         }
         return answered(self._http.post(path, files=parts, headers=self._headers(_key(key))))
 

@@ -117,9 +117,17 @@ _SPECIAL: Mapping[str, Mapping[str, str]] = {
     "issuer": {"signing.key": "keys/issuer-signing.key"} | _PROVIDER,
     "gateway": _PROVIDER | _CALLERS,
     "agricredit": {"answer.key": "keys/answer-signing.key"},
-    "eseal": {"seal-ca.crt": "pki/seal-ca.crt", "timestamp-ca.crt": "pki/timestamp-ca.crt"},
+    "eseal": {
+        "seal-ca.crt": "pki/seal-ca.crt",
+        "seal-ca-sm2.crt": "pki/seal-ca-sm2.crt",
+        "timestamp-ca.crt": "pki/timestamp-ca.crt",
+    },
     "idp": {"idp-password": "keys/idp-password", "idp-signing.key": "keys/idp-signing.key"},
 }
+
+
+OPTIONAL = frozenset({"pki/seal-ca-sm2.crt"})
+"""What a city may lack: the part is given an empty file, and believes nobody by it."""
 
 
 def hand_out(city: Path, own: Path, parts: Sequence[str]) -> None:
@@ -130,7 +138,10 @@ def hand_out(city: Path, own: Path, parts: Sequence[str]) -> None:
     file that is missing.
     """
     for part in (DATABASE, *parts, WITNESS):
-        content = {name: _read(city / file) for name, file in belongings(part).items()}
+        content = {
+            name: b"" if file in OPTIONAL and not (city / file).exists() else _read(city / file)
+            for name, file in belongings(part).items()
+        }
         if part == DATABASE:
             content["pg_hba.conf"] = ACCESS.encode()
         elif (dsn := city / "keys" / f"{part}.dsn").exists():

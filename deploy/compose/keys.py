@@ -17,6 +17,7 @@ from core.config import Mode
 from deploy.compose.handing import (
     CITY,
     DATABASE,
+    OPTIONAL,
     OWN,
     OWNER,
     PROVIDER,
@@ -69,7 +70,7 @@ def prepare(city: Path, own: Path, mode: Mode, origin: str = "") -> list[str]:
 
 def brought(parts: Sequence[str]) -> list[str]:
     """The files below the city's folder that a data centre brings."""
-    given = {file for part in (DATABASE, *parts, WITNESS) for file in belongings(part).values()}
+    given = {file for part in (DATABASE, *parts, WITNESS) for file in belongings(part).values()} - OPTIONAL
     owners = {f"pki/{OWNER}.{kind}" for kind in ("crt", "key")}
     return sorted({file for file in given if file.startswith("pki/")} | owners)
 

@@ -25,6 +25,7 @@ from joserfc.jwk import ECKey
 from core.production import DEVELOPMENT_AUTHORITY
 from deploy.local import files, keys
 from deploy.local.errors import GroundError
+from deploy.local.sm2_pki import make_sm2_pki
 
 ROOT_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=90)
@@ -95,6 +96,7 @@ def make_pki(
     files.private_folder(folder)
     authority = open_authority(folder / "ca", f"{DEVELOPMENT_AUTHORITY} CA", at)
     open_authority(folder / "seal-ca", f"{DEVELOPMENT_AUTHORITY} seal CA", at)
+    make_sm2_pki(folder, at)
     _make_encryption_key(folder / f"{BANK}-encryption.jwk")
     leaves = [Leaf(part, server=True) for part in parts]
     leaves += [Leaf(name, server=False) for name in (*CLIENTS, PROBER, *COMMANDS, *clients)]

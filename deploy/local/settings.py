@@ -164,6 +164,7 @@ class Settings:
         """What one part alone needs."""
         provider = f"https://localhost:{self.ports['idp']}"
         people = f"https://localhost:{self.ports['people']}"
+        sm2_roots = self.pki / "seal-ca-sm2.crt"
         special: dict[str, dict[str, str]] = {
             "ledger": {
                 "ONESTOP_SIGNING_KEY": str(self.keys / "ledger-signing.key"),
@@ -178,7 +179,10 @@ class Settings:
             },
             "issuer": {"ONESTOP_SIGNING_KEY": str(self.keys / "issuer-signing.key")},
             "agricredit": {"ONESTOP_ANSWER_KEY": str(self.keys / "answer-signing.key")},
-            "eseal": {"ONESTOP_SEAL_ROOTS": str(self.pki / "seal-ca.crt")},
+            "eseal": {
+                "ONESTOP_SEAL_ROOTS": str(self.pki / "seal-ca.crt"),
+                **({"ONESTOP_SM2_SEAL_ROOTS": str(sm2_roots)} if sm2_roots.exists() else {}),
+            },
             "idp": {"ONESTOP_ISSUER_URL": provider, "ONESTOP_GATEWAY_URL": people},
             "gateway": {
                 **{

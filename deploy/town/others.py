@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from core.keyring import Keyring
+from deploy.local.sm2_pki import load_maker
 from deploy.town import seed_agricredit, seed_issuer, seed_ledger
 from deploy.town.seed_eseal import read_offices, seed_eseal
 from services.eseal.authority import SealAuthority
@@ -49,12 +50,13 @@ async def partner(city: City) -> None:
 
 
 async def seals(city: City) -> None:
-    """A seal for each office, with eseal."""
+    """The seals of each office, with eseal."""
     authority = SealAuthority.load(city.pki / "seal-ca.crt", city.pki / "seal-ca.key")
+    maker = load_maker(city.pki)
     keyring = Keyring.load(city.keys / "eseal-keyring.json")
     connection = await asyncpg.connect(city.dsn, timeout=15)
     try:
-        await seed_eseal(connection, keyring, authority, read_offices(), datetime.now(UTC))
+        await seed_eseal(connection, keyring, authority, read_offices(), datetime.now(UTC), maker=maker)
     finally:
         await connection.close()
 

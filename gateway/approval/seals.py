@@ -18,6 +18,7 @@ from gateway.shapes import PAGING, Answer, Key, Listener, Parameter, UploadBody,
 SERVICE = "onestop.eseal.v1.EsealService"
 PART = "eseal"
 PDF = "application/pdf"
+OFD = "application/ofd"
 JSON = "application/json"
 
 
@@ -34,7 +35,7 @@ async def list_seals(call: Call) -> web.StreamResponse:
 
 
 async def sign(call: Call) -> web.StreamResponse:
-    """The sealed PDF, with its receipt in the header; or both as JSON."""
+    """The sealed PDF or OFD, as it came, with its receipt in the header; or both as JSON."""
     assert call.upload is not None
     request = pb.SignDocumentRequest(
         credential=call.credential,
@@ -47,15 +48,16 @@ async def sign(call: Call) -> web.StreamResponse:
     if not sealed.receipt.id:
         raise MissingReceiptError("a document was sealed without a receipt")
     call.leaves_with(sealed.receipt.id)
-    if wanted_type(call.request, (PDF, JSON)) == JSON:
+    if wanted_type(call.request, (PDF, OFD, JSON)) == JSON:
         # The entry commits to the file's bytes; this form of the answer carries them in base64.
         return raw_json_response(with_receipt(orjson.dumps(render(sealed)), sealed.receipt))
+    kind, name = (OFD, "sealed.ofd") if sealed.media_type == OFD else (PDF, "sealed.pdf")
     return web.Response(
         body=sealed.document,
-        content_type=PDF,
+        content_type=kind,
         headers={
             "Cache-Control": "no-store",
-            "Content-Disposition": 'attachment; filename="sealed.pdf"',
+            "Content-Disposition": f'attachment; filename="{name}"',
             "Signature-Id": sealed.signature_id,
             "Receipt-Id": sealed.receipt.id,
             "Receipt": receipt_header(sealed.receipt),
@@ -107,9 +109,10 @@ ROUTES = (
         answer=Answer(
             pb.SignDocumentResponse,
             receipt=True,
-            types=(PDF, JSON),
-            description="The sealed document: the file with the headers `Receipt-Id`, `Receipt` (base64url of"
-            " the receipt's JSON) and `Signature-Id`; or, by `Accept`, all of it as JSON.",
+            types=(PDF, OFD, JSON),
+            description="The sealed document, a PDF or an OFD as it came: the file with the headers"
+            " `Receipt-Id`, `Receipt` (base64url of the receipt's JSON) and `Signature-Id`; or, by `Accept`,"
+            " all of it as JSON.",
         ),
         rpc=f"{SERVICE}.SignDocument",
         scope=Scope.SEAL_USE,

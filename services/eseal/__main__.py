@@ -15,15 +15,21 @@ from core.db import open_pool
 from core.disclosure import Disclosure
 from core.keyring import Keyring
 from core.ledger import LedgerClient
+from core.log import get_logger
 from core.production import Refusal
 from core.replies import PgReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.vault import Vault
 from services.eseal.authority import load_roots
+from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.keystore import VaultKeystore
+from services.eseal.refusals import Sm2UnavailableError
 from services.eseal.rpc import present, register
 from services.eseal.service import Keystore, SealDesk
+from services.eseal.ses_making import seal_signature
+from services.eseal.sm2 import Sm2, load_sm2
+from services.eseal.sm2_certificate import load_certificates
 from services.eseal.store import PgSealStore
 from services.eseal.timestamps import ProvedClock, TimedKeystore, TimestampAuthority
 from services.eseal.workshop import Workshop
@@ -36,6 +42,10 @@ class EsealConfig(ServiceConfig):
 
     seal_roots: FilePath
     """PEM: the authorities whose seals are believed."""
+    sm2_seal_roots: FilePath | None = None
+    """PEM: the authorities with SM2 whose seals are believed, on OFD documents; none, unless set."""
+    libcrypto: FilePath | None = None
+    """The libcrypto that SM2 is done with; the one found first that knows it, unless set."""
     pdf_workers: int = Field(default=0, ge=0, le=64)
     """Confined processes that read and write PDFs; as many as there are cores, unless set."""
     pdf_cpu_seconds: float = Field(default=5.0, gt=0, le=50)
@@ -50,6 +60,8 @@ class EsealConfig(ServiceConfig):
         """Also seals of the development authority, and a time that nobody apart from us vouches for."""
         yield from super().unsafe()
         yield from production.unsafe_certificates("ONESTOP_SEAL_ROOTS", self.seal_roots)
+        if self.sm2_seal_roots and self.sm2_seal_roots.stat().st_size:
+            yield from production.unsafe_certificates("ONESTOP_SM2_SEAL_ROOTS", self.sm2_seal_roots)
         why = "is unset: nobody but this machine's own clock would say when a seal was made"
         if not self.timestamp_authority:
             yield "ONESTOP_TIMESTAMP_AUTHORITY", why
@@ -74,16 +86,25 @@ class EsealConfig(ServiceConfig):
 async def main(config: EsealConfig) -> None:
     """Serves until the process is told to stop."""
     workshop = Workshop(
-        workers=config.pdf_workers or max(2, os.cpu_count() or 2), cpu_seconds=config.pdf_cpu_seconds
+        workers=config.pdf_workers or max(2, os.cpu_count() or 2),
+        cpu_seconds=config.pdf_cpu_seconds,
+        libcrypto=config.libcrypto,
     )
-    public_workshop = Workshop(workers=1, cpu_seconds=config.pdf_cpu_seconds, waiting=8)
+    public_workshop = Workshop(
+        workers=1, cpu_seconds=config.pdf_cpu_seconds, waiting=8, libcrypto=config.libcrypto
+    )
+    sm2 = _sm2(config)
+    roots = {
+        Format.PDF: load_roots(config.seal_roots),
+        Format.OFD: load_certificates(config.sm2_seal_roots) if config.sm2_seal_roots else [],
+    }
     await workshop.open()
     await public_workshop.open()
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     replies = PgReplies(pool, vault, now)
     ledger = channel(config, "ledger")
-    keystore: Keystore = VaultKeystore(pool, vault)
+    keystore: Keystore = VaultKeystore(pool, vault, sm2)
     proof = config.proof()
     if proof is not None:
         keystore = TimedKeystore(keystore, proof)
@@ -94,8 +115,9 @@ async def main(config: EsealConfig) -> None:
         workshop=workshop,
         public_workshop=public_workshop,
         envelope=pades_envelope,
+        seal_signature=seal_signature,
         disclosure=disclosure,
-        roots=load_roots(config.seal_roots),
+        roots=roots,
         clock=now,
     )
     await serve(
@@ -105,6 +127,22 @@ async def main(config: EsealConfig) -> None:
         tasks=[*protocol_tasks(disclosure, replies), *([proof.keep] if proof else [])],
         closers=[disclosure.drain, workshop.close, public_workshop.close, ledger.close, pool.close],
     )
+
+
+def _sm2(config: EsealConfig) -> Sm2 | None:
+    """SM2, proved against the standard's example; None where no libcrypto knows it.
+
+    Raises Sm2UnavailableError where the one that the settings name does not.
+    """
+    try:
+        sm2 = load_sm2(config.libcrypto)
+    except Sm2UnavailableError as failure:
+        if config.libcrypto is not None:
+            raise SystemExit(f"ONESTOP_LIBCRYPTO: {failure.message}") from None
+        get_logger().warning("sm2_unavailable", detail=failure.message)
+        return None
+    get_logger().info("sm2_ready", library=sm2.version)
+    return sm2
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from services.eseal.refusals import (
     DocumentTooLargeError,
     PageNotFoundError,
     SealNotAllowedError,
+    SealNotForFormatError,
     SealNotInForceError,
 )
+from services.eseal.splice import MARK, Splice
 
 MAX_DOCUMENT = 16 * 1024 * 1024
 """The largest document taken, in bytes."""
@@ -25,10 +27,23 @@ EDGE_MM = 15.0
 """Distance from the page's edges at which a seal without a given place stands."""
 
 
+class Format(StrEnum):
+    """What a document is; its media type."""
+
+    PDF = "application/pdf"
+    OFD = "application/ofd"
+
+
+def format_of(document: bytes) -> Format:
+    """The format by the first bytes. What is no package is read as a PDF, which then says what is wrong."""
+    return Format.OFD if document.startswith(b"PK\x03\x04") else Format.PDF
+
+
 class Algorithm(StrEnum):
     """A whole signature suite: digest, key type and padding together."""
 
     ECDSA_P256_SHA256 = "sha256_ecdsa_p256"
+    SM2_SM3 = "sm3_sm2"
 
 
 @dataclass(frozen=True)
@@ -39,10 +54,13 @@ class Suite:
     key_type: str
     signature_bytes: int
     """The most that a signature value takes, in bytes."""
+    format: Format
+    """The documents that it is put on."""
 
 
 SUITES: dict[Algorithm, Suite] = {
-    Algorithm.ECDSA_P256_SHA256: Suite(digest="sha256", key_type="ec_secp256r1", signature_bytes=72),
+    Algorithm.ECDSA_P256_SHA256: Suite("sha256", "ec_secp256r1", 72, Format.PDF),
+    Algorithm.SM2_SM3: Suite("sm3", "sm2", 72, Format.OFD),
 }
 """The closed table of suites; what is not here is refused."""
 
@@ -80,6 +98,14 @@ class Seal:
             return SealState.SUSPENDED
         return SealState.EXPIRED if moment >= self.valid_until else SealState.IN_FORCE
 
+    def require_format(self, wanted: Format) -> None:
+        """Passes a seal whose algorithm belongs to such documents, else raises SealNotForFormatError."""
+        own = SUITES[self.algorithm].format
+        if own is not wanted:
+            raise SealNotForFormatError(
+                f"the seal is for {own.name} documents; this one is {wanted.name}: use another seal or format"
+            )
+
     def require_in_force(self, moment: datetime) -> None:
         """Passes a seal in force, else raises SealNotInForceError."""
         state = self.state_at(moment)
@@ -112,6 +138,15 @@ class Picture:
     content: bytes = field(repr=False)
     width_mm: float
     height_mm: float
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a seal puts on a document: its picture, and for an OFD its structure."""
+
+    picture: Picture
+    structure: bytes = field(default=b"", repr=False)
+    """SESeal, DER (GB/T 38540); empty where the seal has none."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +196,7 @@ def box_of(place: Place, picture: tuple[float, float], page: Box) -> Box:
 def require_size(document: bytes) -> None:
     """Passes a document of 1 byte to MAX_DOCUMENT bytes."""
     if not document:
-        raise DocumentMalformedError("the document is empty; send a PDF")
+        raise DocumentMalformedError("the document is empty; send a PDF or an OFD")
     if len(document) > MAX_DOCUMENT:
         raise DocumentTooLargeError(f"the document is larger than {MAX_DOCUMENT} bytes (16 MiB)")
 
@@ -194,14 +229,22 @@ class SealedDocument:
     original: bytes = field(repr=False)
     """The file as it came."""
     update: bytes = field(repr=False)
-    """What the seal appended to it."""
+    """What the seal changed: what it appended to a PDF, or an OFD's encoded splice."""
     signature_id: UUID
     signed_at: datetime
+    format: Format = Format.PDF
 
     @property
     def document(self) -> bytes:
         """The file as it leaves."""
-        return self.original + self.update
+        return with_update(self.original, self.update)
+
+
+def with_update(original: bytes, update: bytes) -> bytes:
+    """A file with what a seal changed in it. Raises ValueError where the update is another file's."""
+    if update.startswith(MARK):
+        return Splice.decoded(update).applied_to(original)
+    return original + update
 
 
 class Modification(StrEnum):
@@ -234,3 +277,15 @@ class Finding:
     covers_whole_document: bool
     modification: Modification
     algorithm: str
+    structure: str = ""
+    """What the seal is made by, such as `GB/T 38540-2020`; empty for a PDF's."""
+    bears_seal: bool = True
+    """Whether it is a seal at all: an OFD may also bear signatures without one."""
+    genuine_now: bool = True
+    """Whether the seal itself, by its own structure, is its maker's, in its validity, and this signer's."""
+    genuine_then: bool = True
+    """The same at the time that the signer claims."""
+    altered_parts: tuple[str, ...] = ()
+    """Of an OFD: parts that are missing or not what the seal covers."""
+    uncovered_parts: tuple[str, ...] = ()
+    """Of an OFD: parts that the seal does not cover, and no later seal's own either."""

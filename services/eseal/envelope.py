@@ -18,11 +18,11 @@ from pyhanko.sign.ades.api import CAdESSignedAttrSpec
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 from pyhanko.sign.signers.pdf_cms import Signer as CmsSigner
 
+from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der
 from services.eseal.domain import SUITES, Algorithm
-from services.eseal.service import Signer
+from services.eseal.pressing import Signer
 
 _SUITE = SUITES[Algorithm.ECDSA_P256_SHA256]
-_SEQUENCE, _SET, _OCTETS, _TAGGED_0 = 0x30, 0x31, 0x04, 0xA0
 _STAND_IN = bytes.fromhex("5ea1" * 16)
 """Stands in the pattern where the digest goes."""
 _KEPT = 256
@@ -48,15 +48,15 @@ class _Pattern:
 
     def finished(self, attributes: bytes, signature: bytes) -> bytes:
         """The whole object, DER."""
-        signer_info = _der(
-            _SEQUENCE,
+        signer_info = der(
+            SEQUENCE,
             self.signer_info,
-            _der(_TAGGED_0, attributes),
+            der(TAGGED_0, attributes),
             self.signature_algorithm,
-            _der(_OCTETS, signature),
+            der(OCTETS, signature),
         )
-        signed_data = _der(_SEQUENCE, self.signed_data, _der(_SET, signer_info))
-        return _der(_SEQUENCE, self.content_type, _der(_TAGGED_0, signed_data))
+        signed_data = der(SEQUENCE, self.signed_data, der(SET, signer_info))
+        return der(SEQUENCE, self.content_type, der(TAGGED_0, signed_data))
 
 
 class _KeystoreSigner(CmsSigner):
@@ -90,7 +90,7 @@ async def pades_envelope(signer: Signer, digest: bytes) -> bytes:
         if len(_patterns) > _KEPT:
             _patterns.popitem(last=False)
     attributes = pattern.attributes_over(digest)
-    return pattern.finished(attributes, await signer.sign(_der(_SET, attributes)))
+    return pattern.finished(attributes, await signer.sign(der(SET, attributes)))
 
 
 async def envelope_by_pyhanko(signer: Signer, digest: bytes, *, dry_run: bool = False) -> cms.ContentInfo:
@@ -120,15 +120,6 @@ async def _pattern_of(signer: Signer) -> _Pattern:
         attributes=(before, after),
         signature_algorithm=signer_info["signature_algorithm"].dump(),
     )
-
-
-def _der(tag: int, *parts: bytes) -> bytes:
-    """A DER value of these parts (X.690 section 8.1.3)."""
-    length = sum(map(len, parts))
-    if length < 0x80:
-        return b"".join((bytes((tag, length)), *parts))
-    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return b"".join((bytes((tag, 0x80 | len(size))), size, *parts))
 
 
 @lru_cache(maxsize=_KEPT)

@@ -6,7 +6,6 @@ Nothing that the file names is fetched, run or trusted: the only trust is in the
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverage
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathError, ValidationError
 
+from services.eseal.distinguished import distinguished_name
 from services.eseal.domain import Finding, Modification
 from services.eseal.pdf import malformed, open_reader
 from services.eseal.refusals import DocumentError, DocumentTooLargeError
@@ -36,14 +36,6 @@ _LEVELS = {
     ModificationLevel.FORM_FILLING: Modification.FORM_FILLING,
     ModificationLevel.ANNOTATIONS: Modification.ANNOTATIONS,
     ModificationLevel.OTHER: Modification.OTHER,
-}
-_SHORT_NAMES = {
-    "2.5.4.3": "CN",
-    "2.5.4.6": "C",
-    "2.5.4.7": "L",
-    "2.5.4.8": "ST",
-    "2.5.4.10": "O",
-    "2.5.4.11": "OU",
 }
 _KEY_USAGE = KeyUsageConstraints(
     key_usage={"digital_signature", "non_repudiation"},
@@ -112,7 +104,7 @@ async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, b
     certificate = status.signing_cert.dump()
     return Finding(
         field_name=signature.field_name,
-        signer=_distinguished_name(status.signing_cert.subject),
+        signer=distinguished_name(status.signing_cert.subject),
         certificate_sha256=hashlib.sha256(certificate).hexdigest(),
         cms_sha256=hashlib.sha256(_without_padding(signature.pkcs7_content)).digest(),
         signed_at=claimed,
@@ -204,17 +196,6 @@ def _only_seals(status: PdfSignatureStatus, signed_fields: frozenset[str]) -> bo
     """
     diff = status.diff_result
     return isinstance(diff, DiffResult) and diff.changed_form_fields <= signed_fields
-
-
-def _distinguished_name(name: x509.Name) -> str:
-    """The name as RFC 4514 writes it, most specific part first."""
-    parts = []
-    for relative in reversed(name.chosen):
-        for attribute in relative:
-            oid = attribute["type"].dotted
-            value = re.sub(r'([,+"\\<>;=#])', r"\\\1", str(attribute["value"].native))
-            parts.append(f"{_SHORT_NAMES.get(oid, oid)}={value}")
-    return ",".join(parts)
 
 
 def _algorithm(signature: EmbeddedPdfSignature) -> str:

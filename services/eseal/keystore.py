@@ -6,6 +6,7 @@ The keystore of the embedded default. One behind PKCS #11 takes its place by the
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeAlias
@@ -24,7 +25,8 @@ from core import queries
 from core.db import Connection, Pool
 from core.vault import Vault
 from services.eseal.domain import Algorithm
-from services.eseal.refusals import KeyUnknownError
+from services.eseal.refusals import KeyUnknownError, Sm2UnavailableError
+from services.eseal.sm2 import Sm2, Sm2Key
 
 Q = queries.load(__package__)
 
@@ -51,8 +53,14 @@ def generate(vault: Vault, key_id: UUID, algorithm: Algorithm) -> tuple[bytes, e
     return vault.seal(plain, row=key_id, column=COLUMN), key.public_key()
 
 
+def generate_sm2(vault: Vault, key_id: UUID, sm2: Sm2) -> tuple[bytes, Sm2Key]:
+    """A new SM2 key: sealed for its row, and its public half."""
+    key = sm2.generate()
+    return vault.seal(key.private_bytes(), row=key_id, column=COLUMN), key.public_key()
+
+
 class VaultSigner:
-    """One key in use. Neither its repr nor its attributes show the key's value."""
+    """One P-256 key in use. Neither its repr nor its attributes show the key's value."""
 
     def __init__(self, key: PrivateKey, certificate: bytes) -> None:
         self._key = key
@@ -71,16 +79,40 @@ class VaultSigner:
         raise TypeError("a signer stays in its process")
 
 
+class Sm2Signer:
+    """One SM2 key in use, which lies in the library's own memory."""
+
+    def __init__(self, key: Sm2Key, certificate: bytes) -> None:
+        self._key = key
+        self._certificate = certificate
+
+    @property
+    def certificate(self) -> bytes:
+        """The key's certificate, DER."""
+        return self._certificate
+
+    async def sign(self, data: bytes) -> bytes:
+        """SM2 with SM3, DER. Ten times the work of P-256, done without the interpreter: so off the loop."""
+        return await asyncio.to_thread(self._key.sign, data)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a signer stays in its process")
+
+
 class VaultKeystore:
     """Keys in the database, sealed by the vault; opened ones are kept ready."""
 
-    def __init__(self, pool: Pool | Connection, vault: Vault) -> None:
+    def __init__(self, pool: Pool | Connection, vault: Vault, sm2: Sm2 | None = None) -> None:
         self._pool = pool
         self._vault = vault
-        self._ready: OrderedDict[UUID, VaultSigner] = OrderedDict()
+        self._sm2 = sm2
+        self._ready: OrderedDict[UUID, VaultSigner | Sm2Signer] = OrderedDict()
 
-    async def signer(self, key_id: UUID) -> VaultSigner:
-        """A key ready for use. Raises KeyUnknownError, and SealBrokenError on a row tampered with."""
+    async def signer(self, key_id: UUID) -> VaultSigner | Sm2Signer:
+        """A key ready for use.
+
+        Raises KeyUnknownError, Sm2UnavailableError, and SealBrokenError on a row tampered with.
+        """
         signer = self._ready.get(key_id)
         if signer is None:
             signer = await self._open(key_id)
@@ -90,14 +122,26 @@ class VaultKeystore:
         self._ready.move_to_end(key_id)
         return signer
 
-    async def _open(self, key_id: UUID) -> VaultSigner:
+    async def _open(self, key_id: UUID) -> VaultSigner | Sm2Signer:
         row = await self._pool.fetchrow(Q.find_key, key_id)
         if row is None:
             raise KeyUnknownError("the keystore holds no such key")
         plain = self._vault.unseal(row["private_key"], row=key_id, column=COLUMN)
+        if Algorithm(row["algorithm"]) is Algorithm.SM2_SM3:
+            return Sm2Signer(self._load_sm2(plain), row["certificate"])
         key = load_der_private_key(plain, None)
-        if Algorithm(row["algorithm"]) is not Algorithm.ECDSA_P256_SHA256 or not isinstance(
-            key, ec.EllipticCurvePrivateKey
-        ):
-            raise KeyUnknownError("the key is not of the suite that it is kept under")
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise _wrong_suite()
         return VaultSigner(key, row["certificate"])
+
+    def _load_sm2(self, plain: bytes) -> Sm2Key:
+        if self._sm2 is None:
+            raise Sm2UnavailableError("this installation signs nothing with SM2: it found no library for it")
+        try:
+            return self._sm2.load_private(plain)
+        except ValueError:
+            raise _wrong_suite() from None
+
+
+def _wrong_suite() -> KeyUnknownError:
+    return KeyUnknownError("the key is not of the suite that it is kept under")

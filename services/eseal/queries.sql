@@ -11,10 +11,10 @@ SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.val
  WHERE s.id = $1;
 
 -- name: find_seal_to_put
--- $1 seal id; with all permissions to use it, and its picture
+-- $1 seal id; with all permissions to use it, its picture and its structure
 SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
        k.id AS key_id, k.algorithm, k.certificate_sha256, u.office_codes, u.matter_codes,
-       s.picture, s.picture_width, s.picture_height
+       s.picture, s.picture_width, s.picture_height, k.structure
   FROM seal s
   JOIN seal_key k ON k.seal_id = s.id AND k.is_current
  CROSS JOIN LATERAL (
@@ -87,8 +87,8 @@ INSERT INTO seal (id, name, owner_code, owner_name, code, standing, valid_from, 
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: insert_key
-INSERT INTO seal_key (id, seal_id, algorithm, private_key, certificate, certificate_sha256, is_current)
-VALUES ($1, $2, $3, $4, $5, $6, true);
+INSERT INTO seal_key (id, seal_id, algorithm, private_key, certificate, certificate_sha256, structure, is_current)
+VALUES ($1, $2, $3, $4, $5, $6, $7, true);
 
 -- name: insert_user
 INSERT INTO seal_user (seal_id, office_code, matter_code)

@@ -28,12 +28,26 @@ class SealNotInForceError(ServiceError):
     reason = "SEAL_NOT_IN_FORCE"
 
 
+class SealNotForFormatError(ServiceError):
+    """The seal's algorithm does not belong to the document's format."""
+
+    kind = Kind.PRECONDITION
+    reason = "SEAL_NOT_FOR_FORMAT"
+
+
+class Sm2UnavailableError(ServiceError):
+    """This installation has no libcrypto that knows SM2: it neither makes nor believes such signatures."""
+
+    kind = Kind.UNSUPPORTED
+    reason = "ALGORITHM_UNAVAILABLE"
+
+
 class DocumentError(ServiceError):
     """The document cannot be sealed or checked; nothing was done."""
 
 
 class DocumentMalformedError(DocumentError):
-    """Not a well-formed PDF, or one built to exhaust a reader."""
+    """Not a well-formed PDF or OFD, or one built to exhaust a reader."""
 
     kind = Kind.INVALID
     reason = "DOCUMENT_MALFORMED"
@@ -89,6 +103,13 @@ class TooManyPlacesError(DocumentError):
 
     kind = Kind.PRECONDITION
     reason = "TOO_MANY_PLACES"
+
+
+class PlaceNotForFormatError(DocumentError):
+    """A way of placing the picture that this format does not have here."""
+
+    kind = Kind.INVALID
+    reason = "PLACE_NOT_FOR_FORMAT"
 
 
 class WorkshopBusyError(ServiceError):

@@ -23,7 +23,7 @@ from core.errors import fault_error
 from core.identity import Scope
 from core.present import AnswerPresenter
 from core.release import Answered, answer_of, releasing
-from services.eseal.domain import Seal, SealedDocument
+from services.eseal.domain import SUITES, Format, Seal, SealedDocument, with_update
 from services.eseal.placing import Placing, placing_of
 from services.eseal.service import SealDesk
 from services.eseal.verdict import DocumentReport, SealReport
@@ -65,7 +65,7 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
     async def SignDocument(
         self, request: pb.SignDocumentRequest, context: Context
     ) -> Answered[pb.SignDocumentResponse]:
-        """Seals a PDF."""
+        """Seals a PDF or an OFD."""
         document = request.document
         await _give_way(document)
         caller = await self._contexts.read(
@@ -123,7 +123,7 @@ def register(desk: SealDesk, contexts: ContextReader, clock: Clock, server: grpc
 def present(answer: object) -> Presented:
     """A sealed file commits to its own bytes, a report to its RFC 8785 form.
 
-    Of a sealed file only what the seal appended is kept for a retry: who retries sends the file again, and
+    Of a sealed file only what the seal changed is kept for a retry: who retries sends the file again, and
     another file is refused.
     """
     if isinstance(answer, SealedDocument):
@@ -131,6 +131,7 @@ def present(answer: object) -> Presented:
             document=answer.update,
             signature_id=str(answer.signature_id),
             signed_at=_timestamp(answer.signed_at),
+            media_type=answer.format.value,
         )
         return Presented(wire, answer.document)
     return _present_report(answer)
@@ -158,13 +159,14 @@ async def _give_way(document: bytes) -> None:
 def _whole(
     original: bytes, kept: pb.SignDocumentResponse, receipt: receipt_pb2.Receipt
 ) -> pb.SignDocumentResponse:
-    """The answer with the whole file, from what is kept of it: what the seal appended, or (as versions before
+    """The answer with the whole file, from what is kept of it: what the seal changed, or (as versions before
     this kept it) the whole file already."""
     whole = kept.document.startswith(original)
     return pb.SignDocumentResponse(
-        document=kept.document if whole else original + kept.document,
+        document=kept.document if whole else with_update(original, kept.document),
         signature_id=kept.signature_id,
         signed_at=kept.signed_at,
+        media_type=kept.media_type or Format.PDF.value,
         receipt=receipt,
     )
 
@@ -198,6 +200,10 @@ def _seal_report(report: SealReport) -> pb.SealReport:
         covers_whole_document=found.covers_whole_document,
         modification=found.modification.value,
         algorithm=found.algorithm,
+        structure=found.structure or None,
+        seal_genuine=report.genuine if found.structure and found.bears_seal else None,
+        altered_parts=found.altered_parts,
+        uncovered_parts=found.uncovered_parts,
     )
 
 
@@ -211,6 +217,8 @@ def _seal(seal: Seal, moment: datetime) -> pb.Seal:
         valid_from=_timestamp(seal.valid_from),
         valid_until=_timestamp(seal.valid_until),
         certificate_sha256=seal.certificate_sha256,
+        algorithm=seal.algorithm.value,
+        document_type=SUITES[seal.algorithm].format.value,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -15,17 +14,18 @@ from core.errors import fault_error
 from services.eseal.domain import (
     DEFAULT_PAGE_SIZE,
     MAX_PAGE_SIZE,
-    Finding,
-    Picture,
+    Format,
     Seal,
     SealedDocument,
     SealUser,
     SignatureRecord,
+    Stamp,
+    format_of,
     require_allowed,
     require_size,
 )
 from services.eseal.placing import Placing
-from services.eseal.prepared import PreparedDocument, Sha256
+from services.eseal.pressing import Envelope, Order, Presses, SealSignature, Signer, Workshop, sha256_of
 from services.eseal.refusals import SealNotFoundError, SealNotInForceError
 from services.eseal.verdict import DocumentReport, report_on
 
@@ -40,8 +40,8 @@ class SealStore(Protocol):
         """A seal with its current key, and the permissions to use it, as the transaction sees them."""
         ...
 
-    async def find_to_put(self, seal_id: UUID) -> tuple[Seal, Sequence[SealUser], Picture] | None:
-        """A seal with its current key, the permissions to use it, and its picture."""
+    async def find_to_put(self, seal_id: UUID) -> tuple[Seal, Sequence[SealUser], Stamp] | None:
+        """A seal with its current key, the permissions to use it, and what it puts on a document."""
         ...
 
     async def list_usable(
@@ -63,55 +63,11 @@ class SealStore(Protocol):
         ...
 
 
-class Signer(Protocol):
-    """A key in a keystore, which it never leaves."""
-
-    @property
-    def certificate(self) -> bytes:
-        """The key's certificate, DER."""
-        ...
-
-    async def sign(self, data: bytes) -> bytes:
-        """The signature over the data, by the key's own suite; ECDSA as DER."""
-        ...
-
-
 class Keystore(Protocol):
     """Where keys are kept."""
 
     async def signer(self, key_id: UUID) -> Signer:
         """A key ready for use. Raises KeyUnknownError."""
-        ...
-
-
-class Workshop(Protocol):
-    """Reads and writes PDFs, out of reach of keys and data."""
-
-    async def prepare(
-        self,
-        document: bytes,
-        place: Placing,
-        picture: Picture,
-        *,
-        field_name: str,
-        signer_name: str,
-        moment: datetime,
-    ) -> PreparedDocument:
-        """A PDF laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
-        ...
-
-    async def inspect(
-        self, document: bytes, *, roots: Sequence[bytes], moment: datetime
-    ) -> Sequence[Finding]:
-        """What a PDF shows of the seals in it. Errors: DOCUMENT_*, WORKSHOP_BUSY."""
-        ...
-
-
-class Envelope(Protocol):
-    """Makes the CMS object that goes into a prepared document."""
-
-    async def __call__(self, signer: Signer, digest: bytes) -> bytes:
-        """CMS SignedData, DER, over a SHA-256 digest."""
         ...
 
 
@@ -126,15 +82,16 @@ class SealDesk:
         workshop: Workshop,
         public_workshop: Workshop,
         envelope: Envelope,
+        seal_signature: SealSignature,
         disclosure: Disclosure,
-        roots: Sequence[bytes],
+        roots: Mapping[Format, Sequence[bytes]],
         clock: Clock,
     ) -> None:
         self._store = store
         self._keystore = keystore
         self._workshop = workshop
         self._public_workshop = public_workshop  # Its own: a crowd of strangers holds up no office.
-        self._envelope = envelope
+        self._presses = Presses(workshop, envelope, seal_signature)
         self._disclosure = disclosure
         self._roots = roots
         self._clock = clock
@@ -154,28 +111,25 @@ class SealDesk:
     async def sign(
         self, context: RequestContext, *, seal_id: UUID, document: bytes, place: Placing, body: bytes
     ) -> Released:
-        """Seals a PDF once per request_id; the answer is a SealedDocument.
+        """Seals a PDF or an OFD once per request_id; the answer is a SealedDocument.
 
         `body` is what the request says besides the file. The file is read and laid out before the intent is
         recorded: what cannot be sealed leaves no trace of a seal. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED,
-        SEAL_NOT_IN_FORCE, DOCUMENT_*, PAGE_NOT_FOUND.
+        SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT, ALGORITHM_UNAVAILABLE, DOCUMENT_*, PAGE_NOT_FOUND.
         """
         require_size(document)
-        seal, picture = await self._authorised(context, seal_id)
+        seal, stamp = await self._authorised(context, seal_id)
+        form = format_of(document)
+        seal.require_format(form)
         # What the seal changes comes after the file: it is taken in once, for all three digests.
-        original = await _sha256(document)
+        original = await sha256_of(document)
         document_sha256 = original.digest()
         signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)
         async with asyncio.timeout(self._seconds_left(context)):
-            prepared = await self._workshop.prepare(
-                document,
-                place,
-                picture,
-                field_name=f"seal-{signature_id}",
-                signer_name=seal.name,
-                moment=signed_at,
-            )
             signer = await self._keystore.signer(seal.key_id)
+            press = await self._presses.lay_out(
+                Order(document, form, place, stamp, f"seal-{signature_id}", seal.name, signed_at), original
+            )
 
         async def do(tx: Transaction, intent_id: UUID) -> Produced:
             # Anew: the seal may have been suspended or given another key since, the permission withdrawn.
@@ -185,18 +139,15 @@ class SealDesk:
             current, users = found
             current.require_in_force(self._clock())
             require_allowed(users, office=context.office, matter_code=_matter(context))
-            cms = await self._envelope(signer, prepared.digest_after(original))
-            update = prepared.filled_update(cms)
-            sealed = original.copy()
-            sealed.update(update)
+            pressed = await press(signer)
             record = SignatureRecord(
                 id=signature_id,
                 seal_id=seal.id,
                 key_id=seal.key_id,
                 signed_at=signed_at,
                 document_sha256=document_sha256,
-                sealed_sha256=sealed.digest(),
-                cms_sha256=hashlib.sha256(cms).digest(),
+                sealed_sha256=pressed.sealed_sha256,
+                cms_sha256=pressed.value_sha256,
                 intent_id=intent_id,
                 caller=context.caller.name,
                 office_code=context.office,
@@ -204,7 +155,7 @@ class SealDesk:
                 case_number=context.basis.case_number if context.basis else "",
             )
             await self._store.add_signature(tx, record)
-            answer = SealedDocument(document, update, signature_id, signed_at)
+            answer = SealedDocument(document, pressed.update, signature_id, signed_at, form)
             return Produced(answer, records=[_seal_ref(seal), RecordRef("signature", str(signature_id))])
 
         return await self._disclosure.act(
@@ -216,12 +167,14 @@ class SealDesk:
         )
 
     async def verify(self, context: RequestContext, *, document: bytes, body: bytes) -> Released:
-        """Checks every seal in a PDF; the answer is a DocumentReport. Errors: DOCUMENT_*.
+        """Checks every seal in a PDF or an OFD; the answer is a DocumentReport.
+
+        Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE.
 
         `body` is what the request says besides the file.
         """
         require_size(document)
-        digest = (await _sha256(document)).digest()
+        digest = (await sha256_of(document)).digest()
 
         async def produce() -> Produced:
             report = await self._check(
@@ -237,33 +190,34 @@ class SealDesk:
         return await self._disclosure.read(context, method=VERIFY, body=digest + body, produce=produce)
 
     async def check(self, document: bytes, *, seconds: float) -> DocumentReport:
-        """Checks every seal in a PDF for anybody. Errors: DOCUMENT_*, WORKSHOP_BUSY.
+        """Checks every seal in a file for anybody. Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
 
         Nothing personal leaves by it: the report says what the file shows, and which of our seals stand.
         """
         require_size(document)
-        digest = (await _sha256(document)).digest()
+        digest = (await sha256_of(document)).digest()
         return await self._check(self._public_workshop, document, digest.hex(), seconds=seconds)
 
     async def _check(
         self, workshop: Workshop, document: bytes, digest: str, *, seconds: float
     ) -> DocumentReport:
         async with asyncio.timeout(seconds):
-            findings = await workshop.inspect(document, roots=self._roots, moment=self._clock())
+            roots = self._roots[format_of(document)]
+            findings = await workshop.inspect(document, roots=roots, moment=self._clock())
         seals = await self._store.of_certificates([it.certificate_sha256 for it in findings])
         times = await self._store.signing_times([it.cms_sha256 for it in findings])
         return report_on(findings, seals=seals, signing_times=times, document_sha256=digest)
 
-    async def _authorised(self, context: RequestContext, seal_id: UUID) -> tuple[Seal, Picture]:
-        """The seal, which the context's office may use now for the context's matter, and its picture."""
+    async def _authorised(self, context: RequestContext, seal_id: UUID) -> tuple[Seal, Stamp]:
+        """The seal, which the context's office may use now for the context's matter, and what it puts."""
         office = _office(context)
         found = await self._store.find_to_put(seal_id)
         if found is None:
             raise SealNotFoundError("no seal has this id; list the seals that the office may use")
-        seal, users, picture = found
+        seal, users, stamp = found
         require_allowed(users, office=office, matter_code=_matter(context))
         seal.require_in_force(self._clock())
-        return seal, picture
+        return seal, stamp
 
     def _seconds_left(self, context: RequestContext) -> float:
         return max(0.0, (context.deadline - self._clock()).total_seconds())
@@ -281,10 +235,3 @@ def _matter(context: RequestContext) -> str:
 
 def _seal_ref(seal: Seal) -> RecordRef:
     return RecordRef(f"seal:{seal.id}", seal.certificate_sha256)
-
-
-async def _sha256(data: bytes) -> Sha256:
-    """A SHA-256 that has taken in the data, off the event loop where it would hold it up."""
-    if len(data) < 1 << 18:
-        return hashlib.sha256(data)
-    return await asyncio.to_thread(hashlib.sha256, data)

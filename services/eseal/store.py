@@ -12,7 +12,7 @@ import asyncpg
 from core import queries
 from core.db import Connection, Pool
 from core.disclosure import Transaction
-from services.eseal.domain import Algorithm, Picture, Seal, SealState, SealUser, SignatureRecord
+from services.eseal.domain import Algorithm, Picture, Seal, SealState, SealUser, SignatureRecord, Stamp
 
 Q = queries.load(__package__)
 
@@ -28,13 +28,13 @@ class PgSealStore:
         row = await cast(Connection, tx).fetchrow(Q.find_seal, seal_id)
         return (_seal(row), _users(row)) if row else None
 
-    async def find_to_put(self, seal_id: UUID) -> tuple[Seal, Sequence[SealUser], Picture] | None:
-        """A seal with its current key, the permissions to use it, and its picture."""
+    async def find_to_put(self, seal_id: UUID) -> tuple[Seal, Sequence[SealUser], Stamp] | None:
+        """A seal with its current key, the permissions to use it, and what it puts on a document."""
         row = await self._pool.fetchrow(Q.find_seal_to_put, seal_id)
         if row is None:
             return None
         picture = Picture(row["picture"], row["picture_width"], row["picture_height"])
-        return _seal(row), _users(row), picture
+        return _seal(row), _users(row), Stamp(picture, row["structure"] or b"")
 
     async def list_usable(
         self, *, office: str, matter_code: str, after: UUID | None, limit: int

@@ -28,7 +28,8 @@ from pyhanko_certvalidator import ValidationContext
 from core import log
 from core.clock import Clock
 from core.errors import UnavailableError
-from services.eseal.service import Keystore, Signer
+from services.eseal.pressing import Signer
+from services.eseal.service import Keystore
 
 TOLERANCE = timedelta(minutes=1)
 """How far our clock may be from the authority's; its answers may have whole seconds only."""

@@ -30,6 +30,11 @@ class Fault(Enum):
     ADDED = "加盖之后文件又被改动或增添", "the file was changed or added to afterwards"
     REVOKED = "印章已被撤销或停用", "the seal has been revoked or suspended"
     UNTRUSTED = "签章证书不受信任或不在有效期内", "its certificate is not trusted or not in its validity"
+    UNCOVERED = "文件有未被签章覆盖的部分", "the document has parts that the seal does not cover"
+    NOT_GENUINE = (
+        "印章本身不可信、不在有效期内或未授权该签章人",
+        "the seal itself is not trusted, not in its validity, or not for this signer",
+    )
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class SealReport:
 
     finding: Finding
     trusted: bool
+    genuine: bool
+    """Of an OFD: whether the seal itself is in order."""
     revoked: bool
     seal_id: UUID | None
     seal_name: str
@@ -83,19 +90,24 @@ def report_on(
 def _report(
     finding: Finding, seal: Seal | None, signing_times: Mapping[bytes, datetime], *, last: bool
 ) -> SealReport:
-    trusted = finding.trusted_now or (finding.trusted_then and _time_is_proved(finding, signing_times))
+    proved = _time_is_proved(finding, signing_times)
+    trusted = finding.trusted_now or (finding.trusted_then and proved)
+    genuine = finding.genuine_now or (finding.genuine_then and proved)
     revoked = seal is not None and seal.standing in (SealState.SUSPENDED, SealState.REVOKED)
     added = not finding.permitted or not (_is_last_word(finding) if last else _precedes_seals(finding))
     faults = {
         Fault.CHANGED: not finding.intact,
         Fault.FORGED: not finding.valid,
-        Fault.ADDED: finding.intact and added,
+        Fault.ADDED: finding.intact and added and not finding.uncovered_parts,
+        Fault.UNCOVERED: bool(finding.uncovered_parts),
         Fault.REVOKED: revoked,
         Fault.UNTRUSTED: not trusted,
+        Fault.NOT_GENUINE: not genuine,
     }
     return SealReport(
         finding=finding,
         trusted=trusted,
+        genuine=genuine,
         revoked=revoked,
         seal_id=seal.id if seal else None,
         seal_name=seal.name if seal else "",

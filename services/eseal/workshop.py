@@ -8,21 +8,25 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from core.log import get_logger
-from services.eseal.domain import Finding, Picture
-from services.eseal.placing import Placing
-from services.eseal.prepared import PreparedDocument
-from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
-from services.eseal.worker import (
+from services.eseal.domain import Finding, Picture, Stamp
+from services.eseal.jobs import (
     InspectJob,
     Json,
     PrepareJob,
+    PrepareOfdJob,
     findings_of,
     frame_lengths,
     prepared_of,
+    prepared_ofd_of,
     write_frame,
 )
+from services.eseal.placing import Placing
+from services.eseal.prepared import PreparedDocument
+from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 
 _logger = get_logger()
 
@@ -45,12 +49,14 @@ class Workshop:
         wall_seconds: float = 20.0,
         waiting: int = 32,
         waiting_seconds: float = 20.0,
+        libcrypto: Path | None = None,
     ) -> None:
         self._size = workers
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
         self._waiting_limit = waiting
         self._waiting_seconds = waiting_seconds
+        self._libcrypto = str(libcrypto) if libcrypto else ""
         self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
         self._all: set[asyncio.subprocess.Process] = set()
         self._ending: set[asyncio.Future[int]] = set()
@@ -89,9 +95,24 @@ class Workshop:
             _logger.warning("worker_out_of_form", job="prepare")
             raise DocumentMalformedError("the file cannot be read") from failure
 
+    async def prepare_ofd(
+        self, document: bytes, place: Placing, stamp: Stamp, *, moment: datetime
+    ) -> PreparedOfd:
+        """An OFD laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
+        size = (stamp.picture.width_mm, stamp.picture.height_mm)
+        head, blobs = await self._do(*PrepareOfdJob(document, place, stamp.structure, size, moment).frame())
+        try:
+            return prepared_ofd_of(document, moment, head, blobs)
+        except ValueError as failure:
+            _logger.warning("worker_out_of_form", job="prepare_ofd")
+            raise DocumentMalformedError("the file cannot be read") from failure
+
     async def inspect(self, document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
-        """What a PDF shows of the seals in it. Errors: DOCUMENT_*, WORKSHOP_BUSY."""
-        head, blobs = await self._do(*InspectJob(document, roots, moment).frame())
+        """What a PDF or an OFD shows of the seals in it, `roots` being for its format.
+
+        Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
+        """
+        head, blobs = await self._do(*InspectJob(document, roots, moment, self._libcrypto).frame())
         return findings_of(head, blobs)
 
     async def _do(self, head: Json, blobs: Sequence[bytes]) -> tuple[Json, list[bytes]]:

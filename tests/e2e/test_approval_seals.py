@@ -13,7 +13,16 @@ from fpdf import FPDF
 from cli.demo.client import receipt_in
 from tests.city import City
 from tests.e2e.contract import faults, refused
-from tests.story import Json, Machine, case_of, citizen_of, entry_of, letter, proved_file
+from tests.story import (
+    Json,
+    Machine,
+    case_of,
+    citizen_of,
+    entry_of,
+    letter,
+    letter_ofd,
+    proved_file,
+)
 
 SEALS = "/approval/v1/seals"
 VERIFY = "/approval/v1/documents:verify"
@@ -96,6 +105,41 @@ def test_a_letter_is_sealed_and_the_seal_proved(city: City, platform: Machine, s
     whole = ("intact", "valid", "trusted", "covers_whole_document", "revoked")
     assert [found[name] for name in whole] == [True, True, True, True, False]
     assert entry_of(city, report)["method"] == "eseal.verify"
+
+
+def test_an_ofd_is_sealed_with_sm2_and_the_seal_proved(city: City, platform: Machine, cast: Json) -> None:
+    seals = platform.get(SEALS, office=cast["office"]["code"])["seals"]
+    (national,) = [one for one in seals if one["document_type"] == "application/ofd"]
+    request = {"case": case_of(city), "place": {"page": 1, "x_mm": 60, "y_mm": 60}}
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+
+    answer = platform.ask(
+        "POST", f"{SEALS}/{national['id']}:sign", headers, files=parts(request, letter_ofd())
+    )
+    report = platform.upload(VERIFY, answer.content, {"case": case_of(city)}).json()
+
+    assert national["algorithm"] == "sm3_sm2"
+    assert answer.headers["Content-Type"] == "application/ofd"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="sealed.ofd"'
+    assert proved_file(city, answer.content, receipt_in(answer.headers["Receipt"])).answer_proved
+    assert report["verdict"] == "valid"
+    (found,) = report["seals"]
+    assert found["seal_id"] == national["id"]
+    whole = ("intact", "valid", "trusted", "seal_genuine", "covers_whole_document", "revoked")
+    assert [found[name] for name in whole] == [True, True, True, True, True, False]
+    assert (found["structure"], found["algorithm"]) == ("GB/T 38540-2020", "sm3_sm2")
+    cut = {"document": ("cut.ofd", answer.content[:-40], "application/ofd")}
+    request_part = parts({"case": case_of(city)})["request"]
+    refused(platform.ask("POST", VERIFY, files={**cut, "request": request_part}), 400, "DOCUMENT_MALFORMED")
+
+
+def test_an_ofd_takes_no_seal_that_is_for_pdf(city: City, platform: Machine, seal: str) -> None:
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    answer = platform.ask(
+        "POST", f"{SEALS}/{seal}:sign", headers, files=parts({"case": case_of(city)}, letter_ofd())
+    )
+
+    refused(answer, 422, "SEAL_NOT_FOR_FORMAT")
 
 
 def test_the_sealed_file_comes_as_json_where_that_is_asked_for(

@@ -53,6 +53,8 @@ def test_every_receipt_that_it_leaves_can_be_proved(city: City, told: str) -> No
         "consent-request",
         "consent-revoked",
         "land_rights",
+        "letter-ofd-verified",
+        "letter-sealed.ofd",
         "letter-sealed.pdf",
         "letter-verified",
         "licences",
@@ -62,7 +64,9 @@ def test_every_receipt_that_it_leaves_can_be_proved(city: City, told: str) -> No
 
     for receipt in receipts:
         content = receipt.with_name(receipt.name.removesuffix(".receipt.json"))
-        with_it = ["--file", content] if content.suffix == ".pdf" else ["--answer", f"{content}.json"]
+        with_it = (
+            ["--file", content] if content.suffix in (".pdf", ".ofd") else ["--answer", f"{content}.json"]
+        )
         done = verify(city, receipt, *with_it)
         assert done.returncode == 0, done.stderr
         assert "is the one that the entry was written for\nPROVED" in done.stdout

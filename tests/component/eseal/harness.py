@@ -29,12 +29,17 @@ from core.replies import PgReplies
 from core.rpc import build_server, channel
 from core.vault import Vault
 from deploy.local.pki import open_authority
+from deploy.local.sm2_pki import load_maker, make_sm2_pki
 from services.eseal.authority import SealAuthority, load_roots
+from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.keystore import VaultKeystore
-from services.eseal.making import SealOrder, make_seal
+from services.eseal.making import SealOrder, Sm2Maker, make_seal
 from services.eseal.rpc import present, register
 from services.eseal.service import SealDesk
+from services.eseal.ses_making import seal_signature
+from services.eseal.sm2 import load_sm2
+from services.eseal.sm2_certificate import load_certificates
 from services.eseal.store import PgSealStore
 from services.eseal.workshop import Workshop
 from tests.database import CityDatabase
@@ -70,6 +75,7 @@ class Desk:
     workshop: Workshop
     database: CityDatabase
     authority: SealAuthority
+    maker: Sm2Maker
     asking: Asking = field(default_factory=Asking)
 
     async def seals(
@@ -100,12 +106,12 @@ class Desk:
         )
         return response.answer
 
-    async def make_seal(self, **change: Any) -> UUID:
-        """A seal of OFFICE, in force for a year, which OFFICE may use for everything."""
+    async def make_seal(self, *, sm2: bool = False, **change: Any) -> UUID:
+        """A seal of OFFICE, in force for a year, which OFFICE may use for everything; with P-256 or SM2."""
         order = SealOrder(
             owner_code=OFFICE_CODE,
             owner_name=OFFICE,
-            kind=KIND,
+            kind=KIND + ("（国密）" if sm2 else ""),
             division="440299",
             valid_from=self.clock() - timedelta(days=1),
             valid_until=self.clock() + timedelta(days=365),
@@ -114,7 +120,8 @@ class Desk:
         connection = await self.owner()
         try:
             vault = await Vault.open(connection, Keyring.load(self.database.keyring("eseal")))
-            seal_id, _ = await make_seal(connection, vault, self.authority, replace(order, **change))
+            who = self.maker if sm2 else self.authority
+            seal_id, _ = await make_seal(connection, vault, who, replace(order, **change))
         finally:
             await connection.close()
         return seal_id
@@ -181,17 +188,24 @@ async def running_desk(
     folder = pki / "seals"
     folder.mkdir(exist_ok=True)
     open_authority(folder / "seal-ca", "test seal authority", clock() - timedelta(days=2))
+    make_sm2_pki(folder, clock() - timedelta(days=2))
+    maker = load_maker(folder)
+    assert maker is not None
     vault = await Vault.open(pool, Keyring.load(database.keyring("eseal")))
     desk = SealDesk(
         store=PgSealStore(pool),
-        keystore=VaultKeystore(pool, vault),
+        keystore=VaultKeystore(pool, vault, load_sm2()),
         workshop=workshop,
         public_workshop=workshop,
         envelope=pades_envelope,
+        seal_signature=seal_signature,
         disclosure=Disclosure(
             ledger=ledger, replies=PgReplies(pool, vault, clock), present=present, clock=clock
         ),
-        roots=load_roots(folder / "seal-ca.crt"),
+        roots={
+            Format.PDF: load_roots(folder / "seal-ca.crt"),
+            Format.OFD: load_certificates(folder / "seal-ca-sm2.crt"),
+        },
         clock=clock,
     )
     config = ServiceConfig(
@@ -215,6 +229,7 @@ async def running_desk(
                 workshop=workshop,
                 database=database,
                 authority=SealAuthority.load(folder / "seal-ca.crt", folder / "seal-ca.key"),
+                maker=maker,
             )
     finally:
         await server.stop(None)

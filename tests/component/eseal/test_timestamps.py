@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
-from services.eseal.service import Signer
+from services.eseal.pressing import Signer
 from services.eseal.timestamps import (
     FRESH_SECONDS,
     ProvedClock,

@@ -228,7 +228,10 @@ class _Eseal(eseal_pb2_grpc.EsealServiceServicer):
 
     async def SignDocument(self, request: Any, context: Any) -> Any:
         usual = eseal_pb2.SignDocumentResponse(
-            document=request.document + b"sealed", signature_id="sig-1", receipt=self._behind.receipt()
+            document=request.document + b"sealed",
+            signature_id="sig-1",
+            receipt=self._behind.receipt(),
+            media_type="application/ofd" if request.document.startswith(b"PK") else "application/pdf",
         )
         usual.signed_at.GetCurrentTime()
         return await self._behind.answer("sign", request, context, usual)

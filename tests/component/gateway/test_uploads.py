@@ -29,6 +29,21 @@ def parts(document: bytes | None = PDF, request: Any = None, **more: Any) -> dic
     return made
 
 
+async def test_a_sealed_ofd_is_called_one(gateway: Gateway) -> None:
+    platform = await gateway.machine()
+
+    answer = await platform.post(SEAL, files=parts(b"PK an OFD"), headers=KEY)
+    narrow = await platform.post(
+        SEAL,
+        files=parts(b"PK an OFD"),
+        headers={**KEY, "Idempotency-Key": "seal-2", "Accept": "application/ofd"},
+    )
+
+    assert answer.headers["Content-Type"] == narrow.headers["Content-Type"] == "application/ofd"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="sealed.ofd"'
+    assert answer.content == b"PK an OFDsealed"
+
+
 async def test_sealed_file_comes_with_its_receipt_in_the_header(gateway: Gateway) -> None:
     platform = await gateway.machine()
     said = {"case": CASE, "place": {"page": 1, "x_mm": 150.5, "y_mm": 40}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -14,12 +15,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from core.keyring import Keyring
 from core.vault import SealBrokenError, Vault
+from deploy.local.sm2_pki import load_maker, make_sm2_pki
 from deploy.town.seed_eseal import Office, read_offices, seed_eseal
 from services.eseal.authority import DOCUMENT_SIGNING
-from services.eseal.domain import SealUser
-from services.eseal.keystore import COLUMN, VaultKeystore
+from services.eseal.domain import Algorithm, SealUser
+from services.eseal.keystore import COLUMN, VaultKeystore, VaultSigner
 from services.eseal.making import SealOrder, make_seal
-from services.eseal.refusals import KeyUnknownError
+from services.eseal.refusals import KeyUnknownError, Sm2UnavailableError
+from services.eseal.ses import read_seal
+from services.eseal.sm2 import load_sm2
+from services.eseal.sm2_certificate import Signer
 from services.eseal.store import PgSealStore
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
@@ -98,7 +103,9 @@ async def test_no_key_lies_in_clear_anywhere_in_the_schema(
     await made(city_database)
     row = await key_row(pool)
     plain = keystore._vault.unseal(row["private_key"], row=row["id"], column=COLUMN)
-    key = (await keystore.signer(row["id"]))._key
+    signer = await keystore.signer(row["id"])
+    assert isinstance(signer, VaultSigner)
+    key = signer._key
     secret = key.private_numbers().private_value.to_bytes(32, "big")
     assert secret in plain
 
@@ -145,6 +152,7 @@ async def test_a_signer_shows_nothing_and_stays_in_its_process(
 
     await made(city_database)
     signer = await keystore.signer((await key_row(pool))["id"])
+    assert isinstance(signer, VaultSigner)
     secret = signer._key.private_numbers().private_value
 
     assert str(secret) not in repr(signer)
@@ -204,9 +212,42 @@ async def test_every_office_of_the_town_gets_its_seal_once(
     seal.require_in_force(NOW)
     found = await store.find_to_put(seal.id)
     assert found is not None
-    assert (found[0], found[2].width_mm) == (seal, 42)
+    assert (found[0], found[2].picture.width_mm) == (seal, 42)
     assert SealUser(seal.id, demo.uscc) in found[1]
     await keystore.signer(seal.key_id)
+
+
+async def test_an_sm2_key_lies_sealed_and_signs_for_its_own_certificate_alone(
+    city_database: CityDatabase, keystore: VaultKeystore, pool: PoolFactory, tmp_path: Path
+) -> None:
+    make_sm2_pki(tmp_path, NOW)
+    maker = load_maker(tmp_path)
+    assert maker is not None
+    offices = read_offices()[:2]
+    keyring = Keyring.load(city_database.keyring("eseal"))
+    connection = await asyncpg.connect(city_database.admin_dsn)
+    try:
+        count = await seed_eseal(connection, keyring, KIT.authority, offices, NOW, maker=maker)
+    finally:
+        await connection.close()
+
+    assert count == 2 * len(offices)
+    store = PgSealStore(await pool("eseal"))
+    seals = await store.list_usable(office=offices[0].uscc, matter_code="", after=None, limit=10)
+    ours = next(seal for seal in seals if seal.algorithm is Algorithm.SM2_SM3)
+    found = await store.find_to_put(ours.id)
+    assert found is not None
+    structure = read_seal(found[2].structure)
+    sm2_keystore = VaultKeystore(await pool("eseal"), keystore._vault, load_sm2())
+    signer = await sm2_keystore.signer(ours.key_id)
+    assert structure.is_for(signer.certificate)
+    assert (structure.name, structure.picture_type) == (ours.name, "PNG")
+    by = Signer.load(load_sm2(), signer.certificate)
+    assert by.key.is_signed(b"x", await signer.sign(b"x"))
+    assert by.is_trusted([Signer.load(load_sm2(), maker.authority.certificate)], NOW)
+    assert by.key.public_bytes()[-64:].hex() not in repr(signer)
+    with pytest.raises(Sm2UnavailableError):
+        await keystore.signer(ours.key_id)
 
 
 def test_the_offices_file_is_read() -> None:

@@ -71,7 +71,10 @@ def test_no_two_parts_share_a_secret(city: Path) -> None:
 
 
 def test_authorities_keys_are_given_to_nobody(city: Path) -> None:
-    kept = {(city / "pki" / name).read_bytes() for name in ("ca.key", "seal-ca.key", "onestop_owner.key")}
+    kept = {
+        (city / "pki" / name).read_bytes()
+        for name in ("ca.key", "seal-ca.key", "seal-ca-sm2.key", "seal-maker-sm2.key", "onestop_owner.key")
+    }
 
     for part in (DATABASE, *PROCESSES):
         assert not kept & set(_content(_own(city, part)).values())
@@ -100,6 +103,14 @@ def test_a_second_run_changes_nothing(city: Path) -> None:
 
     assert made == []
     assert {part: _content(_own(city, part)) for part in (DATABASE, *PROCESSES)} == before
+
+
+def test_a_city_without_an_sm2_authority_hands_out_an_empty_file(city: Path) -> None:
+    (city / "pki" / "seal-ca-sm2.crt").unlink()
+
+    hand_out(city, city.parent / "own", PARTS)
+
+    assert _content(_own(city, "eseal"))["seal-ca-sm2.crt"] == b""
 
 
 def test_what_no_longer_belongs_to_a_part_is_removed(city: Path) -> None:

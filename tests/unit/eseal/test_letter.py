@@ -8,7 +8,7 @@ import pytest
 from fpdf import FPDF
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from cli.letter import _NOT_FIRST, _lines, make_letter
+from cli.letter import NOT_FIRST, _lines, make_letter
 from services.eseal.domain import Place
 from tests.unit.eseal.documents import OFFICE, make_kit
 
@@ -48,7 +48,7 @@ def test_lines_keep_the_text_and_never_begin_with_closing_punctuation(text: str)
     lines = _lines(pdf, text)
 
     assert "".join(lines) == text
-    assert not any(line[0] in _NOT_FIRST for line in lines)
+    assert not any(line[0] in NOT_FIRST for line in lines)
     assert all(pdf.get_string_width(line) <= 154 for line in lines)
 
 

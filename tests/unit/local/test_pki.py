@@ -43,7 +43,8 @@ def _certificate(pki: Path, name: str) -> x509.Certificate:
 def test_every_name_has_a_pair_and_private_keys_are_the_owners_alone(pki: Path, tmp_path: Path) -> None:
     make_keys(tmp_path / "keys", PARTS)
 
-    for name in (*PARTS, *CLIENTS, PROBER, *COMMANDS, "ca", "seal-ca"):
+    authorities = ("ca", "seal-ca", "seal-ca-sm2", "seal-maker-sm2")
+    for name in (*PARTS, *CLIENTS, PROBER, *COMMANDS, *authorities):
         assert (pki / f"{name}.crt").exists()
         assert _mode(pki / f"{name}.key") == 0o600
     assert _mode(pki / "rural-bank-encryption.jwk") == 0o600
@@ -102,7 +103,7 @@ def test_a_leaf_of_another_root_or_without_its_key_is_made_again(pki: Path, tmp_
     assert make_pki(pki, PARTS, now=NOW) == ["ledger", "licence", "eseal"]
 
 
-@pytest.mark.parametrize("lost", ["ca.key", "ca.crt", "seal-ca.key"])
+@pytest.mark.parametrize("lost", ["ca.key", "ca.crt", "seal-ca.key", "seal-ca-sm2.crt", "seal-maker-sm2.key"])
 def test_half_a_ca_is_never_replaced(pki: Path, lost: str) -> None:
     (pki / lost).unlink()
 

@@ -80,6 +80,8 @@ class Seal(message.Message):
     VALID_FROM_FIELD_NUMBER: builtins.int
     VALID_UNTIL_FIELD_NUMBER: builtins.int
     CERTIFICATE_SHA256_FIELD_NUMBER: builtins.int
+    ALGORITHM_FIELD_NUMBER: builtins.int
+    DOCUMENT_TYPE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Opaque id."""
     name: builtins.str
@@ -90,6 +92,10 @@ class Seal(message.Message):
     state: SealState.ValueType
     certificate_sha256: builtins.str
     """SHA-256 of the seal's certificate, lower-case hexadecimal."""
+    algorithm: builtins.str
+    """The suite that it signs with: `sha256_ecdsa_p256`, `sm3_sm2`."""
+    document_type: builtins.str
+    """Media type of the documents that it is put on: `application/pdf`, `application/ofd`."""
     @builtins.property
     def valid_from(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
@@ -105,10 +111,12 @@ class Seal(message.Message):
         valid_from: timestamp_pb2.Timestamp | None = ...,
         valid_until: timestamp_pb2.Timestamp | None = ...,
         certificate_sha256: builtins.str = ...,
+        algorithm: builtins.str = ...,
+        document_type: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate_sha256", b"certificate_sha256", "id", b"id", "name", b"name", "owner_code", b"owner_code", "owner_name", b"owner_name", "state", b"state", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithm", b"algorithm", "certificate_sha256", b"certificate_sha256", "document_type", b"document_type", "id", b"id", "name", b"name", "owner_code", b"owner_code", "owner_name", b"owner_name", "state", b"state", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,7 +235,7 @@ class SignDocumentRequest(message.Message):
     PLACE_FIELD_NUMBER: builtins.int
     seal_id: builtins.str
     document: builtins.bytes
-    """The PDF, at most 16 MiB."""
+    """The PDF or OFD, at most 16 MiB."""
     @builtins.property
     def credential(self) -> context_pb2.Credential: ...
     @builtins.property
@@ -257,10 +265,13 @@ class SignDocumentResponse(message.Message):
     SIGNATURE_ID_FIELD_NUMBER: builtins.int
     SIGNED_AT_FIELD_NUMBER: builtins.int
     RECEIPT_FIELD_NUMBER: builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: builtins.int
     document: builtins.bytes
-    """The sealed PDF. The receipt's answer commitment is over exactly these bytes."""
+    """The sealed PDF or OFD. The receipt's answer commitment is over exactly these bytes."""
     signature_id: builtins.str
     """Id of the signature's record."""
+    media_type: builtins.str
+    """Media type of the document: `application/pdf`, `application/ofd`."""
     @builtins.property
     def signed_at(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
@@ -272,10 +283,11 @@ class SignDocumentResponse(message.Message):
         signature_id: builtins.str = ...,
         signed_at: timestamp_pb2.Timestamp | None = ...,
         receipt: receipt_pb2.Receipt | None = ...,
+        media_type: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt", "signed_at", b"signed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["document", b"document", "receipt", b"receipt", "signature_id", b"signature_id", "signed_at", b"signed_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["document", b"document", "media_type", b"media_type", "receipt", b"receipt", "signature_id", b"signature_id", "signed_at", b"signed_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -323,8 +335,12 @@ class SealReport(message.Message):
     COVERS_WHOLE_DOCUMENT_FIELD_NUMBER: builtins.int
     MODIFICATION_FIELD_NUMBER: builtins.int
     ALGORITHM_FIELD_NUMBER: builtins.int
+    STRUCTURE_FIELD_NUMBER: builtins.int
+    SEAL_GENUINE_FIELD_NUMBER: builtins.int
+    ALTERED_PARTS_FIELD_NUMBER: builtins.int
+    UNCOVERED_PARTS_FIELD_NUMBER: builtins.int
     field_name: builtins.str
-    """Name of the signature field."""
+    """Name of the signature field; in an OFD the path of its Signature.xml."""
     signer: builtins.str
     """Subject of the signing certificate."""
     seal_id: builtins.str
@@ -343,10 +359,24 @@ class SealReport(message.Message):
     modification: builtins.str
     """What changed after it: `none`, `ltv_updates`, `form_filling`, `annotations`, `other`."""
     algorithm: builtins.str
-    """Such as `sha256_ecdsa_p256`."""
+    """Such as `sha256_ecdsa_p256`, `sm3_sm2`."""
+    structure: builtins.str
+    """Of an OFD: what the seal is made by, such as `GB/T 38540-2020`."""
+    seal_genuine: builtins.bool
+    """Of an OFD: the seal itself is signed by a maker whom an authority vouches for, was in its validity, and names
+    this signer's certificate.
+    """
     @builtins.property
     def signed_at(self) -> timestamp_pb2.Timestamp:
         """The signer's claim of the time."""
+
+    @builtins.property
+    def altered_parts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of an OFD: parts that are missing or not what the seal covers."""
+
+    @builtins.property
+    def uncovered_parts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of an OFD: parts that the seal does not cover, and that are no later seal's own."""
 
     def __init__(
         self,
@@ -363,19 +393,31 @@ class SealReport(message.Message):
         covers_whole_document: builtins.bool = ...,
         modification: builtins.str = ...,
         algorithm: builtins.str = ...,
+        structure: builtins.str | None = ...,
+        seal_genuine: builtins.bool | None = ...,
+        altered_parts: abc.Iterable[builtins.str] | None = ...,
+        uncovered_parts: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_structure", b"_structure", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "structure", b"structure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "algorithm", b"algorithm", "covers_whole_document", b"covers_whole_document", "field_name", b"field_name", "intact", b"intact", "modification", b"modification", "revoked", b"revoked", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "signer", b"signer", "trusted", b"trusted", "valid", b"valid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_structure", b"_structure", "algorithm", b"algorithm", "altered_parts", b"altered_parts", "covers_whole_document", b"covers_whole_document", "field_name", b"field_name", "intact", b"intact", "modification", b"modification", "revoked", b"revoked", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "signer", b"signer", "structure", b"structure", "trusted", b"trusted", "uncovered_parts", b"uncovered_parts", "valid", b"valid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seal_genuine: _TypeAlias = typing.Literal["seal_genuine"]  # noqa: Y015
+    _WhichOneofArgType__seal_genuine: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine"]  # noqa: Y015
     _WhichOneofReturnType__seal_id: _TypeAlias = typing.Literal["seal_id"]  # noqa: Y015
     _WhichOneofArgType__seal_id: _TypeAlias = typing.Literal["_seal_id", b"_seal_id"]  # noqa: Y015
     _WhichOneofReturnType__seal_name: _TypeAlias = typing.Literal["seal_name"]  # noqa: Y015
     _WhichOneofArgType__seal_name: _TypeAlias = typing.Literal["_seal_name", b"_seal_name"]  # noqa: Y015
+    _WhichOneofReturnType__structure: _TypeAlias = typing.Literal["structure"]  # noqa: Y015
+    _WhichOneofArgType__structure: _TypeAlias = typing.Literal["_structure", b"_structure"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_genuine) -> _WhichOneofReturnType__seal_genuine | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_id) -> _WhichOneofReturnType__seal_id | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_name) -> _WhichOneofReturnType__seal_name | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__structure) -> _WhichOneofReturnType__structure | None: ...
 
 @typing.final
 class VerifyDocumentAnswer(message.Message):

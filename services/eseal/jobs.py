@@ -1,0 +1,200 @@
+"""The jobs of a confined worker, and its answers, as they travel between it and the workshop."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.errors import FieldFault, ServiceError
+from services.eseal.domain import Finding, Modification, Picture
+from services.eseal.packing import Written
+from services.eseal.placing import Placing, to_json
+from services.eseal.prepared import PreparedDocument
+from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.refusals import (
+    DocumentEncryptedError,
+    DocumentLockedError,
+    DocumentMalformedError,
+    DocumentTooLargeError,
+    FieldNotFoundError,
+    KeywordNotFoundError,
+    PageNotFoundError,
+    PlaceNotForFormatError,
+    Sm2UnavailableError,
+    TooManyPlacesError,
+)
+from services.eseal.splice import Splice
+
+MAX_FRAME = 64 * 1024 * 1024
+Json = dict[str, object]
+
+_ERRORS: dict[str, type[ServiceError]] = {
+    error.reason: error
+    for error in (
+        DocumentEncryptedError,
+        DocumentLockedError,
+        DocumentMalformedError,
+        DocumentTooLargeError,
+        FieldNotFoundError,
+        KeywordNotFoundError,
+        PageNotFoundError,
+        PlaceNotForFormatError,
+        Sm2UnavailableError,
+        TooManyPlacesError,
+    )
+}
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """Lay out one more seal."""
+
+    document: bytes
+    place: Placing
+    picture: Picture
+    field_name: str
+    signer_name: str
+    moment: datetime
+
+    def frame(self) -> tuple[Json, list[bytes]]:
+        """The job as it travels."""
+        head: Json = {
+            "job": "prepare",
+            "place": to_json(self.place),
+            "size": [self.picture.width_mm, self.picture.height_mm],
+            "field_name": self.field_name,
+            "signer_name": self.signer_name,
+            "moment": self.moment.isoformat(),
+        }
+        return head, [self.document, self.picture.content]
+
+
+@dataclass(frozen=True)
+class InspectJob:
+    """Check every seal in a file."""
+
+    document: bytes
+    roots: Sequence[bytes]
+    """DER certificates: for a PDF of authorities with international algorithms, for an OFD with SM2."""
+    moment: datetime
+    libcrypto: str = ""
+
+    def frame(self) -> tuple[Json, list[bytes]]:
+        """The job as it travels."""
+        head: Json = {"job": "inspect", "moment": self.moment.isoformat(), "libcrypto": self.libcrypto}
+        return head, [self.document, *self.roots]
+
+
+@dataclass(frozen=True)
+class PrepareOfdJob:
+    """Lay out one more seal in an OFD."""
+
+    document: bytes
+    place: Placing
+    seal: bytes
+    """SESeal, DER."""
+    size_mm: tuple[float, float]
+    moment: datetime
+
+    def frame(self) -> tuple[Json, list[bytes]]:
+        """The job as it travels."""
+        head: Json = {
+            "job": "prepare_ofd",
+            "place": to_json(self.place),
+            "size": list(self.size_mm),
+            "moment": self.moment.isoformat(),
+        }
+        return head, [self.document, self.seal]
+
+
+def prepared_of(document: bytes, head: Json, blobs: list[bytes]) -> PreparedDocument:
+    """The answer to a PrepareJob for this document, to which a worker can do nothing but append.
+
+    Raises DocumentError, and ValueError on an answer out of form.
+    """
+    _raise_refusal(head)
+    start, end = _integers(head["gap"])
+    (update,) = blobs
+    return PreparedDocument(document, update, start, end)
+
+
+def prepared_ofd_of(document: bytes, moment: datetime, head: Json, blobs: list[bytes]) -> PreparedOfd:
+    """The answer to a PrepareOfdJob for this document: what is kept of it comes from here, not from there.
+
+    Raises DocumentError, and ValueError on an answer out of form.
+    """
+    _raise_refusal(head)
+    length, count = _integers(head["written"])
+    body, directory, data_hash = blobs
+    return PreparedOfd(
+        original=document,
+        written=Written(Splice.decoded(body).pieces, length, directory, count),
+        path=str(head["path"]),
+        value_path=str(head["value_path"]),
+        data_hash=data_hash,
+        moment=moment,
+    )
+
+
+def findings_of(head: Json, blobs: list[bytes]) -> list[Finding]:
+    """The answer to an InspectJob. Raises DocumentError, and ValueError on an answer out of form."""
+    _raise_refusal(head)
+    rows = head["findings"]
+    if not isinstance(rows, list):
+        raise ValueError("findings must be a list")
+    return [_finding(row) for row in rows]
+
+
+def _raise_refusal(head: Json) -> None:
+    """Raises what the worker refused with."""
+    reason = head.get("refused")
+    if reason is None:
+        return
+    error = _ERRORS.get(str(reason), DocumentMalformedError)
+    faults = head.get("faults")
+    rows = faults if isinstance(faults, list) else []
+    raise error(str(head.get("message", "")), faults=[FieldFault(*map(str, row)) for row in rows])
+
+
+def _integers(value: object) -> list[int]:
+    if not isinstance(value, list) or not all(isinstance(number, int) for number in value):
+        raise ValueError("expected whole numbers")
+    return value
+
+
+def row_of(finding: Finding) -> Json:
+    """A finding as it travels."""
+    row: Json = dict(vars(finding))
+    row["cms_sha256"] = base64.b64encode(finding.cms_sha256).decode("ascii")
+    row["signed_at"] = finding.signed_at.isoformat() if finding.signed_at else None
+    row["modification"] = finding.modification.value
+    return row
+
+
+def _finding(row: object) -> Finding:
+    if not isinstance(row, dict):
+        raise ValueError("a finding must be an object")
+    said = dict(row)
+    said["cms_sha256"] = base64.b64decode(said["cms_sha256"])
+    said["signed_at"] = datetime.fromisoformat(said["signed_at"]) if said["signed_at"] else None
+    said["modification"] = Modification(said["modification"])
+    for name in ("altered_parts", "uncovered_parts"):
+        said[name] = tuple(map(str, said[name]))
+    return Finding(**said)
+
+
+def write_frame(head: Json, blobs: Sequence[bytes]) -> list[bytes]:
+    """The pieces of a frame, to be written one after another."""
+    encoded = json.dumps({**head, "blobs": [len(blob) for blob in blobs]}).encode("utf-8")
+    return [len(encoded).to_bytes(4, "big"), encoded, *blobs]
+
+
+def frame_lengths(head: Json) -> list[int]:
+    """Lengths of the blobs that follow a head. Raises ValueError where they exceed MAX_FRAME."""
+    lengths = _integers(head.get("blobs"))
+    if min(lengths, default=0) < 0 or sum(lengths) > MAX_FRAME:
+        raise ValueError("a frame is larger than it may be")
+    return lengths
