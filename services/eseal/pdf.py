@@ -55,6 +55,7 @@ def prepare_by_pyhanko(document: bytes, placing: Placing, imprint: Imprint) -> P
         earlier = {name for name, _ in signature_fields(reader)}
         writer = IncrementalPdfFileWriter.from_reader(reader)
         prepared = _laid_out(reader, writer, document, placing, imprint)
+        open_reader(prepared.document)  # A file may be so damaged that its update is not read again.
         if earlier:
             _require_earlier_seals_hold(prepared.document, earlier)
     except DocumentError:
