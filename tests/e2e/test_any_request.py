@@ -55,7 +55,7 @@ PLENTY = {
 """So that it is judged by what it is, and not by how much it is."""
 
 
-@schemathesis.serializer("application/pdf")
+@schemathesis.serializer("application/pdf", "application/ofd")
 def as_document(_context: object, value: object) -> bytes:
     """A document as it is; what is none, and is sent in its place, as JSON."""
     data = getattr(value, "data", value)

@@ -207,6 +207,7 @@ def _asks_nothing(method: str) -> bool:
         "GetAnswerKeys",
         "GetCheckpoint",
         "GetKeys",
+        "GetLastReleased",
         "GetPolicy",
         "GetTile",
         "ListContinuations",

@@ -139,6 +139,7 @@ def own(home: Path, part: str) -> list[str]:
         "agricredit": [key_line(home, "ONESTOP_ANSWER_KEY", "answer-signing.key")],
         "eseal": [
             f"ONESTOP_SEAL_ROOTS: {DEVELOPMENT}",
+            f"ONESTOP_SM2_SEAL_ROOTS: {DEVELOPMENT}",
             "ONESTOP_TIMESTAMP_AUTHORITY: is unset: nobody but this machine's own clock would say when a seal"
             " was made",
         ],

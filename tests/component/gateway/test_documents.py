@@ -13,7 +13,11 @@ from gateway.app import ROUTES, build
 from gateway.shapes import Key, Listener, Who
 from tests.component.gateway.conftest import CASE, HOLDER, TYPE_CODE, Gateway
 
-UNDOCUMENTED = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/assets/{name}"), ("GET", "/")}
+PAGES = {("GET", path) for path in ("/verify", "/citizen/disclosures", "/pages/assets/{name}")}
+UNDOCUMENTED = {
+    *PAGES,
+    *{("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/assets/{name}"), ("GET", "/")},
+}
 
 
 async def fetch_document(gateway: Gateway) -> dict[str, Any]:
