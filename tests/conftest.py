@@ -24,12 +24,35 @@ def pytest_configure(config: pytest.Config) -> None:
         ground.open()
 
 
+SHARED = {"city": "tests/e2e", "ground": "tests/faults"}
+"""A city that is started once for all tests of a folder: these go to one worker."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests that share the running city go to one worker (`--dist loadgroup`): it is started once."""
+    """Tests that share a city go to one worker (`--dist loadgroup`), so that it is started once.
+
+    A module of the faults has a city of its own, and so is a group of its own.
+    """
     for item in items:
-        if "city" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("city"))
+        path = item.path.relative_to(item.config.rootpath).as_posix()
+        shared = [
+            name
+            for name, folder in SHARED.items()
+            if path.startswith(folder) and name in getattr(item, "fixturenames", ())
+        ]
+        if shared or path.startswith("tests/faults"):
+            item.add_marker(pytest.mark.xdist_group(shared[0] if shared else path))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A city started once for each worker would go unseen, but for the time it takes."""
+    if not getattr(session.config.option, "loadgroup", False):
+        return
+    for item in session.items:
+        if item.get_closest_marker("xdist_group") is not None and "@" not in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} lost its group: this pytest-xdist does not fit this pytest")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

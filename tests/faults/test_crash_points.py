@@ -48,7 +48,7 @@ from tests.story import (
     platform_of,
 )
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 CLOSED_SECONDS = 75.0
 """An open intent is left alone for 30 s, then closed within a round of recovery."""

@@ -21,7 +21,7 @@ from tests.command import onestop
 from tests.faults.test_ledger import open_channel
 from tests.store.ledger.conftest import SUBJECT, disclosure, intent, outcome
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

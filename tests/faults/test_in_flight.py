@@ -17,7 +17,7 @@ from tests.faults.account import rows
 from tests.faults.ground import Ground
 from tests.story import ID_CARD, Json, Machine, case_of, cast_of, letter, patiently, person, platform_of
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 SEARCH = "/approval/v1/licences:search"
 DEADLINE = {"Deadline-Ms": "500"}

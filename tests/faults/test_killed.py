@@ -30,7 +30,7 @@ from tests.story import (
     proved_file,
 )
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(420)]
+pytestmark = pytest.mark.timeout(420)
 
 LONGEST_CALL_SECONDS = 14.0
 """The gateway's deadline is 10 s; nobody waits much longer, whatever dies."""

@@ -22,7 +22,7 @@ from tests.command import onestop
 from tests.faults.test_ledger import open_channel
 from tests.store.ledger.conftest import disclosure, intent
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 WHO = ("--operator", "clerk.09", "--reason", "order 7/2026")
 ERA = ("--from", "2001-01-01", "--until", "2023-01-01")

@@ -22,7 +22,7 @@ from tests.command import onestop
 from tests.faults.test_ledger import Recorder, open_channel
 from tests.store.ledger.conftest import disclosure
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 ARCHIVED_SECONDS = 30.0
 

@@ -20,7 +20,7 @@ from tests.faults.scenarios import clocks, keys, kills, network, overload, seals
 from tests.faults.shake import Fault, Outcome, promises_broken, shake
 from tests.faults.way import Trouble
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(420)]
+pytestmark = pytest.mark.timeout(420)
 
 RECOVERED_SECONDS = 30.0
 

@@ -76,12 +76,13 @@ async def leader(city: City, but: str = "") -> str:
 
 def told(city: City) -> str:
     """What its ledgers have said, without the calls."""
-    lines = [
-        f"{line['timestamp']} {name} {line}"
-        for name in LEDGERS
-        for line in map(json.loads, (city.settings.logs / f"{name}.log").read_text().splitlines())
-        if line["event"] != "call"
-    ]
+    lines = []
+    for name in LEDGERS:
+        for text in (city.settings.logs / f"{name}.log").read_text().splitlines():
+            # What gRPC's own library says is not JSON.
+            line = json.loads(text) if text.startswith("{") else {"event": text, "timestamp": ""}
+            if line["event"] != "call":
+                lines.append(f"{line['timestamp']} {name} {line}")
     return "\n".join(sorted(lines)[-60:])
 
 
@@ -109,15 +110,28 @@ async def both_well(city: City) -> None:
     raise AssertionError(f"a ledger keeps no last released checkpoint:\n{told(city)}")
 
 
-def session_of_the_leader(city: City) -> int:
-    """The database session that has the sequencer's place."""
-    with psycopg.connect(city.admin_dsn) as connection:
-        row = connection.execute(
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid IN (1869, 1871) AND granted"
-            " AND objid = 'ledger.head'::regclass::oid ORDER BY classid DESC LIMIT 1"
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+def stop_session_of_the_leader(city: City) -> int:
+    """Stops the database session that has the sequencer's place, between two statements.
+
+    A server goes on with a statement whose client is cut off. A process stopped amid one would hold locks
+    that no cut leaves behind, and with them the whole server.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with psycopg.connect(city.admin_dsn, autocommit=True) as connection:
+        while time.monotonic() < deadline:
+            row = connection.execute(
+                "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid IN (1869, 1871) AND granted"
+                " AND objid = 'ledger.head'::regclass::oid ORDER BY classid DESC LIMIT 1"
+            ).fetchone()
+            assert row is not None
+            session = int(row[0])
+            os.kill(session, signal.SIGSTOP)
+            state = connection.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", (session,))
+            if state.fetchone() == ("idle",):
+                return session
+            os.kill(session, signal.SIGCONT)
+            time.sleep(0.001)
+    raise AssertionError("the leader's session was never between two statements")
 
 
 def prove_log(city: City) -> dict[str, int]:
@@ -176,9 +190,7 @@ async def strike(city: City, name: str, fault: str) -> int:
     if fault == "pause":
         return city.kill(name, signal.SIGSTOP)
     # Its database server hears nothing more from it, nor it from its server: the session stands still.
-    session = await asyncio.to_thread(session_of_the_leader, city)
-    os.kill(session, signal.SIGSTOP)
-    return session
+    return await asyncio.to_thread(stop_session_of_the_leader, city)
 
 
 async def relieve(process: int, fault: str) -> None:

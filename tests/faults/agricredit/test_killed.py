@@ -24,7 +24,7 @@ from cli.demo.client import Caller, RefusedError
 from tests.city import City
 from tests.story import PURPOSE, Json, ask_consent, bank_of, cast_of, citizen_of, grant, proved
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(420)]
+pytestmark = pytest.mark.timeout(420)
 
 WORKERS = 3
 RETRY_SECONDS = 60.0
