@@ -24,6 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
         ground.open()
 
 
+LONGEST_ID = 60
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A test is not called by a file or a key that each worker makes anew: all must have the same names."""
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
+
+
 SHARED = {"city": "tests/e2e", "ground": "tests/faults"}
 """A city that is started once for all tests of a folder: these go to one worker."""
 
@@ -52,7 +60,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     for item in session.items:
         if item.get_closest_marker("xdist_group") is not None and "@" not in item.nodeid:
-            raise pytest.UsageError(f"{item.nodeid} lost its group: this pytest-xdist does not fit this pytest")
+            raise pytest.UsageError(f"{item.nodeid} lost its group: pytest and pytest-xdist do not fit")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
