@@ -21,6 +21,10 @@ from deploy.local.pki import PROBER
 from deploy.local.settings import WITNESS, Settings, part_of, read_settings
 
 ANSWER_SECONDS = 2.0
+CHECK = "/grpc.health.v1.Health/Check"
+WRITE = health_pb2.HealthCheckRequest.SerializeToString
+READ = health_pb2.HealthCheckResponse.FromString
+WITHOUT_GRPC = ("gateway", "idp", WITNESS)
 
 
 async def is_well(settings: Settings, part: str) -> bool:
@@ -50,27 +54,45 @@ async def _gateway_says(settings: Settings, what: str) -> bool:
     return await asyncio.to_thread(_reads, address, None)
 
 
+def serves(settings: Settings, part: str) -> bool:
+    """Whether a gRPC part serves now; for callers without a loop. A call that fails is an answer too."""
+    credentials, options, request = _health_check(settings, part)
+    with grpc.secure_channel(_address(settings, part), credentials, options=options) as channel:
+        check = channel.unary_unary(CHECK, request_serializer=WRITE, response_deserializer=READ)
+        try:
+            answer = check(request, timeout=ANSWER_SECONDS)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 async def _serves(settings: Settings, part: str) -> bool:
+    credentials, options, request = _health_check(settings, part)
+    async with grpc.aio.secure_channel(_address(settings, part), credentials, options=options) as channel:
+        check = channel.unary_unary(CHECK, request_serializer=WRITE, response_deserializer=READ)
+        try:
+            answer = await check(request, timeout=ANSWER_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _address(settings: Settings, part: str) -> str:
+    return f"127.0.0.1:{settings.ports[part]}"
+
+
+def _health_check(
+    settings: Settings, part: str
+) -> tuple[grpc.ChannelCredentials, list[tuple[str, str]], health_pb2.HealthCheckRequest]:
     credentials = grpc.ssl_channel_credentials(
         (settings.pki / "ca.crt").read_bytes(),
         (settings.pki / f"{PROBER}.key").read_bytes(),
         (settings.pki / f"{PROBER}.crt").read_bytes(),
     )
-    options = [("grpc.ssl_target_name_override", part_of(part))]
     # Of two ledgers one leads, and both are well.
     asked = STANDS_BY if settings.with_standby and part_of(part) == "ledger" else ""
-    address = f"127.0.0.1:{settings.ports[part]}"
-    async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
-        check = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        try:
-            answer = await check(health_pb2.HealthCheckRequest(service=asked), timeout=ANSWER_SECONDS)
-        except grpc.aio.AioRpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+    options = [("grpc.ssl_target_name_override", part_of(part))]
+    return credentials, options, health_pb2.HealthCheckRequest(service=asked)
 
 
 def _reads(address: str, tls: ssl.SSLContext | None, member: str = "issuer") -> bool:

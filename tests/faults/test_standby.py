@@ -32,7 +32,7 @@ LEDGERS = ("ledger", "ledger_standby")
 TAKEOVER_SECONDS = 5.0
 PATIENCE_SECONDS = 20.0
 WORKERS = 8
-FAULTS = ("kill", "pause", "cut", "pause", "kill", "cut", "pause")
+FAULTS = ("kill", "cut", "pause", "cut")
 
 
 @pytest.fixture(scope="module")
