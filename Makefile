@@ -42,7 +42,7 @@ restore: .venv/.run ## make a city of a backup: FROM=folder (KEYS= WAL= UNTIL= U
 		$(if $(RELEASED),--released "$(RELEASED)") $(if $(filter yes,$(REPLACE)),--replace)
 
 test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=2)
-	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 interop: .venv/.dev ## check documents of other programs (OFD_SAMPLES=folder with .ofd, .esl and .dat files)
 	@test -n "$(OFD_SAMPLES)" || { echo "interop: name a folder, as in OFD_SAMPLES=samples make interop"; exit 2; }

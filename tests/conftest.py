@@ -40,7 +40,7 @@ SHARED = {"city": "tests/e2e", "ground": "tests/faults"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a city go to one worker (`--dist loadgroup`), so that it is started once.
 
-    A module of the faults has a city of its own, and so is a group of its own.
+    So do the tests of each other module, which share its database.
     """
     for item in items:
         path = item.path.relative_to(item.config.rootpath).as_posix()
@@ -49,8 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for name, folder in SHARED.items()
             if path.startswith(folder) and name in getattr(item, "fixturenames", ())
         ]
-        if shared or path.startswith("tests/faults"):
-            item.add_marker(pytest.mark.xdist_group(shared[0] if shared else path))
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else path))
 
 
 @pytest.hookimpl(trylast=True)
@@ -59,7 +58,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not getattr(session.config.option, "loadgroup", False):
         return
     for item in session.items:
-        if item.get_closest_marker("xdist_group") is not None and "@" not in item.nodeid:
+        if "@" not in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} lost its group: pytest and pytest-xdist do not fit")
 
 
