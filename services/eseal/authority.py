@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
+from services.eseal.signers import PublicKey
+
 DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 """Extended key usage id-kp-documentSigning (RFC 9336)."""
 
@@ -46,7 +48,7 @@ class SealAuthority:
 
     def issue(
         self,
-        key: ec.EllipticCurvePublicKey,
+        key: PublicKey,
         *,
         seal_name: str,
         owner_code: str,

@@ -43,6 +43,10 @@ class Algorithm(StrEnum):
     """A whole signature suite: digest, key type and padding together."""
 
     ECDSA_P256_SHA256 = "sha256_ecdsa_p256"
+    ECDSA_P384_SHA384 = "sha384_ecdsa_p384"
+    RSA_2048_SHA256 = "sha256_rsa_2048"
+    RSA_3072_SHA256 = "sha256_rsa_3072"
+    ED25519 = "ed25519"
     SM2_SM3 = "sm3_sm2"
 
 
@@ -51,15 +55,23 @@ class Suite:
     """What belongs to an algorithm."""
 
     digest: str
+    """Of the document, as hashlib names it; of Ed25519 the one that RFC 8419 section 3 asks for."""
     key_type: str
+    """As `signers.key_type_of` names it."""
     signature_bytes: int
     """The most that a signature value takes, in bytes."""
     format: Format
     """The documents that it is put on."""
+    mechanism: str = ""
+    """In a CMS object: the signature algorithm, as asn1crypto names it. RSA pads by PKCS #1 v1.5."""
 
 
 SUITES: dict[Algorithm, Suite] = {
-    Algorithm.ECDSA_P256_SHA256: Suite("sha256", "ec_secp256r1", 72, Format.PDF),
+    Algorithm.ECDSA_P256_SHA256: Suite("sha256", "ec_secp256r1", 72, Format.PDF, "sha256_ecdsa"),
+    Algorithm.ECDSA_P384_SHA384: Suite("sha384", "ec_secp384r1", 104, Format.PDF, "sha384_ecdsa"),
+    Algorithm.RSA_2048_SHA256: Suite("sha256", "rsa_2048", 256, Format.PDF, "sha256_rsa"),
+    Algorithm.RSA_3072_SHA256: Suite("sha256", "rsa_3072", 384, Format.PDF, "sha256_rsa"),
+    Algorithm.ED25519: Suite("sha512", "ed25519", 64, Format.PDF, "ed25519"),
     Algorithm.SM2_SM3: Suite("sm3", "sm2", 72, Format.OFD),
 }
 """The closed table of suites; what is not here is refused."""

@@ -10,6 +10,7 @@ its signature and not the encoding of everything around it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,14 +18,17 @@ from asn1crypto import algos, cms, x509
 from pyhanko.sign.ades.api import CAdESSignedAttrSpec
 from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
 from pyhanko.sign.signers.pdf_cms import Signer as CmsSigner
+from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der
-from services.eseal.domain import SUITES, Algorithm
+from services.eseal.domain import SUITES, Suite
 from services.eseal.pressing import Signer
+from services.eseal.refusals import SealNotForFormatError
 
-_SUITE = SUITES[Algorithm.ECDSA_P256_SHA256]
-_STAND_IN = bytes.fromhex("5ea1" * 16)
-"""Stands in the pattern where the digest goes."""
+_SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
+"""Bytes of the digests that the suites have."""
+_STAND_IN = bytes.fromhex("5ea1")
+"""Repeated, stands in the pattern where the digest goes."""
 _KEPT = 256
 """Patterns kept ready, one a certificate."""
 
@@ -65,14 +69,15 @@ class _KeystoreSigner(CmsSigner):
     def __init__(self, signer: Signer) -> None:
         super().__init__(
             signing_cert=_certificate(signer.certificate),
-            signature_mechanism=algos.SignedDigestAlgorithm({"algorithm": f"{_SUITE.digest}_ecdsa"}),
+            signature_mechanism=algos.SignedDigestAlgorithm({"algorithm": _suite_of(signer).mechanism}),
+            cert_registry=_registry(signer.chain),
             embed_roots=False,
         )
         self._keystore_signer = signer
 
     async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:
         if dry_run:
-            return bytes(_SUITE.signature_bytes)
+            return bytes(_suite_of(self._keystore_signer).signature_bytes)
         return await self._keystore_signer.sign(data)
 
 
@@ -80,9 +85,13 @@ _patterns: OrderedDict[bytes, _Pattern] = OrderedDict()
 
 
 async def pades_envelope(signer: Signer, digest: bytes) -> bytes:
-    """CMS SignedData, DER, over a SHA-256 digest of a document's byte range."""
-    if len(digest) != len(_STAND_IN):
-        raise ValueError("the digest must be of SHA-256")
+    """CMS SignedData, DER, over a document's byte range: its digest by the key's suite.
+
+    Raises ValueError on a digest of another length, SealNotForFormatError on a key that signs no PDF.
+    """
+    suite = _suite_of(signer)
+    if len(digest) != _SIZES[suite.digest]:
+        raise ValueError(f"the digest must be of {suite.digest.upper().replace('SHA', 'SHA-')}")
     pattern = _patterns.get(signer.certificate)
     if pattern is None:
         pattern = await _pattern_of(signer)
@@ -97,7 +106,7 @@ async def envelope_by_pyhanko(signer: Signer, digest: bytes, *, dry_run: bool = 
     """The same object as pyHanko makes it; a dry run asks the key for nothing."""
     return await _KeystoreSigner(signer).async_sign(
         digest,
-        digest_algorithm=_SUITE.digest,
+        digest_algorithm=_suite_of(signer).digest,
         dry_run=dry_run,
         use_pades=True,
         signed_attr_settings=PdfCMSSignedAttributes(cades_signed_attrs=CAdESSignedAttrSpec()),
@@ -106,10 +115,11 @@ async def envelope_by_pyhanko(signer: Signer, digest: bytes, *, dry_run: bool = 
 
 async def _pattern_of(signer: Signer) -> _Pattern:
     """The pattern for the signer's certificate, taken from an object over the stand-in."""
-    made = await envelope_by_pyhanko(signer, _STAND_IN, dry_run=True)
+    stand_in = _STAND_IN * (_SIZES[_suite_of(signer).digest] // len(_STAND_IN))
+    made = await envelope_by_pyhanko(signer, stand_in, dry_run=True)
     signed_data = made["content"]
     (signer_info,) = signed_data["signer_infos"]
-    before, after = signer_info["signed_attrs"].untag().contents.split(_STAND_IN)
+    before, after = signer_info["signed_attrs"].untag().contents.split(stand_in)
     return _Pattern(
         content_type=made["content_type"].dump(),
         signed_data=b"".join(
@@ -122,6 +132,20 @@ async def _pattern_of(signer: Signer) -> _Pattern:
     )
 
 
+def _registry(chain: Sequence[bytes]) -> SimpleCertificateStore:
+    """The certificates that a reader needs besides the signer's own."""
+    store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
+    store.register_multiple(map(_certificate, chain))
+    return store
+
+
 @lru_cache(maxsize=_KEPT)
 def _certificate(der: bytes) -> x509.Certificate:
     return x509.Certificate.load(der)
+
+
+def _suite_of(signer: Signer) -> Suite:
+    suite = SUITES[signer.algorithm]
+    if not suite.mechanism:
+        raise SealNotForFormatError("the seal's algorithm is not for PDF documents")
+    return suite

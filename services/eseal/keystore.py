@@ -6,14 +6,12 @@ The keystore of the embedded default. One behind PKCS #11 takes its place by the
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import cast
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -24,8 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 from core import queries
 from core.db import Connection, Pool
 from core.vault import Vault
-from services.eseal.domain import Algorithm
+from services.eseal.domain import SUITES, Algorithm
 from services.eseal.refusals import KeyUnknownError, Sm2UnavailableError
+from services.eseal.signers import PrivateKey, PublicKey, Sm2Signer, VaultSigner, key_type_of, wrong_suite
 from services.eseal.sm2 import Sm2, Sm2Key
 
 Q = queries.load(__package__)
@@ -33,21 +32,20 @@ Q = queries.load(__package__)
 COLUMN = "seal_key.private_key"
 """What a sealed key is bound to, together with its row."""
 
-PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey
-
 _KEPT = 256
 """Keys kept ready in memory."""
 
+_GENERATORS: dict[Algorithm, Callable[[], PrivateKey]] = {
+    Algorithm.ECDSA_P256_SHA256: lambda: ec.generate_private_key(ec.SECP256R1()),
+    Algorithm.ECDSA_P384_SHA384: lambda: ec.generate_private_key(ec.SECP384R1()),
+    Algorithm.RSA_2048_SHA256: lambda: rsa.generate_private_key(65537, 2048),
+    Algorithm.RSA_3072_SHA256: lambda: rsa.generate_private_key(65537, 3072),
+    Algorithm.ED25519: ed25519.Ed25519PrivateKey.generate,
+}
 
-def _generate_p256() -> PrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
 
-
-_GENERATORS: dict[Algorithm, Callable[[], PrivateKey]] = {Algorithm.ECDSA_P256_SHA256: _generate_p256}
-
-
-def generate(vault: Vault, key_id: UUID, algorithm: Algorithm) -> tuple[bytes, ec.EllipticCurvePublicKey]:
-    """A new key: sealed for its row, and its public half."""
+def generate(vault: Vault, key_id: UUID, algorithm: Algorithm) -> tuple[bytes, PublicKey]:
+    """A new key of any suite but SM2's: sealed for its row, and its public half."""
     key = _GENERATORS[algorithm]()
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return vault.seal(plain, row=key_id, column=COLUMN), key.public_key()
@@ -57,46 +55,6 @@ def generate_sm2(vault: Vault, key_id: UUID, sm2: Sm2) -> tuple[bytes, Sm2Key]:
     """A new SM2 key: sealed for its row, and its public half."""
     key = sm2.generate()
     return vault.seal(key.private_bytes(), row=key_id, column=COLUMN), key.public_key()
-
-
-class VaultSigner:
-    """One P-256 key in use. Neither its repr nor its attributes show the key's value."""
-
-    def __init__(self, key: PrivateKey, certificate: bytes) -> None:
-        self._key = key
-        self._certificate = certificate
-
-    @property
-    def certificate(self) -> bytes:
-        """The key's certificate, DER."""
-        return self._certificate
-
-    async def sign(self, data: bytes) -> bytes:
-        """ECDSA with SHA-256, DER. A P-256 signature takes 25 µs, so it runs on the loop."""
-        return self._key.sign(data, ec.ECDSA(SHA256()))
-
-    def __reduce__(self) -> str:
-        raise TypeError("a signer stays in its process")
-
-
-class Sm2Signer:
-    """One SM2 key in use, which lies in the library's own memory."""
-
-    def __init__(self, key: Sm2Key, certificate: bytes) -> None:
-        self._key = key
-        self._certificate = certificate
-
-    @property
-    def certificate(self) -> bytes:
-        """The key's certificate, DER."""
-        return self._certificate
-
-    async def sign(self, data: bytes) -> bytes:
-        """SM2 with SM3, DER. Ten times the work of P-256, done without the interpreter: so off the loop."""
-        return await asyncio.to_thread(self._key.sign, data)
-
-    def __reduce__(self) -> str:
-        raise TypeError("a signer stays in its process")
 
 
 class VaultKeystore:
@@ -127,12 +85,13 @@ class VaultKeystore:
         if row is None:
             raise KeyUnknownError("the keystore holds no such key")
         plain = self._vault.unseal(row["private_key"], row=key_id, column=COLUMN)
-        if Algorithm(row["algorithm"]) is Algorithm.SM2_SM3:
+        algorithm = Algorithm(row["algorithm"])
+        if algorithm is Algorithm.SM2_SM3:
             return Sm2Signer(self._load_sm2(plain), row["certificate"])
         key = load_der_private_key(plain, None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise _wrong_suite()
-        return VaultSigner(key, row["certificate"])
+        if key_type_of(key) != SUITES[algorithm].key_type:
+            raise wrong_suite()
+        return VaultSigner(cast(PrivateKey, key), row["certificate"])
 
     def _load_sm2(self, plain: bytes) -> Sm2Key:
         if self._sm2 is None:
@@ -140,8 +99,4 @@ class VaultKeystore:
         try:
             return self._sm2.load_private(plain)
         except ValueError:
-            raise _wrong_suite() from None
-
-
-def _wrong_suite() -> KeyUnknownError:
-    return KeyUnknownError("the key is not of the suite that it is kept under")
+            raise wrong_suite() from None

@@ -39,6 +39,8 @@ class SealOrder:
     valid_until: datetime
     users: Sequence[tuple[str, str]]
     """Office USCC and matter code, or '' for every matter."""
+    algorithm: Algorithm = Algorithm.ECDSA_P256_SHA256
+    """Of a seal for PDF; who makes seals with SM2 makes them for OFD, whatever this says."""
 
     @property
     def name(self) -> str:
@@ -71,7 +73,7 @@ async def make_seal(
 ) -> tuple[UUID, bool]:
     """The seal of this owner and name, made unless it is there; its id, and whether it was made now.
 
-    Who makes it decides its algorithm: an authority with P-256, for PDF, or a maker with SM2, for OFD.
+    Who makes it decides what it is for: an authority for PDF, or a maker with SM2 for OFD.
     `connection` finds the service's tables by its search path, and may write them.
     """
     async with connection.transaction():
@@ -93,7 +95,7 @@ async def _make(
     if isinstance(authority, Sm2Maker):
         key = _sm2_key(vault, key_id, authority, order, code)
     else:
-        key = _p256_key(vault, key_id, authority, order)
+        key = _pdf_key(vault, key_id, authority, order)
     digest = hashlib.sha256(key.certificate).digest()
     await connection.execute(
         Q.insert_seal,
@@ -123,8 +125,8 @@ async def _make(
     return seal_id, True
 
 
-def _p256_key(vault: Vault, key_id: UUID, authority: SealAuthority, order: SealOrder) -> _KeyMade:
-    sealed, public = keystore.generate(vault, key_id, Algorithm.ECDSA_P256_SHA256)
+def _pdf_key(vault: Vault, key_id: UUID, authority: SealAuthority, order: SealOrder) -> _KeyMade:
+    sealed, public = keystore.generate(vault, key_id, order.algorithm)
     certificate = authority.issue(
         public,
         seal_name=order.name,
@@ -133,7 +135,7 @@ def _p256_key(vault: Vault, key_id: UUID, authority: SealAuthority, order: SealO
         valid_from=order.valid_from,
         valid_until=order.valid_until,
     )
-    return _KeyMade(Algorithm.ECDSA_P256_SHA256, sealed, certificate, None)
+    return _KeyMade(order.algorithm, sealed, certificate, None)
 
 
 def _sm2_key(vault: Vault, key_id: UUID, maker: Sm2Maker, order: SealOrder, code: str) -> _KeyMade:

@@ -20,10 +20,10 @@ class Imprint:
     moment: datetime
 
 
-class Sha256(Protocol):
-    """A running SHA-256, as hashlib has it."""
+class RunningDigest(Protocol):
+    """A digest that takes in more, as hashlib has it: SHA-256, or what the signing key's suite asks for."""
 
-    def copy(self) -> Sha256:
+    def copy(self) -> RunningDigest:
         """Another one that has taken in the same."""
         ...
 
@@ -69,7 +69,7 @@ class PreparedDocument:
         """SHA-256 of everything outside the gap."""
         return self.digest_after(sha256(self.original))
 
-    def digest_after(self, original: Sha256) -> bytes:
+    def digest_after(self, original: RunningDigest) -> bytes:
         """The same, where the file as it came has been taken in already."""
         running = original.copy()
         for part in self._around_gap():

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from services.eseal.domain import Finding, Format, Picture, Stamp, with_update
+from services.eseal.domain import SUITES, Algorithm, Finding, Format, Picture, Stamp, with_update
 from services.eseal.placing import Placing
-from services.eseal.prepared import PreparedDocument, Sha256
+from services.eseal.prepared import PreparedDocument, RunningDigest
 from services.eseal.prepared_ofd import PreparedOfd
 
 
@@ -19,8 +19,18 @@ class Signer(Protocol):
     """A key in a keystore, which it never leaves."""
 
     @property
+    def algorithm(self) -> Algorithm:
+        """The suite that it signs by."""
+        ...
+
+    @property
     def certificate(self) -> bytes:
         """The key's certificate, DER."""
+        ...
+
+    @property
+    def chain(self) -> Sequence[bytes]:
+        """Certificates between that one and its root, DER, the nearest first."""
         ...
 
     async def sign(self, data: bytes) -> bytes:
@@ -64,7 +74,7 @@ class Envelope(Protocol):
     """Makes the CMS object that goes into a prepared document."""
 
     async def __call__(self, signer: Signer, digest: bytes) -> bytes:
-        """CMS SignedData, DER, over a SHA-256 digest."""
+        """CMS SignedData, DER, over a digest by the key's suite."""
         ...
 
 
@@ -112,7 +122,7 @@ class Presses:
         self._envelope = envelope
         self._seal_signature = seal_signature
 
-    async def lay_out(self, order: Order, original: Sha256) -> Press:
+    async def lay_out(self, order: Order, original: RunningDigest) -> Press:
         """Lays the document out, and tells how it is sealed then; `original` has taken the file in.
 
         Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY.
@@ -132,11 +142,13 @@ class Presses:
         )
         return self._pdf_press(laid_out, original)
 
-    def _pdf_press(self, prepared: PreparedDocument, original: Sha256) -> Press:
+    def _pdf_press(self, prepared: PreparedDocument, original: RunningDigest) -> Press:
         """How a PDF is sealed that is laid out; `original` has taken the file in."""
 
         async def press(signer: Signer) -> Pressed:
-            cms = await self._envelope(signer, prepared.digest_after(original))
+            digest = SUITES[signer.algorithm].digest
+            before = original if digest == "sha256" else await _digest_of(prepared.original, digest)
+            cms = await self._envelope(signer, prepared.digest_after(before))
             update = prepared.filled_update(cms)
             sealed = original.copy()
             sealed.update(update)
@@ -162,8 +174,13 @@ class Presses:
         return press
 
 
-async def sha256_of(data: bytes) -> Sha256:
+async def sha256_of(data: bytes) -> RunningDigest:
     """A SHA-256 that has taken in the data, off the event loop where it would hold it up."""
+    return await _digest_of(data, "sha256")
+
+
+async def _digest_of(data: bytes, name: str) -> RunningDigest:
+    """The same with a digest that hashlib names."""
     if len(data) < 1 << 18:
-        return hashlib.sha256(data)
-    return await asyncio.to_thread(hashlib.sha256, data)
+        return hashlib.new(name, data)
+    return await asyncio.to_thread(hashlib.new, name, data)

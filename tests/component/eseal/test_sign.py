@@ -16,6 +16,7 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 
 from cli.letter import make_letter
 from core.disclosure import EntryKind, Outcome
+from services.eseal.domain import SUITES, Format
 from services.eseal.prepared import PreparedDocument
 from tests.component.eseal.harness import OTHER_OFFICE, Asking, Desk, reason
 from tests.unit.eseal.documents import (
@@ -287,3 +288,15 @@ async def test_a_second_office_seals_after_the_first(desk: Desk) -> None:
     assert answer.verdict == pb.DOCUMENT_VERDICT_VALID
     assert [seal.seal_id for seal in answer.seals] == [str(ours), str(theirs)]
     assert "2枚" in answer.summary_zh
+
+
+async def test_a_seal_of_each_algorithm_is_put_and_found_valid(desk: Desk) -> None:
+    for number, (algorithm, suite) in enumerate(SUITES.items()):
+        if suite.format is Format.PDF:
+            seal_id = await desk.make_seal(kind=f"业务专用章{number}", algorithm=algorithm)
+
+            signed = await desk.sign(seal_id, plain())
+
+            answer = await desk.verify(signed.document)
+            assert answer.verdict == pb.DOCUMENT_VERDICT_VALID
+            assert [(one.seal_id, one.algorithm) for one in answer.seals] == [(str(seal_id), algorithm.value)]

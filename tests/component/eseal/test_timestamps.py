@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
+from services.eseal.domain import Algorithm
 from services.eseal.pressing import Signer
 from services.eseal.timestamps import (
     FRESH_SECONDS,
@@ -141,7 +142,9 @@ class Keys:
 
 
 class Key:
+    algorithm = Algorithm.ECDSA_P256_SHA256
     certificate = b""
+    chain = ()
 
     async def sign(self, data: bytes) -> bytes:
         return data

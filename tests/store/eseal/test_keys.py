@@ -19,10 +19,11 @@ from deploy.local.sm2_pki import load_maker, make_sm2_pki
 from deploy.town.seed_eseal import Office, read_offices, seed_eseal
 from services.eseal.authority import DOCUMENT_SIGNING
 from services.eseal.domain import Algorithm, SealUser
-from services.eseal.keystore import COLUMN, VaultKeystore, VaultSigner
+from services.eseal.keystore import COLUMN, VaultKeystore
 from services.eseal.making import SealOrder, make_seal
 from services.eseal.refusals import KeyUnknownError, Sm2UnavailableError
 from services.eseal.ses import read_seal
+from services.eseal.signers import VaultSigner
 from services.eseal.sm2 import load_sm2
 from services.eseal.sm2_certificate import Signer
 from services.eseal.store import PgSealStore
@@ -106,6 +107,7 @@ async def test_no_key_lies_in_clear_anywhere_in_the_schema(
     signer = await keystore.signer(row["id"])
     assert isinstance(signer, VaultSigner)
     key = signer._key
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
     secret = key.private_numbers().private_value.to_bytes(32, "big")
     assert secret in plain
 
@@ -153,6 +155,7 @@ async def test_a_signer_shows_nothing_and_stays_in_its_process(
     await made(city_database)
     signer = await keystore.signer((await key_row(pool))["id"])
     assert isinstance(signer, VaultSigner)
+    assert isinstance(signer._key, ec.EllipticCurvePrivateKey)
     secret = signer._key.private_numbers().private_value
 
     assert str(secret) not in repr(signer)

@@ -22,11 +22,11 @@ from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
 from services.eseal.authority import SealAuthority
 from services.eseal.domain import Picture, Place
 from services.eseal.envelope import _KeystoreSigner, pades_envelope
-from services.eseal.keystore import VaultSigner
 from services.eseal.pdf import prepare
 from services.eseal.picture import draw_round_seal
 from services.eseal.placing import Placing
 from services.eseal.prepared import Imprint
+from services.eseal.signers import VaultSigner
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
 OFFICE = "武江区市场监督管理局"

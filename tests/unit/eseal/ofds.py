@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from cli.letter_ofd import make_letter_ofd
 from services.eseal import ofd_inspection, ofd_sealing
-from services.eseal.domain import Finding, Place
+from services.eseal.domain import Algorithm, Finding, Place
 from services.eseal.placing import Placing
 from services.eseal.ses_making import SealFace, seal_info, seal_of, seal_signature
 from services.eseal.sm2 import Sm2Key, load_sm2
@@ -84,6 +84,8 @@ class Sealer:
     certificate: bytes
     maker_key: Sm2Key
     seal: bytes
+    algorithm: Algorithm = Algorithm.SM2_SM3
+    chain: Sequence[bytes] = ()
 
     async def sign(self, data: bytes) -> bytes:
         return self.key.sign(data)

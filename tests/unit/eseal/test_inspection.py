@@ -22,8 +22,8 @@ from pyhanko_certvalidator import ValidationContext
 
 from services.eseal.domain import Finding, Modification, Place
 from services.eseal.inspection import inspect
-from services.eseal.keystore import VaultSigner
 from services.eseal.refusals import DocumentMalformedError
+from services.eseal.signers import VaultSigner
 from tests.unit.eseal.documents import (
     KIND,
     NOW,

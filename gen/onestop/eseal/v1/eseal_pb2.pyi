@@ -93,7 +93,9 @@ class Seal(message.Message):
     certificate_sha256: builtins.str
     """SHA-256 of the seal's certificate, lower-case hexadecimal."""
     algorithm: builtins.str
-    """The suite that it signs with: `sha256_ecdsa_p256`, `sm3_sm2`."""
+    """The suite that it signs with: `sha256_ecdsa_p256`, `sha384_ecdsa_p384`, `sha256_rsa_2048`, `sha256_rsa_3072`,
+    `ed25519`, `sm3_sm2`.
+    """
     document_type: builtins.str
     """Media type of the documents that it is put on: `application/pdf`, `application/ofd`."""
     @builtins.property
