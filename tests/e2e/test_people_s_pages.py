@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -85,6 +86,21 @@ async def test_she_pages_narrows_keeps_a_receipt_and_signs_out(looking: Window, 
     await page.goto(f"{city.people}/citizen/disclosures")
     await page.wait_for_selector("#sign-in:visible")
     assert await uses.count() == 0
+
+
+async def test_witnesses_cosignatures_are_checked_in_the_browser(looking: Window) -> None:
+    newest = looking.page.locator("#uses > li").first
+    verdict = newest.locator(".verdict")
+
+    async with asyncio.timeout(20):  # They cosign beside the appending, within seconds.
+        await newest.locator(".verify").click()
+        await verdict.wait_for()
+        while await verdict.get_attribute("data-witnessed") != "reached":
+            await newest.locator(".verify").click()
+            await expect(newest.locator(".verify")).to_be_enabled()
+
+    assert await verdict.get_attribute("data-verdict") == "proved"
+    assert "onestop.example/witness" in await verdict.inner_text()
 
 
 async def test_an_altered_receipt_is_told_as_not_proved(looking: Window) -> None:

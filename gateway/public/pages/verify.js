@@ -1,13 +1,15 @@
 // The page that checks a receipt: reads what the visitor gives, and shows the verdict. Nothing is sent.
 
 import { textOf } from "./canonical.js";
-import { NotProved, candidatesOf, partsOf, prove } from "./receipt.js";
-import { made, offerLanguages, said, show } from "./words.js";
+import { NotProved } from "./checking.js";
+import { candidatesOf, partsOf, prove } from "./receipt.js";
+import { readTrust } from "./trust.js";
+import { cosignatureOf, made, offerLanguages, said, show } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 
 offerLanguages();
-offerKey();
+offerKeys();
 at("form").addEventListener("submit", (event) => {
   event.preventDefault();
   verify();
@@ -22,14 +24,14 @@ at("receipt-file").addEventListener("change", async () => {
   }
 });
 
-/** The key of this very site, unless the visitor has typed one meanwhile. */
-async function offerKey() {
+/** The keys and witnesses of this very site, unless the visitor has entered some meanwhile. */
+async function offerKeys() {
   try {
-    const answer = await fetch("/ledger/v1/checkpoint");
-    const key = answer.headers.get("Verifier-Key");
-    if (answer.ok && key && !at("key").value) at("key").value = key;
+    const answer = await fetch("/ledger/v1/policy");
+    const policy = await answer.text();
+    if (answer.ok && !at("key").value) at("key").value = policy.trimEnd();
   } catch {
-    // The visitor can still enter the key.
+    // The visitor can still enter them.
   }
 }
 
@@ -41,7 +43,7 @@ async function verify() {
     const [file] = at("answer-file").files;
     const given = answer === null ? [] : [answer];
     const candidates = file === undefined ? given : candidatesOf(new Uint8Array(await file.arrayBuffer()));
-    const proved = await prove(receipt, at("key").value, candidates);
+    const proved = await prove(receipt, await readTrust(at("key").value), candidates);
     show(at("verdict"), proved);
     showEntry(proved);
   } catch (error) {
@@ -51,7 +53,7 @@ async function verify() {
   }
 }
 
-function showEntry({ entry, index, size, origin, otherSigners }) {
+function showEntry({ entry, index, size, origin, signedBy, cosigned, otherSigners }) {
   const rows = [
     [said("时间", "Time"), entry.time],
     [said("方法", "Method"), `${entry.method} (${entry.kind}${entry.outcome ? `, ${entry.outcome}` : ""})`],
@@ -61,6 +63,8 @@ function showEntry({ entry, index, size, origin, otherSigners }) {
     [said("字段", "Fields"), (entry.field_names ?? []).join(", ")],
     [said("编号", "Id"), entry.id],
     [said("日志", "Log"), `${origin} · ${index} / ${size}`],
+    [said("签名公钥", "Signed with"), signedBy.map((key) => `${key.name}+${key.id}`).join(", ")],
+    [said("见证方会签", "Cosigned by"), cosigned.map(cosignatureOf).join(", ")],
     [said("其他签名（未核验）", "Further signatures (not checked)"), otherSigners.join(", ")],
   ];
   const shown = rows.filter(([, value]) => value);

@@ -13,6 +13,10 @@ const SENTENCES = {
     "没有提供答复或文件，因此未核对其内容。",
     "No answer or file was given, so none was checked.",
   ],
+  lacking: [
+    "该检查点尚未有足够的见证方会签：日志对所有人是否相同，本回执尚不能证明。会签通常在数秒内完成，之后可重新取得带会签的回执。",
+    "Not enough witnesses have cosigned this checkpoint, so it does not prove yet that the log is the same for everybody. They do within seconds: fetch the receipt again, cosigned.",
+  ],
 };
 
 const REASONS = {
@@ -21,8 +25,12 @@ const REASONS = {
     "The receipt is malformed and cannot be checked.",
   ],
   key: [
-    "公钥的格式不正确，无法核验。",
-    "The key is malformed; nothing can be checked with it.",
+    "公钥或信任策略的格式不正确，无法核验。",
+    "The key or policy is malformed; nothing can be checked with it.",
+  ],
+  witness: [
+    "未能证实：检查点上以见证方名义所作的会签不是该见证方作出的。",
+    "Not proved: a cosignature in a witness's name is not by that witness.",
   ],
   browser: [
     "此浏览器不支持 Ed25519 签名核验，请换用较新的浏览器，或使用命令 onestop verify。",
@@ -68,15 +76,29 @@ export function show(place, outcome) {
   const failed = outcome instanceof Error;
   const lines = failed
     ? [made("p", said(...(REASONS[outcome.stage] ?? TROUBLE))), made("p", outcome.message)]
-    : [made("p", said(...SENTENCES.proved)), made("p", said(...answerLine(outcome)))];
+    : [SENTENCES.proved, answerLine(outcome), ...witnessLines(outcome)].map((one) => made("p", said(...one)));
   if (failed) lines[1].className = "detail";
   place.className = failed ? "verdict bad" : "verdict good";
   place.dataset.verdict = failed ? (outcome.stage ?? "trouble") : "proved";
+  place.dataset.witnessed = failed ? "" : outcome.witnessed;
   place.replaceChildren(...lines);
+}
+
+/** A cosignature in words: whose, and when it was made. */
+export function cosignatureOf({ name, key, seconds }) {
+  const at = new Date(seconds * 1000); // Far beyond the calendar there is no date to be shown.
+  return `${name} (${key.name}) ${Number.isNaN(at.getTime()) ? seconds : at.toISOString().replace(".000", "")}`;
 }
 
 function answerLine(proved) {
   return proved.answerProved ? SENTENCES.answer : SENTENCES.unchecked;
+}
+
+function witnessLines({ cosigned, witnessed }) {
+  if (witnessed === "lacking") return [SENTENCES.lacking];
+  if (cosigned.length === 0) return [];
+  const who = cosigned.map(cosignatureOf).join(", ");
+  return [[`见证方已会签：${who}。`, `Witnesses cosigned: ${who}.`]];
 }
 
 /** Lets the reader choose the language, and remembers it in this browser. */

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onestop.ledger.v1 import ledger_pb2
 from playwright.async_api import FilePayload, expect
 
-from core.note import VerifierKey, signature_line
+from core.cosignature import WitnessKey, signed_message
+from core.note import VerifierKey, signature_line, split_note
 from core.receipt import answer_bytes
 from tests.chromium import Window, window
 from tests.component.gateway.conftest import Gateway
@@ -25,17 +26,34 @@ ANSWER: dict[str, Any] = {
     "n": 3.0,
 }
 OTHER = VerifierKey(KEY.name, Ed25519PrivateKey.generate().public_key().public_bytes_raw())
+SECONDS = 1_795_838_400
+POLICY = f"log {KEY}\nquorum none"
+
+
+def _witness(name: str, seed: bytes) -> tuple[WitnessKey, Ed25519PrivateKey]:
+    private = Ed25519PrivateKey.from_private_bytes(seed * 32)
+    return WitnessKey(name, private.public_key().public_bytes_raw()), private
+
+
+NORTH, SOUTH = _witness("north.example", b"\x31"), _witness("south.example", b"\x32")
+WITNESSED = f"""\
+# The log that appends now: its newest key first.
+log {OTHER}
+log {KEY}
+witness n {NORTH[0]}
+witness s {SOUTH[0]} https://witness.example
+group both all n s
+quorum both
+"""
 
 
 @pytest.fixture
 async def shown(gateway: Gateway) -> AsyncIterator[Window]:
-    """The page /verify of a city whose ledger has the tests' key."""
-    gateway.behind.answers["checkpoint"] = ledger_pb2.GetCheckpointResponse(
-        checkpoint="c", verifier_key=str(KEY)
-    )
+    """The page /verify of a city whose ledger has the tests' key, and no witnesses."""
+    gateway.behind.answers["policy"] = ledger_pb2.GetPolicyResponse(policy=f"{POLICY}\n")
     async with window() as made:
         await made.page.goto(f"{gateway.people_url}/verify")
-        await expect(made.page.locator("#key")).to_have_value(str(KEY))
+        await expect(made.page.locator("#key")).to_have_value(POLICY)
         yield made
         assert made.faults == []
 
@@ -164,6 +182,85 @@ async def test_signatures_of_others_change_nothing_and_are_named(shown: Window) 
     )
 
 
+def cosigned(receipt: dict[str, Any], *witnesses: tuple[WitnessKey, Ed25519PrivateKey]) -> dict[str, Any]:
+    """The receipt with these witnesses' cosignatures on its checkpoint."""
+    text = split_note(receipt["checkpoint"])[0]
+    lines = [key.line(SECONDS, private.sign(signed_message(SECONDS, text))) for key, private in witnesses]
+    return {**receipt, "checkpoint": receipt["checkpoint"] + "".join(lines)}
+
+
+async def test_a_receipt_of_a_former_key_is_proved_by_the_policy_of_the_site(
+    shown: Window, gateway: Gateway
+) -> None:
+    rotated = f"log {OTHER}\nlog {KEY}\nquorum none"
+    gateway.behind.answers["policy"] = ledger_pb2.GetPolicyResponse(policy=rotated)
+    await shown.page.reload()
+    await expect(shown.page.locator("#key")).to_have_value(rotated)
+
+    told, sentences = await verdict(shown, a_receipt(b"file"))
+    by_lines, _ = await verdict(shown, a_receipt(b"file"), key=f"{OTHER}\n{KEY}\n")
+    by_newer_alone, _ = await verdict(shown, a_receipt(b"file"), key=str(OTHER))
+
+    assert (told, by_lines, by_newer_alone) == ("proved", "proved", "signature")
+    assert "itnesses" not in sentences
+
+
+async def test_witnesses_of_the_policy_are_checked_and_told(shown: Window) -> None:
+    receipt = a_receipt(b"file")
+    place = shown.page.locator("#verdict")
+
+    both, sentences = await verdict(shown, cosigned(receipt, NORTH, SOUTH), key=WITNESSED)
+    reached = await place.get_attribute("data-witnessed")
+    signed = await shown.page.locator("#entry").inner_text()
+    one, doubt = await verdict(shown, cosigned(receipt, NORTH), key=WITNESSED)
+    lacking = await place.get_attribute("data-witnessed")
+
+    assert (both, reached, one, lacking) == ("proved", "reached", "proved", "lacking")
+    assert "n (north.example) 2026-11-28T04:00:00Z" in sentences
+    assert "s (south.example)" in signed
+    assert KEY.key_id.hex() in signed
+    assert "Not enough witnesses" in doubt
+
+
+async def test_a_forged_cosignature_is_not_proved(shown: Window) -> None:
+    receipt = a_receipt(b"file")
+    early = NORTH[0].line(0, NORTH[1].sign(signed_message(0, split_note(receipt["checkpoint"])[0])))
+    untimed = signature_line(VerifierKey("x", b"k" * 32), b"")
+    forged = [
+        cosigned(receipt, (NORTH[0], SOUTH[1])),
+        {**receipt, "checkpoint": receipt["checkpoint"] + early},
+    ]
+
+    verdicts = [(await verdict(shown, one, key=WITNESSED))[0] for one in forged]
+    short = await verdict(shown, {**receipt, "checkpoint": receipt["checkpoint"] + untimed}, key=WITNESSED)
+
+    assert verdicts == ["witness", "witness"]
+    assert short[0] == "form"
+
+
+async def test_what_is_no_policy_is_said_to_be_none(shown: Window) -> None:
+    wrong = {
+        f"log {KEY}": "no line quorum",
+        f"log {KEY}\nlog {KEY}\nquorum none": "line 2 of the policy: this log's key is there already",
+        f"log {KEY}\nquorum n": "line 2 of the policy: nothing before it is named n",
+        f"witness n {KEY}\nquorum n": "line 1 of the policy",
+        f"witness n {NORTH[0]}\nwitness n {SOUTH[0]}\nquorum n": "the name n is taken",
+        f"witness n {NORTH[0]}\nwitness m {NORTH[0]}\nquorum n": "this witness's key is there already",
+        f"witness n {NORTH[0]}\ngroup g 2 n\nquorum g": "a group needs",
+        f"witness n {NORTH[0]}\ngroup g constructor n\nquorum g": "a group needs",
+        f"witness n {NORTH[0]}\ngroup g any n\ngroup h any n\nquorum h": "a member counts once",
+        f"log {KEY}\nquorum none\nquorum none": "there is a quorum already",
+        f"log {KEY}\nquorum none x": "none of log, witness, group and quorum",
+    }
+
+    for policy, why in wrong.items():
+        told, sentences = await verdict(shown, a_receipt(b"file"), key=policy)
+        assert (told, why in sentences) == ("key", True), (policy, sentences)
+
+    unknown = f"log {VerifierKey('another.example/ledger', OTHER.public)}\nquorum none"
+    assert (await verdict(shown, a_receipt(b"file"), key=unknown))[0] == "signature"
+
+
 @pytest.mark.parametrize(
     ("text", "stage"),
     [
@@ -222,7 +319,8 @@ async def test_pages_are_served_under_a_strict_policy_to_people_alone(gateway: G
         assert "style=" not in answer.text
         assert "http" not in answer.text.replace("http-equiv", "")
         assert (await machine.get(path)).status_code == 404
-    for name in ("verify.js", "disclosures.js", "receipt.js", "canonical.js", "words.js", "page.css"):
+    scripts = ("verify", "disclosures", "receipt", "canonical", "words", "checking", "note", "trust")
+    for name in (*(f"{script}.js" for script in scripts), "page.css"):
         assert (await nobody.get(f"/pages/assets/{name}")).status_code == 200
     assert (await nobody.get("/pages/assets/verify.html")).status_code == 404
     assert (await nobody.get("/pages/assets/..%2Fpages.py")).status_code == 404
