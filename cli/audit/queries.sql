@@ -117,6 +117,37 @@ SELECT count(*) FILTER (WHERE p.item_id IS NULL) AS closed_for_good,
   FROM ledger.entry AS e
   FULL JOIN ledger.opening AS p ON p.item_id = e.item_id;
 
+-- name: knows_shredding
+-- Whether the auditor may see what was destroyed: a database may not have had that migration yet.
+SELECT coalesce(has_column_privilege(to_regclass('ledger.shredding_batch'), 'item_ids', 'SELECT'), false) AS known;
+
+-- name: missing_openings
+-- Entries whose opening is gone, and named by no batch that was carried out.
+WITH destroyed AS (
+    SELECT unnest(item_ids) AS item_id
+      FROM ledger.shredding_batch
+     WHERE destroyed_at IS NOT NULL
+)
+SELECT e.idx
+  FROM ledger.entry AS e
+  LEFT JOIN ledger.opening AS p ON p.item_id = e.item_id
+ WHERE p.item_id IS NULL
+   AND NOT EXISTS (SELECT FROM destroyed AS d WHERE d.item_id = e.item_id)
+ ORDER BY e.idx;
+
+-- name: destroyed_batches
+SELECT shredding_id, batch, item_ids
+  FROM ledger.shredding_batch
+ WHERE destroyed_at IS NOT NULL
+ ORDER BY shredding_id, batch;
+
+-- name: destroying_outcomes
+SELECT item_id, intent_id
+  FROM ledger.entry
+ WHERE kind = 3
+   AND recorder = 'ledger'
+   AND position('"method":"ledger.shred"'::bytea IN leaf) > 0;
+
 -- name: pruned_of
 -- %(ids)s item ids
 SELECT item_id

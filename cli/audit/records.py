@@ -86,11 +86,6 @@ def check_acts(snapshot: Snapshot, report: Report, pruned: Pruned) -> None:
             report.add(Kind.ALTERED, "the list of open acts", f"{row['item_id']} is open and not in it")
     for row in snapshot.rows(Q.closed_but_listed):
         report.add(Kind.ALTERED, "the list of open acts", f"{row['intent_id']} is in it and not open")
-    beside = snapshot.one(Q.openings)
-    if beside["without_entry"]:
-        report.add(Kind.INSERTED, "openings beside the log", f"{beside['without_entry']} without an entry")
-    if beside["closed_for_good"]:
-        report.count("entries closed for good", beside["closed_for_good"])
 
 
 def _grace(now: datetime) -> datetime:

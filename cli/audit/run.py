@@ -12,6 +12,7 @@ from pathlib import Path
 from cli.audit.database import Q, snapshot
 from cli.audit.findings import Report
 from cli.audit.log import CLOCK_TOLERANCE, Known, LogAudit
+from cli.audit.openings import check_openings
 from cli.audit.progress import Shown, Silent
 from cli.audit.pruned import Pruned
 from cli.audit.records import check_acts, check_records
@@ -58,6 +59,7 @@ def audit(evidence: Evidence, shown: Shown | None = None) -> Report:
         LogAudit(moment, report, evidence.keys, evidence.tolerance).run(evidence.known, pruned, shown.step)
         shown.next("intents and outcomes")
         check_acts(moment, report, pruned)
+        check_openings(moment, report, pruned)
         shown.next("the services' records")
         check_records(moment, report, pruned)
         if files is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from core.entries import Entry, EntryKind, Outcome
 from core.errors import Kind, ServiceError, UnavailableError, fault_error
@@ -215,6 +215,10 @@ class Batch:
         return [entry.intent_id for entry in self.entries if entry.intent_id is not None]
 
 
+OPENINGS = "ledger.opening"
+"""The resource, in an entry's records, of openings that are destroyed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shredding:
     """A batch of openings whose destruction one person asked for and another one approved."""
@@ -225,6 +229,11 @@ class Shredding:
     reason: str
     asked_by: str
     approved_by: str
+
+    @property
+    def intent_id(self) -> UUID:
+        """The id of the entry that says it is about to be done: the same after every crash."""
+        return uuid5(self.shredding_id, f"intent {self.batch}")
 
 
 def check(entry: Entry) -> None:

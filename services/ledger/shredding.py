@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 from core.entries import Entry, EntryKind, Outcome, Receipt, RecordRef
 from core.errors import ServiceError
 from core.log import get_logger
-from services.ledger.domain import PART, CustodyError, Shredding, StoreLostError
+from services.ledger.domain import OPENINGS, PART, CustodyError, Shredding, StoreLostError
 from services.ledger.sequencer import Sequencer, State
 from services.ledger.service import LedgerDesk
 
@@ -82,7 +82,7 @@ class Shredder:
 def intent_of(shredding: Shredding) -> Entry:
     """The entry that says which openings are about to be destroyed: ids and names, no identity payload."""
     return Entry(
-        item_id=uuid5(shredding.shredding_id, f"intent {shredding.batch}"),
+        item_id=shredding.intent_id,
         kind=EntryKind.INTENT,
         method=METHOD,
         caller=CALLER,
@@ -92,7 +92,7 @@ def intent_of(shredding: Shredding) -> Entry:
         operator=f"{shredding.asked_by}, {shredding.approved_by}",
         subject=None,
         field_names=DESTROYED,
-        records=tuple(RecordRef("ledger.opening", str(item)) for item in shredding.item_ids),
+        records=tuple(RecordRef(OPENINGS, str(item)) for item in shredding.item_ids),
     )
 
 

@@ -133,7 +133,8 @@ async def test_openings_of_a_person_are_destroyed_and_the_log_stays_provable(
     start: StartLedger, office: Office, admin: Admin
 ) -> None:
     hers, other = disclosure(), disclosure(subject=NEIGHBOUR)
-    ledger = await aged(start, hers, other)
+    together = disclosure(subject=NEIGHBOUR, further_subjects=(SUBJECT,))
+    ledger = await aged(start, hers, other, together)
     await ledger.append(young := disclosure())
     request = uuid.uuid4()
     asked = office.ask(
@@ -147,7 +148,8 @@ async def test_openings_of_a_person_are_destroyed_and_the_log_stays_provable(
     await shredder(ledger).work()
 
     assert (asked.returncode, approved.returncode) == (0, 0), asked.stderr + approved.stderr
-    assert openings(admin).isdisjoint({hers.item_id})
+    assert "asked for: 2 openings" in asked.stdout
+    assert openings(admin).isdisjoint({hers.item_id, together.item_id})
     assert {other.item_id, young.item_id} <= openings(admin)
     receipt = await ledger.desk.receipt(asking(PLATFORM), hers.item_id)
     assert receipt.opening_destroyed
