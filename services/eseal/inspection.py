@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from asn1crypto import x509
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
+from pyhanko.sign.diff_analysis import ModificationLevel
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, async_validate_pdf_signature
 from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel
@@ -23,7 +23,15 @@ from services.eseal.distinguished import distinguished_name
 from services.eseal.domain import Finding, Modification
 from services.eseal.pdf import malformed, open_reader
 from services.eseal.refusals import DocumentError, DocumentTooLargeError
-from services.eseal.signatures import Signed, signature_fields, signatures_of
+from services.eseal.signatures import (
+    TIMESTAMP,
+    Signed,
+    covers_exactly,
+    precedes_seals_alone,
+    signature_fields,
+    signatures_of,
+    without_padding,
+)
 
 MAX_SEALS = 64
 """More signatures than this in one file are not checked but refused."""
@@ -80,10 +88,10 @@ class Belief:
 async def _inspect_one(
     reader: PdfFileReader, signed: Signed, document: bytes, believed: Belief
 ) -> tuple[int, Finding | None]:
-    """The revision and the signature in its fields; no finding for a timestamp, which is no seal."""
+    """The revision and the signature in its fields; no finding for an unseen timestamp, which is no seal."""
     try:
         signature = EmbeddedPdfSignature(reader, signed.field, signed.name)
-        if signature.sig_object_type == "/DocTimeStamp":
+        if signature.sig_object_type == TIMESTAMP and signed.are_unseen:
             return 0, None
         return signature.signed_revision, await _inspect_signature(signature, document, believed)
     except Exception:
@@ -92,7 +100,7 @@ async def _inspect_one(
 
 
 async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, believed: Belief) -> Finding:
-    exact = _covers_exactly(signature, document)
+    exact = covers_exactly(signature, document)
     status = await _validate(signature, believed)
     claimed = status.signer_reported_dt
     if claimed is not None and claimed.tzinfo is None:
@@ -106,7 +114,7 @@ async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, b
         field_name=signature.field_name,
         signer=distinguished_name(status.signing_cert.subject),
         certificate_sha256=hashlib.sha256(certificate).hexdigest(),
-        cms_sha256=hashlib.sha256(_without_padding(signature.pkcs7_content)).digest(),
+        cms_sha256=hashlib.sha256(without_padding(signature.pkcs7_content)).digest(),
         signed_at=claimed,
         intact=bool(status.intact) and exact,
         valid=bool(status.valid),
@@ -115,7 +123,7 @@ async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, b
         permitted=exact
         and bool(status.docmdp_ok)
         and status.seed_value_ok
-        and _only_seals(status, believed.signed_fields),
+        and precedes_seals_alone(signature, believed.signed_fields),
         covers_whole_document=exact and coverage == SignatureCoverageLevel.ENTIRE_FILE,
         modification=_LEVELS[status.modification_level or ModificationLevel.OTHER],
         algorithm=_algorithm(signature),
@@ -155,47 +163,6 @@ async def _is_trusted(
     except (PathError, ValidationError):
         return False
     return True
-
-
-def _covers_exactly(signature: EmbeddedPdfSignature, document: bytes) -> bool:
-    """Whether the byte range leaves out nothing but this signature's own value.
-
-    Stricter than the library where the range reaches the end of the file: a gap that is wider than
-    the value, or stands elsewhere, could hide content (universal forgery, signature wrapping).
-    """
-    span = [int(number) for number in signature.byte_range]
-    if len(span) != 4 or span[0] != 0 or min(span) < 0:
-        return False
-    _, before, resume, after = span
-    if not before < resume <= resume + after <= len(document):
-        return False
-    gap = document[before:resume]
-    if gap[:1] != b"<" or gap[-1:] != b">":
-        return False
-    try:
-        contents = bytes.fromhex(gap[1:-1].decode("ascii"))
-    except ValueError:
-        return False
-    # Only noughts pad it: whatever else stood there would be signed by nobody.
-    padding = contents[len(_without_padding(contents)) :]
-    return contents == signature.pkcs7_content and not any(padding)
-
-
-def _without_padding(contents: bytes) -> bytes:
-    """The DER object at the start of /Contents, without the noughts that pad it."""
-    if len(contents) < 2 or contents[1] < 0x80:
-        return contents[: 2 + contents[1]] if len(contents) >= 2 else contents
-    count = contents[1] & 0x7F
-    return contents[: 2 + count + int.from_bytes(contents[2 : 2 + count], "big")]
-
-
-def _only_seals(status: PdfSignatureStatus, signed_fields: frozenset[str]) -> bool:
-    """Whether nothing but further seals and validation data came after; filled-in fields are changes.
-
-    A signature field that is not signed is one too: its picture could cover what was sealed.
-    """
-    diff = status.diff_result
-    return isinstance(diff, DiffResult) and diff.changed_form_fields <= signed_fields
 
 
 def _algorithm(signature: EmbeddedPdfSignature) -> str:

@@ -33,7 +33,7 @@ from services.eseal.refusals import (
     KeywordNotFoundError,
 )
 from services.eseal.sheet import MATRICES, Sheet, rectangle, seen_part
-from services.eseal.signatures import signature_fields
+from services.eseal.signatures import is_whole, precedes_seals_alone, signature_fields
 
 
 def prepare(document: bytes, placing: Placing, imprint: Imprint) -> PreparedDocument:
@@ -213,13 +213,20 @@ def _rectangle(value: generic.PdfObject | None) -> Box | None:
 def _require_earlier_seals_hold(sealed: bytes, names: Collection[str]) -> None:
     """Refuses when an earlier signature does not hold, or would not hold after this seal."""
     reader = PdfFileReader(BytesIO(sealed), strict=True)
-    for name, field in signature_fields(reader):
+    fields = signature_fields(reader)
+    signed = {name for name, _ in fields}
+    for name, field in fields:
         if name not in names:
             continue
         earlier = EmbeddedPdfSignature(reader, field, name)
         earlier.compute_integrity_info()
         status = earlier.summarise_integrity_info()
-        if status["coverage"] < SignatureCoverageLevel.ENTIRE_REVISION or not status["docmdp_ok"]:
+        if (
+            status["coverage"] < SignatureCoverageLevel.ENTIRE_REVISION
+            or not status["docmdp_ok"]
+            or not is_whole(earlier, sealed)
+            or not precedes_seals_alone(earlier, signed)
+        ):
             raise DocumentLockedError(
                 "an earlier signature in the document allows no further seal, or no longer holds"
             )
