@@ -29,6 +29,10 @@ from services.eseal.refusals import (
 from services.eseal.splice import Splice
 
 MAX_FRAME = 64 * 1024 * 1024
+MOST_NAMED = 16
+"""Parts that a finding names, of those altered and of those not covered."""
+LONGEST_TEXT = 256
+"""Characters of a text in a finding that comes from the file."""
 Json = dict[str, object]
 
 _ERRORS: dict[str, type[ServiceError]] = {
@@ -98,6 +102,7 @@ class PrepareOfdJob:
     """SESeal, DER."""
     size_mm: tuple[float, float]
     moment: datetime
+    libcrypto: str = ""
 
     def frame(self) -> tuple[Json, list[bytes]]:
         """The job as it travels."""
@@ -106,6 +111,7 @@ class PrepareOfdJob:
             "place": to_json(self.place),
             "size": list(self.size_mm),
             "moment": self.moment.isoformat(),
+            "libcrypto": self.libcrypto,
         }
         return head, [self.document, self.seal]
 
@@ -167,11 +173,20 @@ def _integers(value: object) -> list[int]:
 
 def row_of(finding: Finding) -> Json:
     """A finding as it travels."""
-    row: Json = dict(vars(finding))
+    row: Json = {name: _short(value) for name, value in vars(finding).items()}
     row["cms_sha256"] = base64.b64encode(finding.cms_sha256).decode("ascii")
     row["signed_at"] = finding.signed_at.isoformat() if finding.signed_at else None
     row["modification"] = finding.modification.value
     return row
+
+
+def _short(value: object) -> object:
+    """Texts of a file cut, and lists of them: a hostile one could say them without end."""
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    if isinstance(value, tuple):
+        return tuple(_short(it) for it in value[:MOST_NAMED])
+    return value
 
 
 def _finding(row: object) -> Finding:

@@ -109,7 +109,7 @@ class Ofd:
         if len(found) > MOST_SEALS:
             raise DocumentTooLargeError(f"the document bears more than {MOST_SEALS} signatures")
         folder = folder_of(body.signatures)
-        return [
+        listed = [
             Listed(
                 element.get("ID", ""),
                 element.get("Type", SEAL),
@@ -117,6 +117,9 @@ class Ofd:
             )
             for element in found
         ]
+        if len({one.path for one in listed}) < len(listed):
+            raise malformed("a signature of the OFD is listed twice")
+        return listed
 
     def signature_list(self, body: Body) -> Element:
         """The list itself."""

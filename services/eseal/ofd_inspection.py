@@ -42,7 +42,7 @@ class Belief:
 
 
 @dataclass(frozen=True)
-class _Put:
+class Put:
     """A signature of the file, read as far as it can be."""
 
     listed: Listed
@@ -62,11 +62,11 @@ def inspect(document: bytes, *, sm2: Sm2, roots: Sequence[bytes], moment: dateti
 
 
 def _of_body(ofd: Ofd, body: Body, belief: Belief) -> list[Finding]:
-    puts = [_read(ofd, listed) for listed in ofd.listed(body)]
+    puts = [read_put(ofd, listed) for listed in ofd.listed(body)]
     return [_checked(ofd, body, put, puts, belief) for put in puts]
 
 
-def _checked(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Belief) -> Finding:
+def _checked(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief) -> Finding:
     try:
         return _finding(ofd, body, put, puts, belief)
     except DocumentError:
@@ -75,20 +75,20 @@ def _checked(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Beli
         return _unreadable(put)
 
 
-def _read(ofd: Ofd, listed: Listed) -> _Put:
+def read_put(ofd: Ofd, listed: Listed) -> Put:
     """A signature of the file. What cannot be read still shows: a seal that proves nothing."""
     try:
         file = ofd.signature(listed)
         value = ofd.read(file.value_path)
     except DocumentMalformedError:
-        return _Put(listed, None, b"", None)
+        return Put(listed, None, b"", None)
     try:
-        return _Put(listed, file, value, read_signature(value) if listed.kind == SEAL else read_plain(value))
+        return Put(listed, file, value, read_signature(value) if listed.kind == SEAL else read_plain(value))
     except SesError:
-        return _Put(listed, file, value, None)
+        return Put(listed, file, value, None)
 
 
-def _finding(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Belief) -> Finding:
+def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief) -> Finding:
     file, said = put.file, put.said
     try:
         signer = Signer.load(belief.sm2, said.signer.certificate) if said else None
@@ -97,7 +97,6 @@ def _finding(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Beli
     if file is None or said is None or signer is None:
         return _unreadable(put)
     altered = altered_parts(ofd, file)
-    signed_file = ofd.read(file.path)
     later = puts[puts.index(put) + 1 :]
     beside = {body.signatures, *_own_parts(ofd, [it for it in puts if it is not put])}
     sealed = said if isinstance(said, SealSignature) else None
@@ -116,8 +115,8 @@ def _finding(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Beli
         certificate_sha256=hashlib.sha256(signer.der).hexdigest(),
         cms_sha256=hashlib.sha256(put.value).digest(),
         signed_at=claimed,
-        intact=not altered and bool(file.references) and sm3(signed_file) == said.data_hash,
-        valid=holds(said.signer, signer) and (sealed is None or _names_its_file(sealed, file)),
+        intact=not altered and _is_over(ofd, file, said),
+        valid=_is_by(signer, file, said),
         trusted_now=trusted_now,
         trusted_then=trusted_now or (then is not None and signer.is_trusted(belief.authorities, then)),
         permitted=not uncovered and not (locked and later),
@@ -136,14 +135,14 @@ def _finding(ofd: Ofd, body: Body, put: _Put, puts: Sequence[_Put], belief: Beli
     )
 
 
-def _modification(uncovered: Sequence[str], later: Sequence[_Put]) -> Modification:
+def _modification(uncovered: Sequence[str], later: Sequence[Put]) -> Modification:
     """What came after the seal, in the words that are said of a PDF: further seals are filled-in fields."""
     if uncovered:
         return Modification.OTHER
     return Modification.FORM_FILLING if later else Modification.NONE
 
 
-def _own_parts(ofd: Ofd, others: Sequence[_Put]) -> set[str]:
+def _own_parts(ofd: Ofd, others: Sequence[Put]) -> set[str]:
     """The parts that other signatures consist of. Only what is such a part in truth: a page is none."""
     own: set[str] = set()
     for put in others:
@@ -155,6 +154,31 @@ def _own_parts(ofd: Ofd, others: Sequence[_Put]) -> set[str]:
         if put.file.seal_path and _same_seal(ofd, put.file, put.said.seal):
             own.add(put.file.seal_path)
     return own
+
+
+def is_whole(ofd: Ofd, put: Put, sm2: Sm2) -> bool:
+    """Whether what a signature covers is what was signed, and by the certificate in it; nothing of trust."""
+    if put.file is None or put.said is None:
+        return False
+    try:
+        signer = Signer.load(sm2, put.said.signer.certificate)
+        return (
+            not altered_parts(ofd, put.file)
+            and _is_over(ofd, put.file, put.said)
+            and _is_by(signer, put.file, put.said)
+        )
+    except ValueError:
+        return False
+
+
+def _is_over(ofd: Ofd, file: SignatureFile, said: SealSignature | PlainSignature) -> bool:
+    """Whether a signature is over this Signature.xml, and that covers something."""
+    return bool(file.references) and sm3(ofd.read(file.path)) == said.data_hash
+
+
+def _is_by(signer: Signer, file: SignatureFile, said: SealSignature | PlainSignature) -> bool:
+    """Whether a signature is its signer's, made for this Signature.xml."""
+    return holds(said.signer, signer) and (isinstance(said, PlainSignature) or _names_its_file(said, file))
 
 
 def holds(signed: Signed, by: Signer) -> bool:
@@ -206,7 +230,7 @@ def _same_seal(ofd: Ofd, file: SignatureFile, seal: SealStructure) -> bool:
         return False
 
 
-def _unreadable(put: _Put) -> Finding:
+def _unreadable(put: Put) -> Finding:
     return Finding(
         field_name=put.listed.path,
         signer="",

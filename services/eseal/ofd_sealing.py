@@ -15,14 +15,15 @@ from xml.etree.ElementTree import Element
 from services.eseal import ofd_xml as xml
 from services.eseal.digests import SM3
 from services.eseal.ofd import MOST_SEALS, ROOT, SEAL, Body, Ofd
-from services.eseal.ofd_digests import altered_parts, covers_the_list
+from services.eseal.ofd_digests import covers_the_list
+from services.eseal.ofd_inspection import is_whole, read_put
 from services.eseal.ofd_stamps import stamps_of
 from services.eseal.package import malformed
 from services.eseal.packing import Written
 from services.eseal.placing import Placing
 from services.eseal.prepared_ofd import PreparedOfd
 from services.eseal.refusals import DocumentLockedError
-from services.eseal.sm2 import sm3
+from services.eseal.sm2 import Sm2, sm3
 from services.eseal.sm2_certificate import SM2_WITH_SM3
 
 PROVIDER = {"ProviderName": "onestop", "Company": "onestop", "Version": "1.0"}
@@ -30,7 +31,7 @@ _CHINA = timezone(timedelta(hours=8))
 
 
 def prepare(
-    document: bytes, place: Placing, *, seal: bytes, size_mm: tuple[float, float], moment: datetime
+    document: bytes, place: Placing, *, sm2: Sm2, seal: bytes, size_mm: tuple[float, float], moment: datetime
 ) -> PreparedOfd:
     """The document with one more seal (SESeal, DER), all but its signature value.
 
@@ -43,7 +44,7 @@ def prepare(
     (body,) = ofd.bodies
     stamps = stamps_of(ofd, body, place, size_mm)
     listed = ofd.listed(body)
-    _require_room(ofd, body)
+    _require_room(ofd, body, sm2)
     folder = _free_folder(ofd, body)
     list_path = body.signatures or f"{body.folder}/Signs/Signatures.xml".lstrip("/")
     signs = ofd.signature_list(body) if listed or ofd.package.name_of(list_path) else xml.new("Signatures")
@@ -73,15 +74,16 @@ def prepare(
     )
 
 
-def _require_room(ofd: Ofd, body: Body) -> None:
+def _require_room(ofd: Ofd, body: Body, sm2: Sm2) -> None:
     """Refuses where an earlier signature allows no further seal, or does not hold any more."""
     listed = ofd.listed(body)
     if len(listed) >= MOST_SEALS:
         raise DocumentLockedError(f"the document bears {MOST_SEALS} signatures already")
-    for signature in map(ofd.signature, listed):
-        if covers_the_list(signature, body):
+    for signature in listed:
+        put = read_put(ofd, signature)
+        if put.file is not None and covers_the_list(put.file, body):
             raise DocumentLockedError("an earlier signature in the document allows no further seal")
-        if altered_parts(ofd, signature):
+        if not is_whole(ofd, put, sm2):
             raise DocumentLockedError("an earlier signature in the document no longer holds")
 
 

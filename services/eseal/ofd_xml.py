@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError, SubElement, register_namespace, tostring
 
@@ -16,6 +17,8 @@ EARLIER_NAMESPACE = "http://www.ofdspec.org"
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of one XML part that is read."""
 _DEEPEST = 64
+_DECLARED = re.compile(rb"\s*(?:\xef\xbb\xbf)?<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"']*)[\"']")
+_ENCODINGS = frozenset((b"UTF-8", b"UTF-16"))
 _LEADS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe", b"\xfe\xff")
 
 register_namespace("ofd", NAMESPACE)
@@ -25,6 +28,9 @@ def parse(data: bytes, root: str) -> Element:
     """The root element of an XML part, whose name must be `root`. Raises DOCUMENT_MALFORMED."""
     if len(data) > MOST_BYTES or not data.lstrip().startswith(_LEADS):
         raise malformed("a part of the document is no XML, or too long")
+    said = _DECLARED.match(data)
+    if said is not None and said[1].upper() not in _ENCODINGS:
+        raise malformed("the document's XML is in another encoding than UTF-8 or UTF-16")
     try:
         element = fromstring(data, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):

@@ -34,6 +34,8 @@ MOST_IN_ALL = 128 * 1024 * 1024
 
 _DESCRIPTOR_MARK = b"PK\x07\x08"
 _ENCRYPTED, _DESCRIBED, _PATCHED, _STRONG, _MASKED = 1, 8, 1 << 5, 1 << 6, 1 << 13
+_UNIX, _FILES, _OTHER_NAME = 3, (0o0, 0o10, 0o4), 0x7075
+"""Who says what kind of file a part is; nothing, a plain file or a folder, the kinds that are taken."""
 _LONGEST_NAME, _LONGEST_COMMENT = 512, 64
 
 
@@ -150,9 +152,25 @@ def _parts(data: bytes) -> Iterator[Part]:
 
 def _entry(data: bytes, at: int) -> tuple[tuple[int, int, bytes, Part], int]:
     """An entry of the directory (APPNOTE 4.3.12), and where the next one begins."""
-    mark, _, _, flags, method, time, day, crc, packed, size, name, extra, comment, disk, _, _, offset = (
-        CENTRAL.unpack_from(data, at)
-    )
+    (
+        mark,
+        made_by,
+        _,
+        flags,
+        method,
+        time,
+        day,
+        crc,
+        packed,
+        size,
+        name,
+        extra,
+        comment,
+        disk,
+        _,
+        mode,
+        offset,
+    ) = CENTRAL.unpack_from(data, at)
     if mark != CENTRAL_MARK or disk or 0xFFFFFFFF in (packed, size, offset):
         raise malformed("the package's directory is out of form")
     if flags & (_ENCRYPTED | _STRONG | _MASKED | _PATCHED) or method not in (STORED, DEFLATED):
@@ -161,8 +179,11 @@ def _entry(data: bytes, at: int) -> tuple[tuple[int, int, bytes, Part], int]:
         raise DocumentTooLargeError(f"a part unpacks to more than {MOST_IN_PART >> 20} MiB")
     if method == STORED and packed != size:
         raise malformed("a part's sizes contradict each other")
+    if made_by >> 8 == _UNIX and mode >> 28 not in _FILES:
+        raise malformed("a part of the package is a link or a device")
     begin = at + CENTRAL.size
     raw = data[begin : begin + name]
+    _require_no_other_name(data[begin + name : begin + name + extra])
     part = Part(_name(raw, flags), 0, packed, method, crc, size, (time, day))
     return (offset, flags, raw, part), begin + name + extra + comment
 
@@ -177,7 +198,18 @@ def _placed(data: bytes, offset: int, flags: int, raw: bytes, part: Part) -> Par
     if not same:
         raise malformed("a part's own head contradicts the package's directory")
     start = begin + name + extra
+    _require_no_other_name(data[begin + name : start])
     return Part(part.name, start, start + part.end, part.method, part.crc, part.size, part.stamp)
+
+
+def _require_no_other_name(extra: bytes) -> None:
+    """Passes the extra data of a part unless it gives it another name (APPNOTE 4.6.9), which some obey."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, at)
+        if kind == _OTHER_NAME:
+            raise malformed("a part of the package has two names")
+        at += 4 + size
 
 
 def _descriptor(data: bytes, part: Part, limit: int) -> int:

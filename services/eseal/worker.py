@@ -24,7 +24,7 @@ from services.eseal.jobs import Json, frame_lengths, row_of, write_frame
 from services.eseal.placing import from_json
 from services.eseal.prepared import Imprint
 from services.eseal.refusals import DocumentError, DocumentMalformedError, Sm2UnavailableError
-from services.eseal.sm2 import load_sm2
+from services.eseal.sm2 import Sm2, load_sm2
 from services.eseal.splice import Splice
 
 MEMORY_LIMIT = 1024 * 1024 * 1024
@@ -69,14 +69,20 @@ def _run(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
         faults = [[fault.field, fault.rule, fault.message] for fault in refusal.faults]
         cause = _where(refusal.__cause__) if refusal.__cause__ else ""
         return {"refused": refusal.reason, "message": refusal.message, "faults": faults, "cause": cause}, []
+    except Exception as fault:  # whatever a file makes a reader do, the worker lives
+        message = "the file is not well-formed, or takes too much to read"
+        return {"refused": DocumentMalformedError.reason, "message": message, "cause": _where(fault)}, []
 
 
 def _inspect(head: Json, blobs: list[bytes], moment: datetime) -> list[Finding]:
     if format_of(blobs[0]) is Format.PDF:
         return asyncio.run(inspection.inspect(blobs[0], roots=blobs[1:], moment=moment))
+    return ofd_inspection.inspect(blobs[0], sm2=_sm2(head), roots=blobs[1:], moment=moment)
+
+
+def _sm2(head: Json) -> Sm2:
     chosen = str(head["libcrypto"])
-    sm2 = load_sm2(Path(chosen) if chosen else None)
-    return ofd_inspection.inspect(blobs[0], sm2=sm2, roots=blobs[1:], moment=moment)
+    return load_sm2(Path(chosen) if chosen else None)
 
 
 def _where(fault: BaseException) -> str:
@@ -108,6 +114,7 @@ def _prepare_ofd(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json
     prepared = ofd_sealing.prepare(
         document,
         from_json(place),
+        sm2=_sm2(head),
         seal=seal,
         size_mm=(float(size[0]), float(size[1])),
         moment=moment,

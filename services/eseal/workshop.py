@@ -6,10 +6,13 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
+from core.errors import ServiceError
 from core.log import get_logger
 from services.eseal.domain import Finding, Picture, Stamp
 from services.eseal.jobs import (
@@ -31,7 +34,20 @@ from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 _logger = get_logger()
 
 START_SECONDS = 30.0
-MAX_HEAD = 1024 * 1024
+MAX_HEAD = 8 * 1024 * 1024
+"""Bytes of an answer's head: 64 findings, each with as many texts as it may have, stay below."""
+_OUT_OF_FORM = (EOFError, ConnectionError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What reading the answer of a worker raises that died, or that is not itself any more."""
+
+T = TypeVar("T")
+
+
+class Job(Protocol):
+    """Work for a worker."""
+
+    def frame(self) -> tuple[Json, list[bytes]]:
+        """The job as it travels."""
+        ...
 
 
 class Workshop:
@@ -88,53 +104,52 @@ class Workshop:
     ) -> PreparedDocument:
         """A PDF laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
         job = PrepareJob(document, place, picture, field_name, signer_name, moment)
-        head, blobs = await self._do(*job.frame())
-        try:
-            return prepared_of(document, head, blobs)
-        except ValueError as failure:  # a worker that a file has taken over may answer anything
-            _logger.warning("worker_out_of_form", job="prepare")
-            raise DocumentMalformedError("the file cannot be read") from failure
+        return await self._do(job, partial(prepared_of, document))
 
     async def prepare_ofd(
         self, document: bytes, place: Placing, stamp: Stamp, *, moment: datetime
     ) -> PreparedOfd:
         """An OFD laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
         size = (stamp.picture.width_mm, stamp.picture.height_mm)
-        head, blobs = await self._do(*PrepareOfdJob(document, place, stamp.structure, size, moment).frame())
-        try:
-            return prepared_ofd_of(document, moment, head, blobs)
-        except ValueError as failure:
-            _logger.warning("worker_out_of_form", job="prepare_ofd")
-            raise DocumentMalformedError("the file cannot be read") from failure
+        job = PrepareOfdJob(document, place, stamp.structure, size, moment, self._libcrypto)
+        return await self._do(job, partial(prepared_ofd_of, document, moment))
 
     async def inspect(self, document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
         """What a PDF or an OFD shows of the seals in it, `roots` being for its format.
 
         Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
         """
-        head, blobs = await self._do(*InspectJob(document, roots, moment, self._libcrypto).frame())
-        return findings_of(head, blobs)
+        return await self._do(InspectJob(document, roots, moment, self._libcrypto), findings_of)
 
-    async def _do(self, head: Json, blobs: Sequence[bytes]) -> tuple[Json, list[bytes]]:
-        """Runs one job; once more where a worker died, for that may have been an accident."""
+    async def _do(self, job: Job, read: Callable[[Json, list[bytes]], T]) -> T:
+        """Runs one job and reads its answer; once more where a worker died, for that may have been an
+        accident. A worker that a file has taken over may answer anything: it is replaced as well."""
+        head, blobs = job.frame()
         head = {**head, "cpu_seconds": self._cpu_seconds}
         for last in (False, True):
             try:
-                return await self._try(head, blobs)
-            except (EOFError, ConnectionError, ValueError) as failure:
+                return await self._try(head, blobs, read)
+            except _OUT_OF_FORM as failure:
                 _logger.warning("worker_died", job=head.get("job"), failure=type(failure).__name__)
                 if last:
                     raise DocumentMalformedError("the file cannot be read") from failure
         raise AssertionError("unreachable")
 
-    async def _try(self, head: Json, blobs: Sequence[bytes]) -> tuple[Json, list[bytes]]:
+    async def _try(self, head: Json, blobs: Sequence[bytes], read: Callable[[Json, list[bytes]], T]) -> T:
         """Runs one job on the next free worker. A worker that fails or overruns is replaced."""
         process = await self._take()
         healthy = False
         try:
             async with asyncio.timeout(self._wall_seconds):
-                answer = await _exchange(process, head, blobs)
+                said, parts = await _exchange(process, head, blobs)
+            if cause := said.get("cause"):
+                _logger.info("document_refused", job=head.get("job"), cause=cause)
+            answer = read(said, parts)
             healthy = True
+            return answer
+        except ServiceError:
+            healthy = True  # It refuses the file, which is an answer too.
+            raise
         except TimeoutError:
             _logger.warning("worker_overran", job=head.get("job"))
             raise WorkshopBusyError(
@@ -145,9 +160,6 @@ class Workshop:
                 self._idle.put_nowait(process)
             else:
                 self._discard(process)
-        if cause := answer[0].get("cause"):
-            _logger.info("document_refused", job=head.get("job"), cause=cause)
-        return answer
 
     async def _take(self) -> asyncio.subprocess.Process:
         """A free worker, started anew in the place of one that was discarded."""
@@ -225,6 +237,8 @@ async def _read_frame(process: asyncio.subprocess.Process) -> tuple[Json, list[b
     if length > MAX_HEAD:
         raise ValueError("an answer's head is larger than it may be")
     head: Json = json.loads(await process.stdout.readexactly(length))
+    if not isinstance(head, dict):
+        raise ValueError("an answer's head is an object")
     return head, [await process.stdout.readexactly(size) for size in frame_lengths(head)]
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from services.eseal.domain import Picture, Place
+from services.eseal.jobs import LONGEST_TEXT, MOST_NAMED, InspectJob, Json
 from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
 from services.eseal.prepared import PreparedDocument
 from services.eseal.refusals import (
@@ -21,6 +22,7 @@ from services.eseal.refusals import (
 )
 from services.eseal.workshop import Workshop
 from tests.unit.eseal.documents import NOW, hostile, make_kit, plain
+from tests.unit.eseal.ofds import package, plain_ofd, sealer, unpacked
 
 PICTURE = Picture(b"", 42, 42)
 REMARK = b"% a remark after the end\n"
@@ -110,6 +112,32 @@ async def test_a_worker_that_dies_at_its_work_is_replaced_and_the_work_done(work
     process.kill()
 
     assert (await task).document.startswith(plain())
+
+
+async def test_a_worker_that_is_not_itself_any_more_is_replaced(workshop: Workshop) -> None:
+    """A file may have taken it over: what it answers then is no answer, and the next file is not for it."""
+    (process,) = workshop._all
+
+    def read(head: Json, blobs: list[bytes]) -> object:
+        return head["no such member"] if process in workshop._all else blobs[7]
+
+    with pytest.raises(DocumentMalformedError, match="cannot be read"):
+        await workshop._do(InspectJob(plain(), [], NOW), read)
+
+    assert await process.wait() == -9
+    assert await prepare(workshop, plain())
+
+
+async def test_a_file_that_names_its_parts_without_end_is_told_with_a_few(workshop: Workshop) -> None:
+    parts = unpacked(await sealer().put(plain_ofd()))
+    parts |= {f"{'x' * 250}/{'长' * 70}{number}": b"" for number in range(3_000)}
+    (process,) = workshop._all
+
+    (finding,) = await workshop.inspect(package(parts), roots=[], moment=NOW)
+
+    assert len(finding.uncovered_parts) == MOST_NAMED
+    assert {len(name) for name in finding.uncovered_parts} == {LONGEST_TEXT}
+    assert workshop._all == {process}
 
 
 async def test_a_worker_that_dies_between_jobs_is_replaced(workshop: Workshop) -> None:

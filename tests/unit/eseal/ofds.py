@@ -95,7 +95,9 @@ class Sealer:
     ) -> bytes:
         """The document with the seal on it."""
         used = seal or self.seal
-        laid_out = ofd_sealing.prepare(document, place or Place(), seal=used, size_mm=(42, 42), moment=moment)
+        laid_out = ofd_sealing.prepare(
+            document, place or Place(), sm2=load_sm2(), seal=used, size_mm=(42, 42), moment=moment
+        )
         value = await seal_signature(
             self, seal=used, data_hash=laid_out.data_hash, path=laid_out.path, moment=moment
         )
