@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 from pydantic import Field, FilePath
@@ -24,7 +25,7 @@ from services.eseal.authority import load_roots
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.keystore import VaultKeystore
-from services.eseal.refusals import Sm2UnavailableError
+from services.eseal.refusals import KeystoreUnavailableError, Sm2UnavailableError
 from services.eseal.rpc import present, register
 from services.eseal.service import Keystore, SealDesk
 from services.eseal.ses_making import seal_signature
@@ -32,6 +33,8 @@ from services.eseal.sm2 import Sm2, load_sm2
 from services.eseal.sm2_certificate import load_certificates
 from services.eseal.store import PgSealStore
 from services.eseal.timestamps import ProvedClock, TimedKeystore, TimestampAuthority
+from services.eseal.token import Token, TokenPlace
+from services.eseal.undumped import forbid_dumps
 from services.eseal.workshop import Workshop
 
 PART = "eseal"
@@ -51,6 +54,17 @@ class EsealConfig(ServiceConfig):
     pdf_cpu_seconds: float = Field(default=5.0, gt=0, le=50)
     """Processor time that one of them may spend on one file."""
 
+    token_module: FilePath | None = None
+    """The library (PKCS #11) of the token that holds seals' keys; none, unless set."""
+    token_label: str = Field(default="", max_length=32)
+    """Which token it is."""
+    token_pin_file: FilePath | None = None
+    """The file that holds the token's PIN."""
+    token_sessions: int = Field(default=2, ge=1, le=64)
+    """Signatures that the token makes at a time."""
+    token_seconds: float = Field(default=5.0, gt=0, le=60)
+    """So long a signature may take, waiting included, before the call is refused."""
+
     timestamp_authority: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """RFC 3161: vouches for our clock. Without one, in development only, nobody does."""
     timestamp_roots: FilePath | None = None
@@ -67,10 +81,26 @@ class EsealConfig(ServiceConfig):
             yield "ONESTOP_TIMESTAMP_AUTHORITY", why
         elif self.timestamp_roots is None:
             yield "ONESTOP_TIMESTAMP_ROOTS", "is unset: a timestamp authority is believed by its roots alone"
+        if self.token_pin_file is not None:
+            yield from production.open_file("ONESTOP_TOKEN_PIN_FILE", self.token_pin_file)
         yield from production.unsafe_address(
             "ONESTOP_TIMESTAMP_AUTHORITY", self.timestamp_authority, "a timestamp authority"
         )
         yield from production.unsafe_certificates("ONESTOP_TIMESTAMP_ROOTS", self.timestamp_roots)
+
+    def token(self) -> Token | None:
+        """The token with seals' keys; None where nothing is set. Raises SystemExit where part of it is."""
+        if self.token_module is None:
+            return None
+        if not self.token_label or self.token_pin_file is None:
+            raise SystemExit(
+                "ONESTOP_TOKEN_LABEL, ONESTOP_TOKEN_PIN_FILE: are needed with ONESTOP_TOKEN_MODULE"
+            )
+        return Token(
+            TokenPlace(self.token_module, self.token_label, self.token_pin_file),
+            sessions=self.token_sessions,
+            seconds=self.token_seconds,
+        )
 
     def proof(self) -> ProvedClock | None:
         """What vouches for the clock; None where nothing is set. Raises SystemExit where half of it is."""
@@ -85,6 +115,8 @@ class EsealConfig(ServiceConfig):
 
 async def main(config: EsealConfig) -> None:
     """Serves until the process is told to stop."""
+    forbid_dumps()
+    token = config.token()
     workshop = Workshop(
         workers=config.pdf_workers or max(2, os.cpu_count() or 2),
         cpu_seconds=config.pdf_cpu_seconds,
@@ -104,7 +136,10 @@ async def main(config: EsealConfig) -> None:
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     replies = PgReplies(pool, vault, now)
     ledger = channel(config, "ledger")
-    keystore: Keystore = VaultKeystore(pool, vault, sm2)
+    keystore: Keystore = VaultKeystore(pool, vault, sm2, token)
+    if token is not None:
+        with suppress(KeystoreUnavailableError):  # It says so in the log; other keys are used all the same.
+            await token.require()
     proof = config.proof()
     if proof is not None:
         keystore = TimedKeystore(keystore, proof)
@@ -125,7 +160,14 @@ async def main(config: EsealConfig) -> None:
         PART,
         partial(register, desk, context_reader(config, now), now),
         tasks=[*protocol_tasks(disclosure, replies), *([proof.keep] if proof else [])],
-        closers=[disclosure.drain, workshop.close, public_workshop.close, ledger.close, pool.close],
+        closers=[
+            disclosure.drain,
+            workshop.close,
+            public_workshop.close,
+            *([token.close] if token else []),
+            ledger.close,
+            pool.close,
+        ],
     )
 
 

@@ -1,16 +1,18 @@
-"""Keys of seals, PKCS #8 sealed by the vault in the service's own schema; they are used here and never leave.
+"""Keys of seals: which keystore holds one, its row says. Each gives a signer by the key's own suite.
 
-The keystore of the embedded default. One behind PKCS #11 takes its place by the same interface
-(`service.Keystore`): a signer per key, that signs data by the key's own suite.
+In the embedded default they are PKCS #8, sealed by the vault in the service's own schema; they are opened
+here and never leave. Others lie on a token (PKCS #11), which they never leave either (`token.py`).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import cast
+from typing import TypeAlias, cast
 from uuid import UUID
 
+import asyncpg
+from asn1crypto import parser
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -26,11 +28,17 @@ from services.eseal.domain import SUITES, Algorithm
 from services.eseal.refusals import KeyUnknownError, Sm2UnavailableError
 from services.eseal.signers import PrivateKey, PublicKey, Sm2Signer, VaultSigner, key_type_of, wrong_suite
 from services.eseal.sm2 import Sm2, Sm2Key
+from services.eseal.token import Token, TokenSigner
 
 Q = queries.load(__package__)
 
 COLUMN = "seal_key.private_key"
 """What a sealed key is bound to, together with its row."""
+
+VAULT, TOKEN = "vault", "token"
+"""Where a key is kept, as its row says it."""
+
+AnySigner: TypeAlias = VaultSigner | Sm2Signer | TokenSigner
 
 _KEPT = 256
 """Keys kept ready in memory."""
@@ -58,18 +66,22 @@ def generate_sm2(vault: Vault, key_id: UUID, sm2: Sm2) -> tuple[bytes, Sm2Key]:
 
 
 class VaultKeystore:
-    """Keys in the database, sealed by the vault; opened ones are kept ready."""
+    """Keys in the database, sealed by the vault, or named there and on a token; those in use are kept."""
 
-    def __init__(self, pool: Pool | Connection, vault: Vault, sm2: Sm2 | None = None) -> None:
+    def __init__(
+        self, pool: Pool | Connection, vault: Vault, sm2: Sm2 | None = None, token: Token | None = None
+    ) -> None:
         self._pool = pool
         self._vault = vault
         self._sm2 = sm2
-        self._ready: OrderedDict[UUID, VaultSigner | Sm2Signer] = OrderedDict()
+        self._token = token
+        self._ready: OrderedDict[UUID, AnySigner] = OrderedDict()
 
-    async def signer(self, key_id: UUID) -> VaultSigner | Sm2Signer:
+    async def signer(self, key_id: UUID) -> AnySigner:
         """A key ready for use.
 
-        Raises KeyUnknownError, Sm2UnavailableError, and SealBrokenError on a row tampered with.
+        Raises KeyUnknownError, KeystoreUnavailableError, Sm2UnavailableError, and SealBrokenError on a row
+        tampered with.
         """
         signer = self._ready.get(key_id)
         if signer is None:
@@ -78,12 +90,16 @@ class VaultKeystore:
             if len(self._ready) > _KEPT:
                 self._ready.popitem(last=False)
         self._ready.move_to_end(key_id)
+        if isinstance(signer, TokenSigner) and self._token is not None:
+            await self._token.require()
         return signer
 
-    async def _open(self, key_id: UUID) -> VaultSigner | Sm2Signer:
+    async def _open(self, key_id: UUID) -> AnySigner:
         row = await self._pool.fetchrow(Q.find_key, key_id)
         if row is None:
             raise KeyUnknownError("the keystore holds no such key")
+        if row["keystore"] == TOKEN:
+            return self._on_token(key_id, row)
         plain = self._vault.unseal(row["private_key"], row=key_id, column=COLUMN)
         algorithm = Algorithm(row["algorithm"])
         if algorithm is Algorithm.SM2_SM3:
@@ -91,7 +107,18 @@ class VaultKeystore:
         key = load_der_private_key(plain, None)
         if key_type_of(key) != SUITES[algorithm].key_type:
             raise wrong_suite()
-        return VaultSigner(cast(PrivateKey, key), row["certificate"])
+        return VaultSigner(cast(PrivateKey, key), row["certificate"], certificates_of(row["chain"]))
+
+    def _on_token(self, key_id: UUID, row: asyncpg.Record) -> TokenSigner:
+        if self._token is None or self._token.label != row["token"]:
+            raise KeyUnknownError(f"the key lies on the token {row['token']!r}, which is not configured here")
+        return TokenSigner(
+            self._token,
+            key_id,
+            Algorithm(row["algorithm"]),
+            row["certificate"],
+            certificates_of(row["chain"]),
+        )
 
     def _load_sm2(self, plain: bytes) -> Sm2Key:
         if self._sm2 is None:
@@ -100,3 +127,14 @@ class VaultKeystore:
             return self._sm2.load_private(plain)
         except ValueError:
             raise wrong_suite() from None
+
+
+def certificates_of(chain: bytes | None) -> list[bytes]:
+    """Certificates, DER, that stand one behind another. Raises ValueError."""
+    found, rest = [], chain or b""
+    while rest:
+        whole = parser.parse(rest)
+        length = sum(map(len, whole[3:6]))
+        found.append(rest[:length])
+        rest = rest[length:]
+    return found

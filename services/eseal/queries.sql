@@ -60,7 +60,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: find_key
 -- $1 key id
-SELECT algorithm, private_key, certificate
+SELECT algorithm, keystore, token, private_key, certificate, chain
   FROM seal_key
  WHERE id = $1;
 

@@ -124,3 +124,10 @@ class KeyUnknownError(ServiceError):
 
     kind = Kind.INTERNAL
     reason = "SEAL_KEY_UNKNOWN"
+
+
+class KeystoreUnavailableError(ServiceError):
+    """The token that holds the seal's key does not answer; the call may be tried again."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "KEYSTORE_UNAVAILABLE"

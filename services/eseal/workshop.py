@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from core.errors import ServiceError
 from core.log import get_logger
+from services.eseal.children import exchange, kill, read_frame
 from services.eseal.domain import Finding, Picture, Stamp
 from services.eseal.jobs import (
     InspectJob,
@@ -21,10 +21,8 @@ from services.eseal.jobs import (
     PrepareJob,
     PrepareOfdJob,
     findings_of,
-    frame_lengths,
     prepared_of,
     prepared_ofd_of,
-    write_frame,
 )
 from services.eseal.placing import Placing
 from services.eseal.prepared import PreparedDocument
@@ -34,8 +32,6 @@ from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 _logger = get_logger()
 
 START_SECONDS = 30.0
-MAX_HEAD = 8 * 1024 * 1024
-"""Bytes of an answer's head: 64 findings, each with as many texts as it may have, stay below."""
 _OUT_OF_FORM = (EOFError, ConnectionError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What reading the answer of a worker raises that died, or that is not itself any more."""
 
@@ -87,7 +83,7 @@ class Workshop:
         """Ends the workers at once; no job may be under way."""
         processes, self._all = self._all, set()
         for process in processes:
-            _kill(process)
+            kill(process)
         await asyncio.gather(*(process.wait() for process in processes))
         if self._ending:
             await asyncio.wait(self._ending)
@@ -141,7 +137,7 @@ class Workshop:
         healthy = False
         try:
             async with asyncio.timeout(self._wall_seconds):
-                said, parts = await _exchange(process, head, blobs)
+                said, parts = await exchange(process, head, blobs)
             if cause := said.get("cause"):
                 _logger.info("document_refused", job=head.get("job"), cause=cause)
             answer = read(said, parts)
@@ -185,7 +181,7 @@ class Workshop:
 
     def _discard(self, process: asyncio.subprocess.Process) -> None:
         self._all.discard(process)
-        _kill(process)
+        kill(process)
         ending = asyncio.ensure_future(process.wait())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
@@ -205,45 +201,14 @@ class Workshop:
         )
         try:
             async with asyncio.timeout(START_SECONDS):
-                await _read_frame(process)
+                await read_frame(process)
         except (TimeoutError, EOFError) as failure:
-            _kill(process)
+            kill(process)
             raise RuntimeError(
                 "a PDF worker did not start; `python -m services.eseal.worker` by hand says why"
             ) from failure
         except BaseException:
-            _kill(process)
+            kill(process)
             raise
         self._all.add(process)
         return process
-
-
-async def _exchange(
-    process: asyncio.subprocess.Process, head: Json, blobs: Sequence[bytes]
-) -> tuple[Json, list[bytes]]:
-    if process.stdin is None:
-        raise EOFError
-    # At once: a worker that is woken by the first bytes only waits for the rest.
-    process.stdin.writelines(write_frame(head, blobs))
-    await process.stdin.drain()
-    return await _read_frame(process)
-
-
-async def _read_frame(process: asyncio.subprocess.Process) -> tuple[Json, list[bytes]]:
-    """One answer. IncompleteReadError (an EOFError) when the worker died."""
-    if process.stdout is None:
-        raise EOFError
-    length = int.from_bytes(await process.stdout.readexactly(4), "big")
-    if length > MAX_HEAD:
-        raise ValueError("an answer's head is larger than it may be")
-    head: Json = json.loads(await process.stdout.readexactly(length))
-    if not isinstance(head, dict):
-        raise ValueError("an answer's head is an object")
-    return head, [await process.stdout.readexactly(size) for size in frame_lengths(head)]
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    if process.returncode is None:
-        process.kill()

@@ -26,6 +26,7 @@ from services.eseal.pdf import prepare
 from services.eseal.picture import draw_round_seal
 from services.eseal.placing import Placing
 from services.eseal.prepared import Imprint
+from services.eseal.pressing import Signer as KeySigner
 from services.eseal.signers import VaultSigner
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -136,7 +137,7 @@ class SealKit:
 
     authority: SealAuthority
     root: bytes
-    signer: VaultSigner
+    signer: KeySigner
     picture: Picture
 
     async def seal(self, document: bytes, *, field: str = "seal-1", place: Placing = Place()) -> bytes:  # noqa: B008  # frozen

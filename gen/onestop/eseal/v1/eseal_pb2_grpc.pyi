@@ -42,7 +42,7 @@ class EsealServiceStub:
     for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
     ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
-    KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
+    KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE.
     """
     VerifyDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]
     """Checks a sealed PDF or OFD. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
@@ -67,7 +67,7 @@ class EsealServiceAsyncStub(EsealServiceStub):
     for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
     ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
-    KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
+    KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE.
     """
     VerifyDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]  # type: ignore[assignment]
     """Checks a sealed PDF or OFD. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
@@ -101,7 +101,7 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
         for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
         ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
         DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
-        KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY.
+        KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
