@@ -29,13 +29,14 @@ class BentSettings(Settings):
     """Settings in which some parts are wished to be other than usual."""
 
     def command(self, part: str) -> list[str]:
-        """What starts a part: under a clock that can be set, or from another tree of the code."""
+        """What starts a part: within a namespace, under a clock that can be set, from another tree."""
+        within = list(_of(self.home, "spaces").get(part, ()))
         program, *arguments = super().command(part)
         tree = _of(self.home, "trees").get(part, "")
         clock = _of(self.home, "clocks").get(part, "")
         if not tree and not clock:
-            return [program, *arguments]
-        return [program, str(CLOCKED), tree or str(self.root), clock, arguments[-1]]
+            return [*within, program, *arguments]
+        return [*within, program, str(CLOCKED), tree or str(self.root), clock, arguments[-1]]
 
     def part_environment(self, part: str) -> dict[str, str]:
         """A part's settings, with the addresses of its ways."""

@@ -22,8 +22,9 @@ from rich.console import Console
 from deploy.local import files
 from deploy.local.migrate import ROOT
 from deploy.local.probe import is_well
-from deploy.local.settings import PORTS
+from deploy.local.settings import GATEWAY_LISTENERS, PORTS
 from tests.city import City
+from tests.faults.apart import Namespace
 from tests.faults.bent import WISHES
 from tests.faults.way import Trouble, Way
 
@@ -130,6 +131,34 @@ class Ground:
                 way.trouble = Trouble.NONE
                 self.wish("ways", f"{caller}>{callee}", None)
                 self.restart(caller)
+
+    @contextmanager
+    def apart(self, caller: str, callee: str) -> Iterator[Namespace]:
+        """A part in a namespace of its own, whose way to another one is a link that can be cut."""
+        ports = self.city.settings.ports
+        own = GATEWAY_LISTENERS if caller == "gateway" else (caller,)
+        others = [port for name, port in ports.items() if name not in {*own, callee}]
+        self.wish("environment", callee, {"ONESTOP_LISTEN": f"0.0.0.0:{ports[callee]}"})
+        self.restart(callee)
+        try:
+            with ExitStack() as stack:
+                with self.city.held_down(caller):
+                    space = stack.enter_context(Namespace())
+                    space.let_out(others)
+                    space.let_in(ports[name] for name in own)
+                    self.wish("spaces", caller, space.entering)
+                    there = {f"ONESTOP_{callee.upper()}": f"{space.here}:{ports[callee]}"}
+                    self.wish("environment", caller, there)
+                try:
+                    yield space
+                finally:
+                    with self.city.held_down(caller):
+                        stack.close()
+                        self.wish("spaces", caller, None)
+                        self.wish("environment", caller, None)
+        finally:
+            self.wish("environment", callee, None)
+            self.restart(callee)
 
     def onestop(self, *arguments: str) -> tuple[int, str]:
         """The `onestop` command beside the running city: its exit code and what it printed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from tests.faults.apart import missing
 from tests.faults.ground import Ground
 from tests.faults.load import Load
 from tests.faults.shake import PATIENCE_SECONDS, Fault, Strike
@@ -15,6 +16,7 @@ PARTED_SECONDS = 8.0
 
 UPSTREAMS = (("gateway", "licence"), ("autofill", "datanode"), ("eseal", "ledger"))
 DATABASES = ("agricredit", "ledger")
+PARTED = (("autofill", "licence"), ("agricredit", "ledger"), ("gateway", "issuer"))
 
 
 def upstreams() -> Iterator[Fault]:
@@ -36,10 +38,30 @@ def databases() -> Iterator[Fault]:
 
 
 def partition() -> Iterator[Fault]:
-    """Two parts that cannot reach each other while everybody else reaches both."""
-    for caller, callee in (("autofill", "licence"), ("agricredit", "ledger"), ("gateway", "issuer")):
+    """Two parts that cannot reach each other while everybody else reaches both.
+
+    One of them lives in a network namespace, and the link is cut. Where that cannot be, which is told, a
+    proxy between them falls silent instead.
+    """
+    why = missing()
+    for caller, callee in PARTED:
         name = f"{caller} and {callee} parted"
-        yield Fault(name, _troubling(caller, callee, Trouble.SILENT, PARTED_SECONDS))
+        yield Fault(name, _cutting(caller, callee), missing=lambda: why)
+        if why:
+            by_proxy = _troubling(caller, callee, Trouble.SILENT, PARTED_SECONDS)
+            yield Fault(f"{name}, by a proxy", by_proxy)
+
+
+def _cutting(caller: str, callee: str) -> Strike:
+    def strike(ground: Ground, load: Load) -> float:
+        space = ground.afterwards.enter_context(ground.apart(caller, callee))
+        load.must_answer_everything(time.monotonic(), PATIENCE_SECONDS)
+        space.cut()
+        time.sleep(PARTED_SECONDS)
+        space.mend()
+        return time.monotonic()
+
+    return strike
 
 
 def _troubling(caller: str, callee: str, trouble: Trouble, seconds: float = TROUBLE_SECONDS) -> Strike:
