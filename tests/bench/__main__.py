@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import psutil
 from rich.console import Console
 
-from tests.bench import append, chart, credit, forms, herd, mixture, proofs, seals, search, town
+from tests.bench import append, chart, credit, forms, herd, mixture, price, proofs, seals, search, town
 from tests.bench.figures import Figure, Report, read
 from tests.bench.ground import Bench, open_bench, running
 
@@ -25,6 +25,7 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "autofill": forms.measure,
     "agricredit": credit.measure,
     "ledger": append.measure,
+    "price": price.measure,
     "herd": herd.measure,
     "slope": search.measure_slope,
     "lookup": search.measure_limit,

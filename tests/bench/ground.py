@@ -50,10 +50,11 @@ class Bench:
         """The city of this scale. Its folder is kept, so it is loaded once."""
         return self.city_of(self.people, round(self.people * CITY_LICENCES / CITY_PEOPLE))
 
-    def city_of(self, people: int, licences: int) -> City:
-        """A city of a size of its own, kept like the other."""
+    def city_of(self, people: int, licences: int, program: str = "deploy.local") -> City:
+        """A city of a size of its own, kept like the other; `program` starts it."""
         environment = {**LIMITS_AWAY, "TOWN_LICENCES": str(licences)}
-        return City(people=people, home=self.folder / f"city-{people}-{licences}", environment=environment)
+        home = self.folder / f"city-{people}-{licences}"
+        return City(people=people, home=home, environment=environment, program=program)
 
     def say(self, text: str) -> None:
         """A line for who watches."""
@@ -118,8 +119,13 @@ def holders(city: City, type_codes: Sequence[str], count: int) -> list[Subject]:
 
 def vault_of(city: City, part: str) -> Vault:
     """A part's vault, to make a caller's questions with: outside the bench callers know their own numbers."""
-    keyring = Keyring.load(city.settings.keys / f"{part}-keyring.json")
-    with psycopg.connect(city.admin_dsn) as connection:
+    return vault_at(city.admin_dsn, city.settings.keys / f"{part}-keyring.json", part)
+
+
+def vault_at(dsn: str, keys: Path, part: str) -> Vault:
+    """A part's vault, by the owner's address of the database and the part's keyring file."""
+    keyring = Keyring.load(keys)
+    with psycopg.connect(dsn) as connection:
         query = f"SELECT version, wrapped, kek_version FROM {part}.data_key"  # a part's name
         rows = connection.execute(query.encode()).fetchall()
     return Vault(keyring, {version: unwrap(keyring, version, wrapped, kek) for version, wrapped, kek in rows})

@@ -1,7 +1,7 @@
 """`ledger.proof`: how long a receipt takes, with its inclusion proof, from a log of 10 million entries.
 
-The log is grown by COPY of rows as the ledger would have written them: entries, openings, tiles, checkpoints.
-It is kept, and a run that is broken off goes on.
+The log is filled with rows as the ledger would have written them (tests/bench/filling.py). It is kept, and a
+run that is broken off goes on.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import os
 import random
 import ssl
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from functools import partial
 
 import asyncpg
 from onestop.common.v1 import context_pb2
@@ -25,26 +24,17 @@ from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
 from cli.keys.ground import owners_database
 from core.config import Mode, PeerConfig
 from core.db import make_pool
-from core.merkle import leaf_hash
 from core.rpc import channel
-from core.vault import Vault
 from services.ledger.checkpoint import CheckpointNotary
-from services.ledger.custody import load_tree
-from services.ledger.domain import TreeHead
-from services.ledger.entry import Opening, leaf_bytes
 from services.ledger.released import LastReleasedFile
-from services.ledger.service import SEALED
 from services.ledger.store import PgLogStore
-from tests.bench.appender import entry
 from tests.bench.figures import LESS_IS_BETTER, Figure, Goal, median, single
-from tests.bench.ground import CITY_PEOPLE, LIMITS_AWAY, Bench, running, vault_of
+from tests.bench.filling import fill, makers
+from tests.bench.ground import CITY_PEOPLE, LIMITS_AWAY, Bench, running, vault_at
 from tests.city import City
 from tests.story import platform_of
 
 ENTRIES = 10_000_000
-CHUNK = 50_000
-BATCH = 50
-"""So many entries share a checkpoint, as under load."""
 ASKED = 2_000
 STEPS = (1, 8)
 GOAL = Goal(LESS_IS_BETTER, 5.0)
@@ -75,52 +65,21 @@ async def _grow(bench: Bench, city: City, dsn: str, wanted: int) -> int:
     """Makes the log as long as wanted; its size."""
     keys = city.settings.keys
     notary = CheckpointNotary.load(keys / "ledger-signing.key", keys / "ledger.vkey")
-    vault = vault_of(city, "ledger")
+    released = LastReleasedFile(city.settings.ledger / "last-checkpoint")
+    open_vault = partial(vault_at, dsn, keys / "ledger-keyring.json", "ledger")
     pool = await make_pool((keys / "ledger.dsn").read_text().strip(), 2)
     owner = await asyncpg.connect(dsn)
     try:
-        store = PgLogStore(pool)
-        head = await store.head()
-        tree, note = await load_tree(store, head.size), head.checkpoint
-        while tree.size < wanted:
-            first, entries, openings, tiles, notes = tree.size, [], [], [], []
-            while tree.size < min(first + CHUNK, wanted):
-                moment, start = datetime.now(UTC), tree.size
-                made = [_row(vault, moment) for _ in range(min(BATCH, wanted - start))]
-                tree, full = tree.grow(leaf_hash(leaf) for leaf, _, _ in made)
-                note = notary.sign(TreeHead(tree.size, tree.root()))
-                notes.append((tree.size, note, moment))
-                tiles += [(one.id.level, one.id.index, one.hashes, one.root) for one in full]
-                for place, (leaf, row, opening) in enumerate(made):
-                    entries.append((start + place, row[0], tree.size, *row[1:], leaf))
-                    openings.append(opening)
-                tree = tree.settled()
-            async with owner.transaction():
-                for table, rows in (
-                    ("entry", entries),
-                    ("opening", openings),
-                    ("tile", tiles),
-                    ("checkpoint", notes),
-                ):
-                    await owner.copy_records_to_table(table, schema_name="ledger", records=rows)
-                await owner.execute("UPDATE ledger.head SET size = $1, checkpoint = $2", tree.size, note)
-            await LastReleasedFile(city.settings.ledger / "last-checkpoint").keep(note)
-            bench.say(f"ledger.proof: {tree.size:,} of {wanted:,} entries are in the log")
-        await owner.execute("VACUUM ANALYZE")
-        return tree.size
+        with makers(open_vault) as maker:
+            said = partial(_say, bench)
+            return await fill(owner, PgLogStore(pool), notary, released, wanted, maker, say=said)
     finally:
         await owner.close()
         pool.terminate()
 
 
-def _row(vault: Vault, moment: datetime) -> tuple[bytes, tuple[object, ...], tuple[object, ...]]:
-    """A leaf, the entry's other columns without its place, and its opening's."""
-    made = entry()
-    opening = Opening.of(made, os.urandom(32), os.urandom(32))
-    leaf = leaf_bytes(made, opening, recorder="licence", time=moment)
-    sealed = vault.seal(opening.to_bytes(), row=made.item_id, column=SEALED)
-    row = (made.item_id, made.kind.value, "licence", made.caller, None, moment)
-    return leaf, row, (made.item_id, sealed, os.urandom(32), None, None)
+def _say(bench: Bench, text: str) -> None:
+    bench.say(f"ledger.proof: {text}")
 
 
 async def _ask(city: City, at_once: int, size: int, seed: int) -> list[float]:
