@@ -30,6 +30,23 @@ class _Name(core.SequenceOf):  # type: ignore[misc]
     _child_spec = _Relative
 
 
+def seal_subject(*, seal_name: str, owner_code: str, owner_name: str) -> x509.Name:
+    """The subject of a seal's certificate; `owner_code` is a USCC (EN 319 412-1 clause 5.1.4).
+
+    Raises ValueError where a name is longer than 64 characters (RFC 5280 appendix A.1), or empty.
+    """
+    if not all(1 <= len(name) <= 64 for name in (seal_name, owner_name)):
+        raise ValueError("a name in a certificate has 1 to 64 characters")
+    return x509.Name.build(
+        {
+            "country_name": "CN",
+            "organization_name": owner_name,
+            "2.5.4.97": f"NTRCN-{owner_code}",
+            "common_name": seal_name,
+        }
+    )
+
+
 def distinguished_name(name: x509.Name) -> str:
     """The name as RFC 4514 writes it, most specific part first."""
     parts = []

@@ -45,7 +45,7 @@ _LEVELS = {
     ModificationLevel.ANNOTATIONS: Modification.ANNOTATIONS,
     ModificationLevel.OTHER: Modification.OTHER,
 }
-_KEY_USAGE = KeyUsageConstraints(
+KEY_USAGE = KeyUsageConstraints(
     key_usage={"digital_signature", "non_repudiation"},
     match_all_key_usages=True,
     extd_key_usage={"1.3.6.1.5.5.7.3.36"},
@@ -140,7 +140,7 @@ async def _validate(signature: EmbeddedPdfSignature, believed: Belief) -> PdfSig
     return await async_validate_pdf_signature(
         signature,
         signer_validation_context=_context(believed.anchors, believed.moment),
-        key_usage_settings=_KEY_USAGE,
+        key_usage_settings=KEY_USAGE,
     )
 
 
@@ -158,7 +158,7 @@ async def _is_trusted(
         validation_context=_context(anchors, moment),
     )
     try:
-        _KEY_USAGE.validate(certificate)
+        KEY_USAGE.validate(certificate)
         await validator.async_validate_path()
     except (PathError, ValidationError):
         return False

@@ -1,6 +1,7 @@
 -- name: find_seal
 -- $1 seal id; with all permissions to use it
-SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
+SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
+       greatest(s.valid_from, k.not_before) AS valid_from, least(s.valid_until, k.not_after) AS valid_until,
        k.id AS key_id, k.algorithm, k.certificate_sha256, u.office_codes, u.matter_codes
   FROM seal s
   JOIN seal_key k ON k.seal_id = s.id AND k.is_current
@@ -12,7 +13,8 @@ SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.val
 
 -- name: find_seal_to_put
 -- $1 seal id; with all permissions to use it, its picture and its structure
-SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
+SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
+       greatest(s.valid_from, k.not_before) AS valid_from, least(s.valid_until, k.not_after) AS valid_until,
        k.id AS key_id, k.algorithm, k.certificate_sha256, u.office_codes, u.matter_codes,
        s.picture, s.picture_width, s.picture_height, k.structure
   FROM seal s
@@ -25,7 +27,8 @@ SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.val
 
 -- name: list_usable
 -- $1 office USCC, $2 matter code or '' for any, $3 last seal id of the page before or null, $4 limit
-SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
+SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
+       greatest(s.valid_from, k.not_before) AS valid_from, least(s.valid_until, k.not_after) AS valid_until,
        k.id AS key_id, k.algorithm, k.certificate_sha256
   FROM seal s
   JOIN seal_key k ON k.seal_id = s.id AND k.is_current
@@ -89,6 +92,60 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 -- name: insert_key
 INSERT INTO seal_key (id, seal_id, algorithm, private_key, certificate, certificate_sha256, structure, is_current)
 VALUES ($1, $2, $3, $4, $5, $6, $7, true);
+
+-- name: seal_to_certify
+-- $1 seal id; held against others who do the same
+SELECT id, name, owner_code, owner_name, code, standing, valid_from, valid_until
+  FROM seal
+ WHERE id = $1
+   FOR UPDATE;
+
+-- name: key_request_of
+-- $1 seal id
+SELECT id, algorithm, keystore, token, private_key, public_key
+  FROM key_request
+ WHERE seal_id = $1
+   FOR UPDATE;
+
+-- name: algorithm_to_certify
+-- $1 seal id; of the key that waits, or else of the one in use
+SELECT coalesce((SELECT algorithm FROM key_request WHERE seal_id = $1),
+                (SELECT algorithm FROM seal_key WHERE seal_id = $1 AND is_current));
+
+-- name: insert_key_request
+INSERT INTO key_request (id, seal_id, algorithm, keystore, token, private_key, public_key, requested_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: delete_key_request
+-- $1 key id
+DELETE FROM key_request
+ WHERE id = $1;
+
+-- name: current_key
+-- $1 seal id
+SELECT id, certificate, structure
+  FROM seal_key
+ WHERE seal_id = $1
+   AND is_current;
+
+-- name: key_validity
+-- $1 key id
+SELECT coalesce(k.not_before, s.valid_from) AS not_before, coalesce(k.not_after, s.valid_until) AS not_after
+  FROM seal_key k
+  JOIN seal s ON s.id = k.seal_id
+ WHERE k.id = $1;
+
+-- name: retire_key
+-- $1 seal id; what it has signed keeps its certificate
+UPDATE seal_key
+   SET is_current = false
+ WHERE seal_id = $1
+   AND is_current;
+
+-- name: insert_certified_key
+INSERT INTO seal_key (id, seal_id, algorithm, keystore, token, private_key, certificate, certificate_sha256, chain,
+                      not_before, not_after, structure, is_current)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, true);
 
 -- name: insert_user
 INSERT INTO seal_user (seal_id, office_code, matter_code)

@@ -67,6 +67,16 @@ def is_signed(public_key: bytes, algorithm: Algorithm, data: bytes, signature: b
     return True
 
 
+def sign_by(key: PrivateKey, data: bytes) -> bytes:
+    """A key's signature over the data by its suite; ECDSA as DER. Raises KeyUnknownError if it has none."""
+    digest = SUITES[algorithm_of(key)].digest
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(data, ec.ECDSA(_HASHES[digest]))
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, padding.PKCS1v15(), _HASHES[digest])
+    return key.sign(data)
+
+
 class VaultSigner:
     """One key in use, of any suite but SM2's. Neither its repr nor its attributes show the key's value."""
 
@@ -85,16 +95,8 @@ class VaultSigner:
     async def sign(self, data: bytes) -> bytes:
         """The signature over the data, by the key's suite; ECDSA as DER."""
         if self.algorithm in _QUICK:
-            return self._sign(data)
-        return await asyncio.to_thread(self._sign, data)
-
-    def _sign(self, data: bytes) -> bytes:
-        key, digest = self._key, SUITES[self.algorithm].digest
-        if isinstance(key, ec.EllipticCurvePrivateKey):
-            return key.sign(data, ec.ECDSA(_HASHES[digest]))
-        if isinstance(key, rsa.RSAPrivateKey):
-            return key.sign(data, padding.PKCS1v15(), _HASHES[digest])
-        return key.sign(data)
+            return sign_by(self._key, data)
+        return await asyncio.to_thread(sign_by, self._key, data)
 
     def __reduce__(self) -> str:
         raise TypeError("a signer stays in its process")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from asn1crypto import core, keys, pem, x509
 
+from services.eseal.distinguished import seal_subject
 from services.eseal.sm2 import Sm2, Sm2Key
 
 SM2_WITH_SM3 = "1.2.156.10197.1.501"
@@ -74,14 +75,7 @@ class Sm2Authority:
         valid_until: datetime,
     ) -> bytes:
         """A certificate for signing documents, DER. Its subject is as `authority.SealAuthority` writes it."""
-        subject = x509.Name.build(
-            {
-                "country_name": "CN",
-                "organization_name": _text(owner_name),
-                "2.5.4.97": f"NTRCN-{owner_code}",
-                "common_name": _text(seal_name),
-            }
-        )
+        subject = seal_subject(seal_name=seal_name, owner_code=owner_code, owner_name=owner_name)
         issuer = x509.Certificate.load(self.certificate)
         extensions = [
             _extension("basic_constraints", {"ca": False}, critical=True),
@@ -228,10 +222,3 @@ def _signed(content: x509.TbsCertificate, key: Sm2Key) -> bytes:
 
 def _extension(name: str, value: object, *, critical: bool = False) -> x509.Extension:
     return x509.Extension({"extn_id": name, "critical": critical, "extn_value": value})
-
-
-def _text(value: str) -> str:
-    """A name of at most 64 characters (RFC 5280 appendix A.1)."""
-    if not 1 <= len(value) <= 64:
-        raise ValueError("a name in a certificate has 1 to 64 characters")
-    return value

@@ -1,0 +1,1 @@
+"""`./onestop seal`: what operators do with seals, a subcommand a file."""

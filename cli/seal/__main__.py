@@ -1,0 +1,36 @@
+"""`onestop seal <command> …`: finds what is to be done with a seal, and gives it the rest of the line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {
+    "request": ("cli.seal.request", "a certificate request (PKCS #10) for a new key of a seal"),
+    "import": ("cli.seal.taking", "take the certificate that an authority has issued for it"),
+}
+"""Each with its module, whose `main() -> int` reads `sys.argv`, and what it is for."""
+
+
+def usage() -> str:
+    """The list of commands."""
+    lines = [f"  {name:<10} {purpose}" for name, (_, purpose) in COMMANDS.items()]
+    return "\n".join(["usage: onestop seal <command> [--help] …", "", *lines])
+
+
+def main() -> int:
+    """The command's exit code; 2 where there is no such command."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in {"", "-h", "--help"}:
+        print(usage())
+        return 0 if name else 2
+    command = COMMANDS.get(name)
+    if command is None:
+        print(f"onestop seal: there is no command {name!r}\n\n{usage()}", file=sys.stderr)
+        return 2
+    sys.argv = [f"onestop seal {name}", *sys.argv[2:]]
+    return int(importlib.import_module(command[0]).main())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
