@@ -18,7 +18,13 @@ from psycopg import sql
 
 from deploy.local import files
 from deploy.local.errors import GroundError
-from deploy.local.migrations import BOOKS, MigrationError, apply_migrations, migration_names
+from deploy.local.migrations import (
+    BOOKS,
+    ChangedMigrationError,
+    MigrationError,
+    apply_migrations,
+    migration_names,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = (
@@ -57,8 +63,8 @@ def migrate(admin_dsn: str, parts: Sequence[str], keys_dir: Path) -> list[str]:
 
     `admin_dsn` reaches the database as a role that may make roles and schemas; `keys_dir` receives a file
     `<part>.dsn` (0600) for each part, and one for the auditor. Raises GroundError when the server is too old,
-    rights are missing, the server cannot be reached, or a migration fails (which leaves nothing of itself
-    behind).
+    rights are missing, the server cannot be reached, a migration fails (which leaves nothing of itself
+    behind), or the text of one that was applied has changed.
     """
     files.private_folder(keys_dir)
     applied: list[str] = []
@@ -238,6 +244,11 @@ def _apply(connection: psycopg.Connection[tuple[object, ...]], part: str) -> lis
         raise GroundError(
             f"The migration {error.name} failed for {part}: {error}",
             "nothing of it was kept; correct the migration or the database and start again.",
+        ) from error
+    except ChangedMigrationError as error:
+        raise GroundError(
+            f"The migration {error.name} is not the one that {part}'s tables were made by: {error}.",
+            f"put {error.path} back as it was; what is to change is a migration of its own.",
         ) from error
 
 

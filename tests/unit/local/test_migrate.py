@@ -13,7 +13,7 @@ import pytest
 from deploy.local import migrate as subject
 from deploy.local.errors import GroundError
 from deploy.local.migrate import PARTS, migrate
-from deploy.local.migrations import MigrationError, apply_migrations
+from deploy.local.migrations import ChangedMigrationError, MigrationError, apply_migrations
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
 
@@ -129,6 +129,44 @@ def test_a_migration_that_fails_leaves_nothing(fresh_database: CityDatabase, tmp
         )
         (tmp_path / "0002_bad.sql").write_text("CREATE TABLE found (id integer);")
         assert apply_migrations(connection, "trial", {"trial": tmp_path}) == ["trial/0002_bad"]
+
+
+def test_a_migration_that_changes_after_it_was_applied_is_refused_by_name(
+    fresh_database: CityDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tmp_path / "0001_first.sql"
+    first.write_text("CREATE TABLE kept (id integer);\n")
+    with psycopg.connect(fresh_database.admin_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA trial")
+        apply_migrations(connection, "trial", {"trial": tmp_path})
+
+        first.write_bytes(b"CREATE TABLE kept (id integer);\r\n")  # As another system checks it out.
+        assert apply_migrations(connection, "trial", {"trial": tmp_path}) == []
+        first.write_text("CREATE TABLE kept (id bigint);\n")
+        (tmp_path / "0002_second.sql").write_text("CREATE TABLE never (id integer);")
+        with pytest.raises(ChangedMigrationError, match=r"0001_first\.sql was changed") as refused:
+            apply_migrations(connection, "trial", {"trial": tmp_path})
+        assert refused.value.name == "trial/0001_first"
+        assert connection.execute("SELECT to_regclass('trial.never')").fetchone() == (None,)
+
+        # A start of the city says the same, with what to do.
+        connection.execute("UPDATE idp._yoyo_migration SET text_sha256 = 'other'")
+    with pytest.raises(GroundError, match=r"core/0001_shared is not the one that idp's tables") as told:
+        migrate(fresh_database.admin_dsn, ["idp"], fresh_database.keys)
+    assert "0001_shared.sql back as it was" in told.value.advice
+
+
+def test_a_database_without_sums_gets_them_at_the_next_start(fresh_database: CityDatabase) -> None:
+    with psycopg.connect(fresh_database.admin_dsn, autocommit=True) as connection:
+        before = connection.execute("SELECT migration_id, text_sha256 FROM idp._yoyo_migration").fetchall()
+        connection.execute("ALTER TABLE idp._yoyo_migration DROP COLUMN text_sha256")
+
+        applied = migrate(fresh_database.admin_dsn, ["idp"], fresh_database.keys)
+
+        after = connection.execute("SELECT migration_id, text_sha256 FROM idp._yoyo_migration").fetchall()
+    assert applied == []
+    assert sorted(after) == sorted(before)
+    assert all(len(str(text_sum)) == 64 for _, text_sum in after)
 
 
 def test_an_unreachable_database_is_told_without_its_password(tmp_path: Path) -> None:
