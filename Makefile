@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-WORKERS ?= 2
+WORKERS ?= 3
 CODE := core services gateway deploy cli tests protos
 COMPOSE ?= docker compose
 OUTSIDE := .onestop/compose
@@ -41,7 +41,7 @@ restore: .venv/.run ## make a city of a backup: FROM=folder (KEYS= WAL= UNTIL= U
 		$(if $(UNTIL),--until "$(UNTIL)") $(if $(UNTIL_MARK),--until-mark "$(UNTIL_MARK)") \
 		$(if $(RELEASED),--released "$(RELEASED)") $(if $(filter yes,$(REPLACE)),--replace)
 
-test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=2)
+test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=3: much of it waits)
 	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 interop: .venv/.dev ## check documents of other programs (OFD_SAMPLES=folder with .ofd, .esl and .dat files)

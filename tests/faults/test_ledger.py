@@ -36,6 +36,9 @@ def city() -> Iterator[City]:
         made.remove()
 
 
+PAUSE_SECONDS = 0.02
+
+
 class Recorder:
     """A part that appends, and asks again with the same item until it has its receipt."""
 
@@ -60,6 +63,7 @@ class Recorder:
             await self.record(disclosure())
             await self.record(act)
             await self.record(outcome(act))
+            await asyncio.sleep(PAUSE_SECONDS)  # It is there to be hit, not to wear the machine out.
 
 
 def open_channel(city: City, part: str) -> grpc.aio.Channel:

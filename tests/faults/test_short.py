@@ -28,6 +28,7 @@ FAULTS = {
     fault.name: fault
     for fault in chain(
         [next(iter(kills.draining()))],
+        [one for one in kills.in_turn() if one.name in {"kill -9 ledger", "kill -9 postgres"}],
         network.some(("gateway", "licence", Trouble.FORGOTTEN), ("eseal", "ledger", Trouble.SILENT)),
         network.some(("ledger", "postgres", Trouble.RESETTING)),
         [one for one in clocks.jumps() if "licence" in one.name],

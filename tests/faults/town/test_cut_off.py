@@ -20,6 +20,7 @@ from tests.database import CityDatabase
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = 3_000
+SMALL = 100
 
 
 def start(database: CityDatabase, *arguments: str, size: int | None = SIZE) -> subprocess.Popen[bytes]:
@@ -60,7 +61,7 @@ def wait_until_it_loads(database: CityDatabase, process: subprocess.Popen[bytes]
 
 @pytest.mark.parametrize(
     ("how", "after"),
-    [(signal.SIGKILL, 0.0), (signal.SIGKILL, 2.5), (signal.SIGTERM, 1.5), (signal.SIGINT, 2.0)],
+    [(signal.SIGKILL, 0.0), (signal.SIGKILL, 2.5), (signal.SIGTERM, 1.5)],
 )
 def test_the_next_loader_begins_anew_and_ends_whole(
     fresh_database: CityDatabase, how: signal.Signals, after: float
@@ -82,23 +83,19 @@ def test_the_next_loader_begins_anew_and_ends_whole(
     assert (fresh_database.keys.parent / "demo" / "cast.json").exists()
 
 
-def test_a_town_of_another_size_is_refused_in_one_line(fresh_database: CityDatabase) -> None:
+def test_the_town_that_is_there_stays_and_another_is_refused_in_one_line(
+    fresh_database: CityDatabase,
+) -> None:
     make_pki(fresh_database.keys.parent / "pki", PARTS)
-    assert start(fresh_database).wait(120) == 0
+    assert start(fresh_database, size=SMALL).wait(120) == 0
 
-    other = start(fresh_database, "--seed", "7")
+    other = start(fresh_database, "--seed", "7", size=SMALL)
 
     assert other.wait(60) == 1
     output = said(fresh_database)
-    assert "holds a town of 3,000 people (seed 440200)" in output
+    assert "holds a town of 100 people (seed 440200)" in output
     assert "Traceback" not in output
-    assert start(fresh_database, "--size", "99").wait(60) == 1
+    assert start(fresh_database, size=SMALL - 1).wait(60) == 1
     assert "100 to" in said(fresh_database)
-
-
-def test_without_a_size_the_town_that_is_there_stays(fresh_database: CityDatabase) -> None:
-    make_pki(fresh_database.keys.parent / "pki", PARTS)
-    assert start(fresh_database).wait(120) == 0
-
     assert start(fresh_database, size=None).wait(60) == 0, said(fresh_database)
-    assert "the town of 3,000 people is there" in said(fresh_database)
+    assert "the town of 100 people is there" in said(fresh_database)
