@@ -167,7 +167,7 @@ def test_a_tile_is_cut_to_the_width_that_is_asked_for(reader: Reader, filled: Ch
     "path",
     [
         "tile/0/x001/x234/067",  # not yet there
-        "tile/0/001.p/255",  # not yet as wide
+        "tile/0/x001/x234/067.p/255",
         "tile/1/000",
         "tile/1/000.p/200",
         "tile/9/000.p/1",
