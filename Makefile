@@ -97,7 +97,7 @@ check-receipts: .venv/.dev
 check-proto: .venv/.dev
 	@cd protos && buf lint ../gen/onestop.binpb --config buf.yaml
 
-# Against what callers were promised last; `make proto-promise` after a deliberate new promise.
+# Against what callers were promised last (docs/decisions/0020); `make proto-promise` adds what a release brings.
 check-breaking: .venv/.dev
 	@cd protos && buf breaking ../gen/onestop.binpb --against promised.binpb --config buf.yaml
 
@@ -112,7 +112,7 @@ check-threats: .venv/.dev
 proto: .venv/.dev ## make gen/ from protos/
 	python protos/build.py
 
-proto-promise: .venv/.dev ## from now on `make check` holds the contracts to what they are today
+proto-promise: check-proto check-breaking proto-check ## at a release: what the contracts have beside the promise is promised too
 	cp gen/onestop.binpb protos/promised.binpb
 
 lock: .venv/.dev ## lock requirements*.in anew, with hashes

@@ -46,10 +46,12 @@ def test_lines_keep_the_text_and_never_begin_with_closing_punctuation(text: str)
     pdf.set_font("serif", size=15)
 
     lines = _lines(pdf, text)
+    widths = [pdf.get_string_width(line) for line in lines]
+    pdf.fonts["serif"].close()  # A document that is written closes its fonts' files; this one is not.
 
     assert "".join(lines) == text
     assert not any(line[0] in NOT_FIRST for line in lines)
-    assert all(pdf.get_string_width(line) <= 154 for line in lines)
+    assert max(widths) <= 154
 
 
 def _serif() -> str:
