@@ -25,7 +25,7 @@ async def recorder(settings: Settings, name: str) -> AsyncIterator[LedgerClient]
             tls_ca=settings.pki / "ca.crt",
             tls_cert=settings.pki / f"{name}.crt",
             tls_key=settings.pki / f"{name}.key",
-            ledger=environment["ONESTOP_LEDGER"],
+            ledger=settings.environment.get("ONESTOP_LEDGER") or environment["ONESTOP_LEDGER"],
         )
         async with channel(config, "ledger") as opened:
             yield LedgerClient(opened)

@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from core.config import PARTS
-from deploy.compose.handing import MOUNTED, OWN
+from deploy.compose.handing import CITY, MOUNTED, OWN
+from deploy.compose.operate import RELEASED
 from deploy.local.migrate import ROOT
 from deploy.local.settings import PORTS, PROCESSES, WITNESS
 
 LONG_RUNNING = (*PARTS, WITNESS, "gateway", "idp", "postgres")
-ONE_SHOT = ("keys", "setup", "outside")
+ONE_SHOT = ("keys", "setup", "operator", "outside")
 PINNED = re.compile(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
 
@@ -177,6 +178,20 @@ def test_one_shots_fill_every_volume_of_a_part(compose: ComposeFile) -> None:
     assert made is not None
     assert set(made[1].split()) == set(LONG_RUNNING)
     assert {volume.partition(":")[0] for volume in filled} < set(compose.volumes)
+
+
+def test_an_operator_sees_the_city_and_hands_the_ledger_its_keys(compose: ComposeFile) -> None:
+    operator = compose.services["operator"]
+
+    assert _listed(operator, "entrypoint") == ["python", "-m", "deploy.compose.operate"]
+    assert _listed(operator, "profiles") == ["operator"]  # It starts with nothing, and never by itself.
+    assert _listed(operator, "networks") == ["inner"]
+    mounted = {_plain(volume) for volume in _listed(operator, "volumes")}
+    handed = {f"own-{name}:{OWN}/{name}" for name in ("postgres", "ledger", "witness")}
+    assert mounted == handed | {f"city:{CITY}", f"ledger:{RELEASED}", "out:/out"}
+    assert {"ledger", "out"} < set(compose.volumes)
+    address = _mapped(operator, "environment")["ONESTOP_LEDGER"]
+    assert address == _mapped(compose.services["licence"], "environment")["ONESTOP_LEDGER"]
 
 
 def test_addresses_and_ports_are_those_of_one_machine(compose: ComposeFile) -> None:

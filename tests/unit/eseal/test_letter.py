@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fpdf import FPDF
+from fpdf.fonts import TTFFont
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from cli.letter import NOT_FIRST, _lines, make_letter
@@ -47,7 +48,9 @@ def test_lines_keep_the_text_and_never_begin_with_closing_punctuation(text: str)
 
     lines = _lines(pdf, text)
     widths = [pdf.get_string_width(line) for line in lines]
-    pdf.fonts["serif"].close()  # A document that is written closes its fonts' files; this one is not.
+    font = pdf.fonts["serif"]
+    assert isinstance(font, TTFFont)
+    font.close()  # A document that is written closes its fonts' files; this one is not.
 
     assert "".join(lines) == text
     assert not any(line[0] in NOT_FIRST for line in lines)
