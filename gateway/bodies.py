@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, ClientPayloadError, MultipartReader, web
+from aiohttp import (
+    BadContentDispositionHeader,
+    BadContentDispositionParam,
+    BodyPartReader,
+    ClientPayloadError,
+    MultipartReader,
+    web,
+)
 from aiohttp.http_exceptions import HttpProcessingError
 
 from core.errors import FieldFault, InvalidError, fault_error
@@ -19,8 +27,22 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
+# Their texts are the caller's own words, which would stand in the log.
+warnings.filterwarnings("ignore", category=BadContentDispositionHeader)
+warnings.filterwarnings("ignore", category=BadContentDispositionParam)
+
 LARGEST_FORM = 16 * 1024
 _HEADERS_OF_PARTS = 8 * 1024
+_OUT_OF_FORM = (
+    ValueError,
+    ClientPayloadError,
+    web.RequestPayloadError,
+    HttpProcessingError,  # of lines and headers of parts without end
+    RuntimeError,  # of a part `_charset_` that is too long
+    AssertionError,  # of the same part, where the boundary is longer than what is read of it
+    LookupError,  # of a part's name in an encoding that there is none of
+)
+"""What the library raises on multipart bodies. Its texts hold what was sent, so nobody is told them."""
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 """What can be one: an escape from the surrogates' range."""
 _MOST_DIGITS = 30
@@ -89,8 +111,7 @@ async def read_upload(
             return await _read_parts(await request.multipart(), largest_document, largest_json, names)
     except TimeoutError:
         raise _slow(seconds) from None
-    except (ValueError, ClientPayloadError, web.RequestPayloadError, HttpProcessingError):
-        # The last is for lines and headers of parts without end; its text holds what was sent.
+    except _OUT_OF_FORM:
         raise fault_error("body", "multipart", "must be a well-formed multipart body") from None
 
 
