@@ -12,7 +12,7 @@ OUTSIDE := .onestop/compose
 CHECKS := check-format check-lint check-types check-rooms check-receipts check-proto check-breaking proto-check check-threats
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo audit up down backup restore test interop faults bench profile fuzz supply scan check $(CHECKS) proto proto-promise lock clean
+.PHONY: help run demo audit up down backup restore test interop faults bench profile fuzz fuzz-eseal supply scan check $(CHECKS) proto proto-promise lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ audit: .venv/.run ## reconcile the ledger with all services' own records; ends w
 
 fuzz: .venv/.dev ## any request that the contract describes, and any other, at a city of its own (EXAMPLES=100)
 	@EXAMPLES=$(or $(EXAMPLES),100) exec .venv/bin/python -m pytest -s tests/e2e/test_any_request.py
+
+fuzz-eseal: .venv-fuzz/.fuzz ## any bytes at the readers of documents and seals, guided by what they reach (SECONDS=60 each, ONLY=)
+	@exec .venv-fuzz/bin/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ONLY)
 
 supply: .venv-audit/.audit ## a bill of materials in .onestop/sbom.cdx.json; then the locked packages against known weaknesses
 	@mkdir -p .onestop
@@ -120,9 +123,10 @@ lock: .venv/.dev ## lock requirements*.in anew, with hashes
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-dev.in -o requirements-dev.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-bench.in -o requirements-bench.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-audit.in -o requirements-audit.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-fuzz.in -o requirements-fuzz.txt
 
 clean: ## remove the environment and the caches; the city's data in .onestop/ stays
-	rm -rf .venv .venv-bench .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-audit .venv-fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run: requirements.txt deploy/local/setup.sh
@@ -139,3 +143,7 @@ clean: ## remove the environment and the caches; the city's data in .onestop/ st
 # An environment of its own: these look from outside, and one of them is under the AGPL (docs/decisions/0012).
 .venv-audit/.audit: requirements-audit.txt deploy/local/setup.sh
 	@deploy/local/setup.sh "$(PYTHON)" $@ requirements-audit.txt
+
+# An environment of its own: the fuzzer is native code that fits few versions of Python (docs/decisions/0021).
+.venv-fuzz/.fuzz: requirements.txt requirements-fuzz.txt deploy/local/setup.sh
+	@deploy/local/setup.sh "$(PYTHON)" $@ requirements.txt requirements-fuzz.txt
