@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -50,10 +51,11 @@ class Appended:
     leaf_bytes: int = 0
 
 
-def entry() -> Entry:
-    """An entry as a licence search leaves it."""
+def entry(fresh: Callable[[int], bytes] = os.urandom) -> Entry:
+    """An entry as a licence search leaves it; `fresh` makes so many random bytes."""
+    records = [uuid.UUID(bytes=fresh(16), version=4) for _ in range(3)]
     return Entry(
-        item_id=uuid.uuid4(),
+        item_id=uuid.UUID(bytes=fresh(16), version=4),
         kind=EntryKind.DISCLOSURE,
         method="licence.search",
         caller="approval-platform",
@@ -63,10 +65,10 @@ def entry() -> Entry:
         operator="clerk-017",
         subject=Subject("111", NUMBER),
         field_names=("issuer_name", "state", "type_name", "valid_from", "valid_until", "version"),
-        records=tuple(RecordRef("licence.11100000000013127D001", str(uuid.uuid4())) for _ in range(3)),
+        records=tuple(RecordRef("licence.11100000000013127D001", str(one)) for one in records),
         outcome=Outcome.RELEASED,
-        answer_commitment=os.urandom(32),
-        answer_salt=os.urandom(32),
+        answer_commitment=fresh(32),
+        answer_salt=fresh(32),
     )
 
 

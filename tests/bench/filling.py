@@ -69,16 +69,31 @@ Maker = Callable[[int, int, datetime], Awaitable[Made]]
 """Makes the entries from a place on, so many of them, of a log that is filled since a moment."""
 
 
+class _Fresh:
+    """Random bytes, asked of the system a megabyte at a time: a call for each few costs more than they do."""
+
+    def __init__(self) -> None:
+        self._bytes, self._at = b"", 0
+
+    def take(self, count: int) -> bytes:
+        """The next so many."""
+        if self._at + count > len(self._bytes):
+            self._bytes, self._at = os.urandom(1 << 20), 0
+        self._at += count
+        return self._bytes[self._at - count : self._at]
+
+
 def make(vault: Vault, first: int, count: int, began: datetime) -> Made:
     """The entries `first` to `first + count - 1`. Their times follow `began`, a microsecond a batch."""
     hashes, entries, openings = [], [_HEADER], [_HEADER]
+    fresh = _Fresh().take
     for start in range(first, first + count, BATCH):
         end = min(start + BATCH, first + count)
         moment = began + start // BATCH * _MICROSECOND
         at = _TIME.pack(8, (moment - _EPOCH) // _MICROSECOND)
         for index in range(start, end):
-            item = entry()
-            opening = Opening.of(item, os.urandom(32), os.urandom(32))
+            item = entry(fresh)
+            opening = Opening.of(item, fresh(32), fresh(32))
             leaf = leaf_bytes(item, opening, recorder=RECORDER.decode(), time=moment)
             hashes.append(leaf_hash(leaf))
             uuid = item.item_id.bytes
@@ -87,7 +102,7 @@ def make(vault: Vault, first: int, count: int, began: datetime) -> Made:
             entries += (row, names, _NULL, at, _field(leaf))
             sealed = vault.seal(opening.to_bytes(), row=item.item_id, column=SEALED)
             row = _OPENING.pack(len(OPENING_COLUMNS), 16, uuid)
-            openings += (row, _field(sealed), _field(os.urandom(32)), _NULL, _NULL)
+            openings += (row, _field(sealed), _field(fresh(32)), _NULL, _NULL)
     return Made(b"".join(hashes), b"".join((*entries, _TRAILER)), b"".join((*openings, _TRAILER)))
 
 
