@@ -8,10 +8,12 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from core import keycommand
 from core.production import DEVELOPMENT_MEMBER
 
 KEY_BYTES = 32
@@ -41,9 +43,15 @@ class Keyring:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads a keyring file. Raises ValueError that says what is wrong, never what it holds."""
+        """Reads a keyring file, or has it read by the command that it names (core/keycommand.py).
+
+        Raises ValueError that says what is wrong, never what it holds.
+        """
+        content = path.read_bytes()
+        if (command := _command(content)) is not None:
+            content = keycommand.fetched(path, command)
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(content)
             ring = cls(
                 _keys(document["kek"]),
                 _keys(document["index"]),
@@ -63,7 +71,8 @@ class Keyring:
 
     def save(self, path: Path) -> None:
         """Writes the file in one step, durably, readable by its owner alone; an existing one keeps its owner
-        and its permissions."""
+        and its permissions. One that names a command stays: its program for writing takes the keys, or
+        ValueError is raised."""
         document = {
             "kek": {str(v): base64.b64encode(k).decode() for v, k in self.kek.items()},
             "index": {str(v): base64.b64encode(k).decode() for v, k in self.index.items()},
@@ -73,6 +82,10 @@ class Keyring:
             **({DEVELOPMENT_MEMBER: True} if self.development else {}),
         }
         path = path.resolve()
+        if path.exists() and (command := _command(path.read_bytes())) is not None:
+            keycommand.written(path, command, json.dumps(document).encode())
+            os.utime(path)  # So that every process asks for the keys anew.
+            return
         scratch = path.with_suffix(".new")
         scratch.unlink(missing_ok=True)  # of a writing that was cut off
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -138,6 +151,15 @@ class Keyring:
         """With the current blind-index key alone; the key of hashes stays what it is."""
         index = {self.current_index: self.index[self.current_index]}
         return replace(self, path=None, index=index, hash_key=self.hashing_key)
+
+
+def _command(content: bytes) -> Mapping[str, object] | None:
+    """What a key file says that names a command; None of one that holds keys."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return None
+    return document if keycommand.is_command(document) else None
 
 
 def _new_key() -> bytes:

@@ -143,7 +143,11 @@ class Vault:
         """
         if self._pool is None:
             raise RuntimeError("only a vault that was opened on a database can be refreshed")
-        complaint = self._reread_keyring() + self._take_up(await self._pool.fetch(Q.data_keys))
+        # Off the loop: the file may name a command, which takes its time.
+        changed, trouble = await asyncio.to_thread(self._changed_keyring)
+        if changed is not None:
+            self._use_keyring(changed)
+        complaint = trouble + self._take_up(await self._pool.fetch(Q.data_keys))
         if complaint and complaint != self._complaint:
             _logger.warning("keys_not_taken_up", why=complaint)
         self._complaint = complaint
@@ -189,20 +193,21 @@ class Vault:
             await asyncio.wait_for(self._wanted.wait(), REFRESH_SECONDS - RETRY_SECONDS)
         self._wanted.clear()
 
-    def _reread_keyring(self) -> str:
-        """Loads the keyring's file if it has changed; says what is wrong with it."""
+    def _changed_keyring(self) -> tuple[Keyring | None, str]:
+        """The keyring's file if it has changed; says what is wrong with it."""
         path = self._keyring.path
         if path is None:
-            return ""
+            return None, ""
         try:
             state = path.stat()
             stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
             if stamp != self._stamp:
-                self._use_keyring(Keyring.load(path))
+                changed = Keyring.load(path)
                 self._stamp = stamp
+                return changed, ""
         except (OSError, ValueError) as failure:
-            return f"{path.name}: {failure}; "
-        return ""
+            return None, f"{path.name}: {failure}; "
+        return None, ""
 
     def _take_up(self, rows: Sequence[asyncpg.Record]) -> str:
         """Makes these the data keys, as far as they can be unwrapped; says which cannot."""

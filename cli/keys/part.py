@@ -129,7 +129,7 @@ class Part:
         """Replaces the key file, durably."""
         try:
             ring.save(self._keyring)
-        except OSError as failure:
+        except (OSError, ValueError) as failure:
             raise KeysError(f"the key file cannot be written: {failure}") from None
         await self.step("key file written")
 
