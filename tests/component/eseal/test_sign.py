@@ -19,6 +19,7 @@ from core.disclosure import EntryKind, Outcome
 from services.eseal.domain import SUITES, Format
 from services.eseal.prepared import PreparedDocument
 from tests.component.eseal.harness import OTHER_OFFICE, Asking, Desk, reason
+from tests.unit.eseal import attacks
 from tests.unit.eseal.documents import (
     HEAD,
     KIND,
@@ -228,6 +229,22 @@ async def test_a_file_that_cannot_be_sealed_leaves_no_intent(desk: Desk) -> None
         await desk.sign(seal_id, plain(), place=pb.SealPlace(page=2))
     assert reason(failure.value) == "PAGE_NOT_FOUND"
     assert desk.ledger.entries == []
+
+
+async def test_what_was_changed_after_a_seal_takes_none_and_leaves_no_record(desk: Desk) -> None:
+    """Neither an intent nor a signature: the seal that was asked for was never on its way."""
+    seal_id = await desk.make_seal()
+    sealed = (await desk.sign(seal_id, attacks.letter())).document
+    recorded = len(desk.ledger.entries)
+
+    for attack in (attacks.other_amount, attacks.filled_field, attacks.other_picture):
+        assert await refused(desk, seal_id, attack(sealed)) == "DOCUMENT_LOCKED", attack.__name__
+    changed = sealed.replace(b"pay 100", b"pay 900")
+    assert await refused(desk, seal_id, changed) == "DOCUMENT_LOCKED"
+
+    assert len(desk.ledger.entries) == recorded
+    assert (await desk.verify(changed)).verdict == pb.DOCUMENT_VERDICT_INVALID
+    assert (await desk.sign(seal_id, sealed)).document.startswith(sealed)
 
 
 def with_attachment(content: bytes) -> bytes:
