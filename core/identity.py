@@ -21,6 +21,10 @@ class Scope(StrEnum):
     CONSENT_REQUEST = "consent.request"
     CREDIT_FETCH = "credit.fetch"
     LEDGER_READ = "ledger.read"
+    CSC_SERVICE = "service"
+    """Remote signing (Cloud Signature Consortium): see credentials, sign what is authorised."""
+    CSC_CREDENTIAL = "credential"
+    """The same, and take credentials and change their factors."""
     CITIZEN = "citizen"
 
 

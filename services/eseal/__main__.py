@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
+import grpc
 from pydantic import Field, FilePath
 
 from core import production
@@ -25,7 +26,15 @@ from services.eseal.authority import load_roots
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.keystore import VaultKeystore
+from services.eseal.picture import draw_round_seal
 from services.eseal.refusals import KeystoreUnavailableError, Sm2UnavailableError
+from services.eseal.remote_desk import RemoteDesk
+from services.eseal.remote_keys import RemoteKeys
+from services.eseal.remote_rpc import RemoteServicer, presenting
+from services.eseal.remote_rpc import register as register_remote
+from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
+from services.eseal.remote_store import PgRemoteStore
+from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
 from services.eseal.service import Keystore, SealDesk
 from services.eseal.ses_making import seal_signature
@@ -143,7 +152,9 @@ async def main(config: EsealConfig) -> None:
     proof = config.proof()
     if proof is not None:
         keystore = TimedKeystore(keystore, proof)
-    disclosure = Disclosure(ledger=LedgerClient(ledger), replies=replies, present=present, clock=now)
+    disclosure = Disclosure(
+        ledger=LedgerClient(ledger), replies=replies, present=presenting(present), clock=now
+    )
     desk = SealDesk(
         store=PgSealStore(pool),
         keystore=keystore,
@@ -155,11 +166,38 @@ async def main(config: EsealConfig) -> None:
         roots=roots,
         clock=now,
     )
+    remote = PgRemoteStore(pool, vault, now)
+    keys = RemoteKeys()
+    signing = RemoteSigning(
+        store=remote,
+        keys=keys,
+        workshop=workshop,
+        envelope=pades_envelope,
+        draw=partial(draw_round_seal, bottom_text=BOTTOM_TEXT),
+        disclosure=disclosure,
+        require_time=proof.require if proof else lambda: None,
+        clock=now,
+    )
+    contexts = context_reader(config, now)
+    servicer = RemoteServicer(
+        RemoteDesk(store=remote, keys=keys, disclosure=disclosure, clock=now),
+        signing,
+        Timestamps(config.timestamp_authority),
+        contexts,
+    )
+
+    def register_all(server: grpc.aio.Server) -> Sequence[str]:
+        return [*register(desk, contexts, now, server), *register_remote(servicer, server)]
+
     await serve(
         config,
         PART,
-        partial(register, desk, context_reader(config, now), now),
-        tasks=[*protocol_tasks(disclosure, replies), *([proof.keep] if proof else [])],
+        register_all,
+        tasks=[
+            *protocol_tasks(disclosure, replies),
+            remote.sweep_forever,
+            *([proof.keep] if proof else []),
+        ],
         closers=[
             disclosure.drain,
             workshop.close,

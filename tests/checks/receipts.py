@@ -17,7 +17,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from onestop.agricredit.v1 import agricredit_pb2
 from onestop.autofill.v1 import autofill_pb2
 from onestop.datanode.v1 import datanode_pb2
-from onestop.eseal.v1 import eseal_pb2
+from onestop.eseal.v1 import eseal_pb2, remote_pb2
 from onestop.issuer.v1 import issuer_pb2
 from onestop.ledger.v1 import ledger_pb2
 from onestop.licence.v1 import licence_pb2
@@ -27,13 +27,13 @@ from core.access import CALLERS, COMPOSERS, GATEWAY, RELEASING_PARTS, WITHOUT_RE
 ROOT = Path(__file__).resolve().parents[2]
 
 CONTRACTS = {
-    "licence": licence_pb2.DESCRIPTOR,
-    "autofill": autofill_pb2.DESCRIPTOR,
-    "eseal": eseal_pb2.DESCRIPTOR,
-    "agricredit": agricredit_pb2.DESCRIPTOR,
-    "datanode": datanode_pb2.DESCRIPTOR,
-    "issuer": issuer_pb2.DESCRIPTOR,
-    "ledger": ledger_pb2.DESCRIPTOR,
+    "licence": (licence_pb2.DESCRIPTOR,),
+    "autofill": (autofill_pb2.DESCRIPTOR,),
+    "eseal": (eseal_pb2.DESCRIPTOR, remote_pb2.DESCRIPTOR),
+    "agricredit": (agricredit_pb2.DESCRIPTOR,),
+    "datanode": (datanode_pb2.DESCRIPTOR,),
+    "issuer": (issuer_pb2.DESCRIPTOR,),
+    "ledger": (ledger_pb2.DESCRIPTOR,),
 }
 RECEIPT = "onestop.common.v1.Receipt"
 
@@ -179,10 +179,11 @@ def _is_batch(node: ast.AST) -> bool:
 
 
 def _methods(part: str) -> Iterator[tuple[str, MethodDescriptor]]:
-    """The methods of a part's contract, by the path under which they are called."""
-    for service in CONTRACTS[part].services_by_name.values():
-        for method in service.methods:
-            yield f"/{service.full_name}/{method.name}", method
+    """The methods of a part's contracts, by the path under which they are called."""
+    for contract in CONTRACTS[part]:
+        for service in contract.services_by_name.values():
+            for method in service.methods:
+                yield f"/{service.full_name}/{method.name}", method
 
 
 def sources(root: Path) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from onestop.common.v1 import context_pb2
 from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
+from onestop.eseal.v1 import remote_pb2_grpc
 
 from core.clock import now
 from core.config import Mode, PeerConfig, ServiceConfig
@@ -35,6 +36,14 @@ from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.keystore import VaultKeystore
 from services.eseal.making import SealOrder, Sm2Maker, make_seal
+from services.eseal.picture import draw_round_seal
+from services.eseal.remote_desk import RemoteDesk
+from services.eseal.remote_keys import RemoteKeys
+from services.eseal.remote_rpc import RemoteServicer, presenting
+from services.eseal.remote_rpc import register as register_remote
+from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
+from services.eseal.remote_store import PgRemoteStore
+from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
 from services.eseal.service import SealDesk
 from services.eseal.ses_making import seal_signature
@@ -69,6 +78,7 @@ class Desk:
     """A running seal service, and a gateway's connection to it."""
 
     gateway: pb_grpc.EsealServiceAsyncStub
+    remote: remote_pb2_grpc.RemoteSigningServiceAsyncStub
     ledger: FakeLedger
     issuer: FakeIssuer
     clock: FakeClock
@@ -178,7 +188,7 @@ def reason(error: grpc.aio.AioRpcError) -> str:
 
 @asynccontextmanager
 async def running_desk(
-    database: CityDatabase, pool: asyncpg.Pool, pki: Path, workshop: Workshop
+    database: CityDatabase, pool: asyncpg.Pool, pki: Path, workshop: Workshop, *, timestamps: str = ""
 ) -> AsyncIterator[Desk]:
     """The service on a free port, and a connection to it under the gateway's name."""
     # The database forgets replies by its own clock, so ours starts at the same time.
@@ -192,6 +202,9 @@ async def running_desk(
     maker = load_maker(folder)
     assert maker is not None
     vault = await Vault.open(pool, Keyring.load(database.keyring("eseal")))
+    disclosure = Disclosure(
+        ledger=ledger, replies=PgReplies(pool, vault, clock), present=presenting(present), clock=clock
+    )
     desk = SealDesk(
         store=PgSealStore(pool),
         keystore=VaultKeystore(pool, vault, load_sm2()),
@@ -199,9 +212,7 @@ async def running_desk(
         public_workshop=workshop,
         envelope=pades_envelope,
         seal_signature=seal_signature,
-        disclosure=Disclosure(
-            ledger=ledger, replies=PgReplies(pool, vault, clock), present=present, clock=clock
-        ),
+        disclosure=disclosure,
         roots={
             Format.PDF: load_roots(folder / "seal-ca.crt"),
             Format.OFD: load_certificates(folder / "seal-ca-sm2.crt"),
@@ -216,13 +227,35 @@ async def running_desk(
         **_identity(pki, "eseal"),
     )
     contexts = ContextReader(issuer.verifier(), clock)
-    server, port, _ = build_server(config, partial(register, desk, contexts, clock))
+    remote, keys = PgRemoteStore(pool, vault, clock), RemoteKeys()
+    signing = RemoteSigning(
+        store=remote,
+        keys=keys,
+        workshop=workshop,
+        envelope=pades_envelope,
+        draw=partial(draw_round_seal, bottom_text=BOTTOM_TEXT),
+        disclosure=disclosure,
+        require_time=lambda: None,
+        clock=clock,
+    )
+    servicer = RemoteServicer(
+        RemoteDesk(store=remote, keys=keys, disclosure=disclosure, clock=clock),
+        signing,
+        Timestamps(timestamps),
+        contexts,
+    )
+
+    def register_all(server: grpc.aio.Server) -> Sequence[str]:
+        return [*register(desk, contexts, clock, server), *register_remote(servicer, server)]
+
+    server, port, _ = build_server(config, register_all)
     await server.start()
     peer = PeerConfig(mode=Mode.DEVELOPMENT, eseal=f"127.0.0.1:{port}", **_identity(pki, "gateway"))
     try:
         async with channel(peer, "eseal") as gateway:
             yield Desk(
                 gateway=pb_grpc.EsealServiceStub(gateway),
+                remote=remote_pb2_grpc.RemoteSigningServiceStub(gateway),
                 ledger=ledger,
                 issuer=issuer,
                 clock=clock,
