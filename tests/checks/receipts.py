@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
 from onestop.agricredit.v1 import agricredit_pb2
 from onestop.autofill.v1 import autofill_pb2
 from onestop.datanode.v1 import datanode_pb2
@@ -69,6 +69,10 @@ def contract_faults() -> Iterator[str]:
             yield f"{path} answers the gateway without a receipt; core/access.py does not say why"
         if explained and part in COMPOSERS and carries:  # The ledger's own receipts are what it is asked for.
             yield f"{path} answers with a receipt, and core/access.py says that it needs none"
+    for part in sorted(RELEASING_PARTS & CONTRACTS.keys()):
+        for contract in CONTRACTS[part]:
+            if contract.services_by_name and not (ROOT / face_of(part, contract)).exists():
+                yield f"{contract.name} is served where nobody looks: {face_of(part, contract)} is not there"
     for path, why in WITHOUT_RECEIPT.items():
         if path not in methods or not CALLERS.get(path, frozenset()) & GATEWAY:
             yield f"core/access.py: {path} is no method that the gateway may call"
@@ -98,8 +102,15 @@ def code_faults(sources: Iterable[tuple[str, str]]) -> Iterator[str]:
             elif isinstance(node, ast.alias) and node.asname and node.name in ONLY_IN:
                 yield f"{path}:{node.lineno}: {node.name} keeps its name, so that it can be found"
         part = path.split("/")[1] if path.startswith("services/") else ""
-        if part in RELEASING_PARTS and path.endswith("/rpc.py"):
-            yield from _servicer_faults(path, part, tree)
+        for contract in CONTRACTS.get(part, ()) if part in RELEASING_PARTS else ():
+            if path == face_of(part, contract):
+                yield from _servicer_faults(path, contract, tree)
+
+
+def face_of(part: str, contract: FileDescriptor) -> str:
+    """Where a contract is served: the part's own in rpc.py, another in a file of its name: remote_rpc.py."""
+    name = contract.name.rpartition("/")[2].removesuffix(".proto")
+    return f"services/{part}/rpc.py" if name == part else f"services/{part}/{name}_rpc.py"
 
 
 def _call_faults(path: str, node: ast.Call) -> Iterator[str]:
@@ -117,9 +128,9 @@ def _call_faults(path: str, node: ast.Call) -> Iterator[str]:
             yield f"{path}:{node.lineno}: {first} is made around its constructor"
 
 
-def _servicer_faults(path: str, part: str, tree: ast.Module) -> Iterator[str]:
+def _servicer_faults(path: str, contract: FileDescriptor, tree: ast.Module) -> Iterator[str]:
     """Methods of the contract that answer the gateway and go neither of the two ways."""
-    leaving = {method.name: method for full, method in _methods(part) if releases(full)}
+    leaving = {method.name: method for full, method in _methods_of(contract) if releases(full)}
     found = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.AsyncFunctionDef) or node.name not in leaving:
@@ -181,9 +192,13 @@ def _is_batch(node: ast.AST) -> bool:
 def _methods(part: str) -> Iterator[tuple[str, MethodDescriptor]]:
     """The methods of a part's contracts, by the path under which they are called."""
     for contract in CONTRACTS[part]:
-        for service in contract.services_by_name.values():
-            for method in service.methods:
-                yield f"/{service.full_name}/{method.name}", method
+        yield from _methods_of(contract)
+
+
+def _methods_of(contract: FileDescriptor) -> Iterator[tuple[str, MethodDescriptor]]:
+    for service in contract.services_by_name.values():
+        for method in service.methods:
+            yield f"/{service.full_name}/{method.name}", method
 
 
 def sources(root: Path) -> Iterator[tuple[str, str]]:

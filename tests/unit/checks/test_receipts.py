@@ -233,3 +233,15 @@ def test_an_entry_of_the_list_that_is_no_method_is_found(monkeypatch: pytest.Mon
 def test_inner_answers_carry_no_receipt() -> None:
     assert not receipts.carries_receipt(datanode_pb2.BatchReadRecordsResponse.DESCRIPTOR)
     assert not access.releases("/onestop.licence.v1.LicenceService/BatchReadLicenceFields")
+
+
+def test_a_contract_beside_a_parts_own_is_looked_at_in_a_file_of_its_name() -> None:
+    text = """
+class Servicer:
+    async def SignHashes(self, request, context):
+        return pb.SignHashesResponse()
+"""
+    faults = list(receipts.code_faults([("services/eseal/remote_rpc.py", text)]))
+
+    assert any("SignHashes answers the gateway and is not marked @releasing" in one for one in faults)
+    assert any("AuthorizeCredential is not served here" in one for one in faults)
