@@ -119,7 +119,7 @@ def statuses() -> dict[str, set[int]]:
 def test_every_reason_is_explained_with_its_status() -> None:
     expected = statuses()
     explained: dict[str, set[int]] = {}
-    for name in ("approval-platform", "lending-partner"):
+    for name in ("approval-platform", "lending-partner", "remote-signing"):
         for row in rows(page(name)):
             reasons = words(row[0])
             if len(row) == 3 and reasons and all(re.fullmatch(r"[A-Z][A-Z_]+", one) for one in reasons):
