@@ -29,7 +29,7 @@ from gateway.bodies import Upload
 from gateway.cases import Case, parse_case
 from gateway.observe import RECEIPT
 from gateway.parts import Parts
-from gateway.shapes import CaseIn, JsonBody, Key, Shape
+from gateway.shapes import CaseIn, JsonBody, Key, Shape, UploadBody
 
 KEY_HEADER = "Idempotency-Key"
 DEADLINE_HEADER = "Deadline-Ms"
@@ -113,17 +113,21 @@ class Call:
         beside = self._beside_names(shape)
         return parse({name: v for name, v in self.body.items() if name not in beside}, kind)
 
-    def place(self, kind: type[M]) -> M | None:
-        """The message `place` of an upload's JSON part."""
+    def said(self, kind: type[M]) -> M:
+        """The contract's message that an upload's JSON part says beside the case, as far as the route has it.
+
+        Raises InvalidError naming each field at fault.
+        """
         assert self.upload is not None
+        shape = self.route.body
+        assert isinstance(shape, UploadBody)
         said = {name: value for name, value in self.upload.request.items() if name != "case"}
-        value = said.pop("place", None)
-        if said:
+        if unknown := [name for name in said if name not in shape.fields]:
             faults = [
-                FieldFault(f"request.{name}", "unknown", "is not a field of this request") for name in said
+                FieldFault(f"request.{name}", "unknown", "is not a field of this request") for name in unknown
             ]
             raise InvalidError("the part request has unknown fields", faults=faults)
-        return parse(value, kind, "request.place") if value is not None else None
+        return parse(said, kind, "request")
 
     def text(self, name: str) -> str:
         """A text of the body that is no field of the contract's query."""

@@ -67,8 +67,9 @@ def _upload_body(body: UploadBody, schemas: Schemas) -> dict[str, Any]:
             "encoding": {"document": {"contentType": _FILES}},
         }
     said: dict[str, Schema] = {"case": {"$ref": "#/components/schemas/Case"}}
-    if body.place is not None:
-        said["place"] = schemas.reference(descriptor_of(body.place), request=True)
+    if body.message is not None:
+        known = descriptor_of(body.message).fields_by_name
+        said |= {name: schemas.field(known[name], request=True) for name in body.fields}
     return {
         "schema": {
             "type": "object",

@@ -74,9 +74,11 @@ class JsonBody:
 
 @dataclass(frozen=True)
 class UploadBody:
-    """A multipart body: the file `document`, and the JSON `request` with the case and the place."""
+    """A multipart body: the file `document`, and the JSON `request` with the case and fields of a message."""
 
-    place: type[Message] | None = None
+    message: type[Message] | None = None
+    fields: tuple[str, ...] = ()
+    """Which of the message's."""
     document_alone: bool = False
     """Whether there is no `request` beside it."""
 

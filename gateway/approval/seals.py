@@ -37,12 +37,15 @@ async def list_seals(call: Call) -> web.StreamResponse:
 async def sign(call: Call) -> web.StreamResponse:
     """The sealed PDF or OFD, as it came, with its receipt in the header; or both as JSON."""
     assert call.upload is not None
+    said = call.said(pb.SignDocumentRequest)
     request = pb.SignDocumentRequest(
         credential=call.credential,
         context=call.case_context(call.case()),
         seal_id=call.path("id"),
         document=call.upload.document,
-        place=call.place(pb.SealPlace),
+        place=said.place if said.HasField("place") else None,
+        level=said.level,
+        certify=said.certify,
     )
     sealed = await call.ask(PART, call.parts.clients.eseal.SignDocument, request)
     if not sealed.receipt.id:
@@ -68,7 +71,7 @@ async def sign(call: Call) -> web.StreamResponse:
 async def verify(call: Call) -> web.StreamResponse:
     """What can be said of a sealed document."""
     assert call.upload is not None
-    call.place(pb.SealPlace)
+    call.said(pb.VerifyDocumentRequest)  # nothing beside the case
     request = pb.VerifyDocumentRequest(
         credential=call.credential,
         context=call.case_context(call.case()),
@@ -118,9 +121,14 @@ ROUTES = (
         scope=Scope.SEAL_USE,
         limit=Limit.APPROVAL,
         key=Key.REQUIRED,
-        body=UploadBody(pb.SealPlace),
+        body=UploadBody(pb.SignDocumentRequest, ("place", "level", "certify")),
         parameters=(path_id("id", "Id of the seal."),),
-        renames={"place": "request.place", "seal_id": "id"},
+        renames={
+            "place": "request.place",
+            "level": "request.level",
+            "certify": "request.certify",
+            "seal_id": "id",
+        },
         tag="approval",
     ),
     Route(

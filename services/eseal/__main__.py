@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Literal
 
 import grpc
 from pydantic import Field, FilePath
 
 from core import production
 from core.clock import now
-from core.config import ServiceConfig, load_config
+from core.config import Mode, ServiceConfig, load_config
 from core.db import open_pool
 from core.disclosure import Disclosure
 from core.keyring import Keyring
@@ -26,6 +27,7 @@ from services.eseal.authority import load_roots
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.keystore import VaultKeystore
+from services.eseal.lasting import LastingProof
 from services.eseal.picture import draw_round_seal
 from services.eseal.refusals import KeystoreUnavailableError, Sm2UnavailableError
 from services.eseal.remote_desk import RemoteDesk
@@ -35,13 +37,15 @@ from services.eseal.remote_rpc import register as register_remote
 from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote_store import PgRemoteStore
 from services.eseal.remote_timestamps import Timestamps
+from services.eseal.revocation import Statuses
 from services.eseal.rpc import present, register
-from services.eseal.service import Keystore, SealDesk
+from services.eseal.service import Keystore, Proofs, SealDesk
 from services.eseal.ses_making import seal_signature
 from services.eseal.sm2 import Sm2, load_sm2
 from services.eseal.sm2_certificate import load_certificates
+from services.eseal.sources import load_sources
 from services.eseal.store import PgSealStore
-from services.eseal.timestamps import ProvedClock, TimedKeystore, TimestampAuthority
+from services.eseal.timestamps import ProvedClock, SealStamper, TimedKeystore, TimestampAuthority
 from services.eseal.token import Token, TokenPlace
 from services.eseal.undumped import forbid_dumps
 from services.eseal.workshop import Workshop
@@ -79,6 +83,12 @@ class EsealConfig(ServiceConfig):
     timestamp_roots: FilePath | None = None
     """PEM: the authorities by which it is believed."""
 
+    revocation_sources: FilePath | None = None
+    """TOML: for each issuer of certificates who tells what became of them; nobody is asked, unless set."""
+    revocation_unknown: Literal["", "refuse", "accept"] = ""
+    """What of a certificate of which nobody says in time that it is good: seals are neither put nor believed
+    by it, or all the same; `refuse` in production and `accept` in development, unless set."""
+
     def unsafe(self) -> Iterator[Refusal]:
         """Also seals of the development authority, and a time that nobody apart from us vouches for."""
         yield from super().unsafe()
@@ -111,15 +121,33 @@ class EsealConfig(ServiceConfig):
             seconds=self.token_seconds,
         )
 
-    def proof(self) -> ProvedClock | None:
-        """What vouches for the clock; None where nothing is set. Raises SystemExit where half of it is."""
+    def authority(self) -> TimestampAuthority | None:
+        """Whoever makes timestamps; None where nothing is set. Raises SystemExit where half of it is."""
         if not self.timestamp_authority:
             return None
         if self.timestamp_roots is None:
             raise SystemExit("ONESTOP_TIMESTAMP_ROOTS: is needed with ONESTOP_TIMESTAMP_AUTHORITY")
-        return ProvedClock(
-            TimestampAuthority(self.timestamp_authority, load_roots(self.timestamp_roots)), now
+        return TimestampAuthority(self.timestamp_authority, load_roots(self.timestamp_roots))
+
+    def proofs(self, authority: TimestampAuthority | None) -> Proofs:
+        """What vouches for seals. Raises SystemExit on a file of sources that is out of form."""
+        statuses = None
+        if self.revocation_sources is not None:
+            try:
+                statuses = Statuses(load_sources(self.revocation_sources), now)
+            except (OSError, ValueError) as fault:
+                raise SystemExit(f"ONESTOP_REVOCATION_SOURCES: {fault}") from None
+        return Proofs(
+            lasting=LastingProof(SealStamper(authority, now), statuses or Statuses((), now))
+            if authority
+            else None,
+            statuses=statuses,
+            refuse_unknown=(self.revocation_unknown or self._usual_for_unknown()) == "refuse",
+            time_roots=load_roots(self.timestamp_roots) if self.timestamp_roots else (),
         )
+
+    def _usual_for_unknown(self) -> str:
+        return "refuse" if self.mode is Mode.PRODUCTION else "accept"
 
 
 async def main(config: EsealConfig) -> None:
@@ -149,7 +177,8 @@ async def main(config: EsealConfig) -> None:
     if token is not None:
         with suppress(KeystoreUnavailableError):  # It says so in the log; other keys are used all the same.
             await token.require()
-    proof = config.proof()
+    authority = config.authority()
+    proof = ProvedClock(authority, now) if authority else None
     if proof is not None:
         keystore = TimedKeystore(keystore, proof)
     disclosure = Disclosure(
@@ -165,6 +194,7 @@ async def main(config: EsealConfig) -> None:
         disclosure=disclosure,
         roots=roots,
         clock=now,
+        proofs=config.proofs(authority),
     )
     remote = PgRemoteStore(pool, vault, now)
     keys = RemoteKeys()

@@ -18,6 +18,7 @@ from services.eseal.refusals import (
     SealNotInForceError,
 )
 from services.eseal.splice import MARK, Splice
+from services.eseal.standing import UNKNOWN, Standing
 
 MAX_DOCUMENT = 16 * 1024 * 1024
 """The largest document taken, in bytes."""
@@ -159,6 +160,8 @@ class Stamp:
     picture: Picture
     structure: bytes = field(default=b"", repr=False)
     """SESeal, DER (GB/T 38540); empty where the seal has none."""
+    least_level: int = 1
+    """The level below which it is not put on a PDF, as in `levels.Level`."""
 
 
 @dataclass(frozen=True)
@@ -301,3 +304,19 @@ class Finding:
     """Of an OFD: parts that are missing or not what the seal covers."""
     uncovered_parts: tuple[str, ...] = ()
     """Of an OFD: parts that the seal does not cover, and no later seal's own either."""
+    level: int = 0
+    """The level that it has reached, as in `levels.Level`; 0 where it is not even B-B."""
+    stamped_at: datetime | None = None
+    """The time of the earliest timestamp over it that holds."""
+    stamped_by: str = ""
+    trusted_stamped: bool = False
+    """Whether the chain led to a configured authority at that time."""
+    byte_range: tuple[int, ...] = ()
+    chain: tuple[str, ...] = ()
+    """Subjects from the signer's certificate to the authority's, where they lead to a configured one."""
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    """The signer's certificate and those above it but for the root, DER."""
+    kept: Standing = UNKNOWN
+    """What the revocation data in the file itself say of them, as of when they were put in."""
+    weaknesses: tuple[str, ...] = ()
+    certifies: bool = False

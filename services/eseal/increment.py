@@ -27,7 +27,7 @@ from services.eseal.syntax import (
     references_of,
     with_element,
 )
-from services.eseal.update import RANGE_ROOM, RESERVED_HEX, Update
+from services.eseal.update import RANGE_ROOM, Update
 
 MOST_FIELDS = 256
 _HEADER = re.compile(rb"%PDF-([12])\.(\d)[\x00\t\n\x0c\r ]")
@@ -66,7 +66,7 @@ class _Seal:
         changes = {**self._version_changes(root), **self._form_changes(root, seal, imprint.field_name)}
         if changes:
             self._update.write_again(root_number, root.changed(changes))
-        return self._update.assembled(signature)
+        return self._update.assembled(signature, imprint.room)
 
     def _annotate(self, page: Page, seal: int) -> None:
         """Adds the seal to the page's annotations, wherever they stand."""
@@ -165,7 +165,7 @@ def _signature(imprint: Imprint) -> bytes:
             imprint.moment.astimezone(UTC).strftime("%Y%m%d%H%M%S").encode(),
             _text(imprint.signer_name),
             b" " * RANGE_ROOM,
-            b"0" * RESERVED_HEX,
+            b"0" * imprint.room,
         )
     )
 

@@ -13,14 +13,17 @@ from datetime import UTC, datetime
 from asn1crypto import x509
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
+from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, async_validate_pdf_signature
 from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel
-from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator import CertificateValidator
 from pyhanko_certvalidator.errors import PathError, ValidationError
+from pyhanko_certvalidator.path import ValidationPath
 
 from services.eseal.distinguished import distinguished_name
 from services.eseal.domain import Finding, Modification
+from services.eseal.longevity import Stamped, context, document_timestamps, reached, signature_timestamp
 from services.eseal.pdf import malformed, open_reader
 from services.eseal.refusals import DocumentError, DocumentTooLargeError
 from services.eseal.signatures import (
@@ -32,6 +35,8 @@ from services.eseal.signatures import (
     signatures_of,
     without_padding,
 )
+from services.eseal.standing import UNKNOWN
+from services.eseal.strength import weaknesses
 
 MAX_SEALS = 64
 """More signatures than this in one file are not checked but refused."""
@@ -53,10 +58,13 @@ KEY_USAGE = KeyUsageConstraints(
 """A seal's certificate is for signing documents (RFC 9336) and nothing else."""
 
 
-async def inspect(document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
+async def inspect(
+    document: bytes, *, roots: Sequence[bytes], moment: datetime, time_roots: Sequence[bytes] = ()
+) -> list[Finding]:
     """What the file shows of each seal in it, in the order they were put. Empty where it bears none.
 
-    `roots` are DER certificates. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_TOO_LARGE.
+    `roots` are DER certificates, and so are `time_roots`, those of timestamp authorities. Errors:
+    DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_TOO_LARGE.
     """
     reader = open_reader(document)
     try:
@@ -66,7 +74,10 @@ async def inspect(document: bytes, *, roots: Sequence[bytes], moment: datetime) 
         if len(signatures) > MAX_SEALS:
             raise DocumentTooLargeError(f"the document bears more than {MAX_SEALS} signatures")
         anchors = [x509.Certificate.load(root) for root in roots]
-        believed = Belief(anchors, moment, frozenset(name for one in signatures for name in one.names))
+        time_anchors = [x509.Certificate.load(root) for root in time_roots]
+        stamps = await document_timestamps(_timestamps(reader, signatures, document), time_anchors, moment)
+        names = frozenset(name for one in signatures for name in one.names)
+        believed = Belief(anchors, moment, names, time_anchors, stamps)
         found = [await _inspect_one(reader, signed, document, believed) for signed in signatures]
     except DocumentError:
         raise
@@ -83,6 +94,26 @@ class Belief:
     anchors: list[x509.Certificate]
     moment: datetime
     signed_fields: frozenset[str]
+    time_anchors: list[x509.Certificate]
+    stamps: list[Stamped]
+    """The document timestamps that hold."""
+
+
+def _timestamps(
+    reader: PdfFileReader, signatures: Sequence[Signed], document: bytes
+) -> list[EmbeddedPdfSignature]:
+    """The document timestamps of a file that cover all that they seem to."""
+    found = []
+    for signed in signatures:
+        try:
+            one = EmbeddedPdfSignature(reader, signed.field, signed.name)
+            if one.sig_object_type == TIMESTAMP and covers_exactly(one, document):
+                one.compute_integrity_info(skip_diff=True)
+                if (one.coverage or SignatureCoverageLevel.UNCLEAR) >= SignatureCoverageLevel.ENTIRE_REVISION:
+                    found.append(one)
+        except Exception:  # what cannot be read proves no time  # noqa: S112
+            continue
+    return found
 
 
 async def _inspect_one(
@@ -93,21 +124,41 @@ async def _inspect_one(
         signature = EmbeddedPdfSignature(reader, signed.field, signed.name)
         if signature.sig_object_type == TIMESTAMP and signed.are_unseen:
             return 0, None
-        return signature.signed_revision, await _inspect_signature(signature, document, believed)
+        return signature.signed_revision, await _inspect_signature(reader, signature, document, believed)
     except Exception:
         # What cannot even be read as a signature still shows: a seal that proves nothing.
-        return reader.xrefs.total_revisions, _unreadable(signed.name)
+        return reader.xrefs.total_revisions, _unreadable(signed.name, _weak(reader, signed))
 
 
-async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, believed: Belief) -> Finding:
+async def _inspect_signature(
+    reader: PdfFileReader, signature: EmbeddedPdfSignature, document: bytes, believed: Belief
+) -> Finding:
     exact = covers_exactly(signature, document)
     status = await _validate(signature, believed)
     claimed = status.signer_reported_dt
     if claimed is not None and claimed.tzinfo is None:
         claimed = claimed.replace(tzinfo=UTC)
-    trusted_now = trusted_then = await _is_trusted(signature, believed.anchors, believed.moment)
-    if not trusted_now and claimed is not None and claimed <= believed.moment:
-        trusted_then = await _is_trusted(signature, believed.anchors, claimed)
+    later = [one for one in believed.stamps if one.revision > signature.signed_revision]
+    own = await signature_timestamp(signature, believed.time_anchors, later, believed.moment)
+    stamped = own or min(later, key=lambda one: one.moment, default=None)
+    path = await _path(signature, believed.anchors, believed.moment)
+    path_then = path_stamped = path
+    if path is None and claimed is not None and claimed <= believed.moment:
+        path_then = await _path(signature, believed.anchors, claimed)
+    if path is None and stamped is not None:
+        path_stamped = await _path(signature, believed.anchors, stamped.moment)
+    believable = path or path_stamped or path_then
+    chain = list(reversed(list(believable.iter_certs(include_root=True)))) if believable else []
+    level, kept = 0, UNKNOWN
+    if _is_baseline(signature):
+        came = reached(
+            reader,
+            revision=signature.signed_revision,
+            path=[one.dump() for one in chain],
+            own=own,
+            documents=believed.stamps,
+        )
+        level, kept = int(came.level), came.kept
     coverage = status.coverage or SignatureCoverageLevel.UNCLEAR
     certificate = status.signing_cert.dump()
     return Finding(
@@ -118,8 +169,8 @@ async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, b
         signed_at=claimed,
         intact=bool(status.intact) and exact,
         valid=bool(status.valid),
-        trusted_now=trusted_now,
-        trusted_then=trusted_then,
+        trusted_now=path is not None,
+        trusted_then=path_then is not None,
         permitted=exact
         and bool(status.docmdp_ok)
         and status.seed_value_ok
@@ -127,27 +178,49 @@ async def _inspect_signature(signature: EmbeddedPdfSignature, document: bytes, b
         covers_whole_document=exact and coverage == SignatureCoverageLevel.ENTIRE_FILE,
         modification=_LEVELS[status.modification_level or ModificationLevel.OTHER],
         algorithm=_algorithm(signature),
+        level=level,
+        stamped_at=stamped.moment if stamped else None,
+        stamped_by=stamped.authority if stamped else "",
+        trusted_stamped=stamped is not None and path_stamped is not None,
+        byte_range=tuple(int(number) for number in signature.byte_range) if exact else (),
+        chain=tuple(distinguished_name(one.subject) for one in chain),
+        certificates=tuple(one.dump() for one in chain[:-1]) or (certificate,),
+        kept=kept,
+        weaknesses=weaknesses(signature.md_algorithm, signature.signer_cert, chain[1:-1]),
+        certifies=signature.docmdp_level is MDPPerm.NO_CHANGES,
     )
 
 
-def _context(anchors: list[x509.Certificate], moment: datetime) -> ValidationContext:
-    """Trust in the anchors alone, and no fetching."""
-    return ValidationContext(trust_roots=anchors, allow_fetching=False, moment=moment)
+def _is_baseline(signature: EmbeddedPdfSignature) -> bool:
+    """Whether it is a PAdES baseline signature at all (EN 319 142-1 clause 6.3)."""
+    attributes = {attribute["type"].native for attribute in signature.signer_info["signed_attrs"]}
+    return str(signature.sig_object.get("/SubFilter")) == "/ETSI.CAdES.detached" and bool(
+        attributes & {"signing_certificate_v2", "signing_certificate"}
+    )
+
+
+def _weak(reader: PdfFileReader, signed: Signed) -> tuple[str, ...]:
+    """What is too weak in a signature that is not checked for that very reason."""
+    try:
+        signature = EmbeddedPdfSignature(reader, signed.field, signed.name)
+        return weaknesses(signature.md_algorithm, signature.signer_cert, ())
+    except Exception:  # it cannot be read at all
+        return ()
 
 
 async def _validate(signature: EmbeddedPdfSignature, believed: Belief) -> PdfSignatureStatus:
     """The library's full validation."""
     return await async_validate_pdf_signature(
         signature,
-        signer_validation_context=_context(believed.anchors, believed.moment),
+        signer_validation_context=context(believed.anchors, believed.moment),
         key_usage_settings=KEY_USAGE,
     )
 
 
-async def _is_trusted(
+async def _path(
     signature: EmbeddedPdfSignature, anchors: list[x509.Certificate], moment: datetime
-) -> bool:
-    """Whether the certificate leads to an anchor and is for sealing, whatever became of the content.
+) -> ValidationPath | None:
+    """How the certificate leads to an anchor and is for sealing, whatever became of the content; None if not.
 
     The library leaves this question out where the content was changed; the report answers it always.
     """
@@ -155,14 +228,13 @@ async def _is_trusted(
     validator = CertificateValidator(
         certificate,
         intermediate_certs=signature.other_embedded_certs,
-        validation_context=_context(anchors, moment),
+        validation_context=context(anchors, moment),
     )
     try:
         KEY_USAGE.validate(certificate)
-        await validator.async_validate_path()
+        return await validator.async_validate_path()
     except (PathError, ValidationError):
-        return False
-    return True
+        return None
 
 
 def _algorithm(signature: EmbeddedPdfSignature) -> str:
@@ -177,7 +249,7 @@ def _algorithm(signature: EmbeddedPdfSignature) -> str:
     return f"{signature.md_algorithm}_{key.algorithm}_{key.bit_size}"
 
 
-def _unreadable(name: str) -> Finding:
+def _unreadable(name: str, weak: tuple[str, ...]) -> Finding:
     return Finding(
         field_name=name,
         signer="",
@@ -192,4 +264,5 @@ def _unreadable(name: str) -> Finding:
         covers_whole_document=False,
         modification=Modification.OTHER,
         algorithm="",
+        weaknesses=weak,
     )

@@ -12,9 +12,11 @@ from core.errors import FieldFault, ServiceError
 from services.eseal.domain import Finding, Modification, Picture
 from services.eseal.packing import Written
 from services.eseal.placing import Placing, to_json
-from services.eseal.prepared import PreparedDocument
+from services.eseal.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.pressing import Evidence, Prolonged
 from services.eseal.refusals import (
+    CertificationNotFirstError,
     DocumentEncryptedError,
     DocumentLockedError,
     DocumentMalformedError,
@@ -27,6 +29,7 @@ from services.eseal.refusals import (
     TooManyPlacesError,
 )
 from services.eseal.splice import Splice
+from services.eseal.standing import Standing, State
 
 MAX_FRAME = 64 * 1024 * 1024
 MOST_NAMED = 16
@@ -38,6 +41,7 @@ Json = dict[str, object]
 _ERRORS: dict[str, type[ServiceError]] = {
     error.reason: error
     for error in (
+        CertificationNotFirstError,
         DocumentEncryptedError,
         DocumentLockedError,
         DocumentMalformedError,
@@ -62,6 +66,8 @@ class PrepareJob:
     field_name: str
     signer_name: str
     moment: datetime
+    room: int = RESERVED_HEX
+    certify: bool = False
 
     def frame(self) -> tuple[Json, list[bytes]]:
         """The job as it travels."""
@@ -72,8 +78,33 @@ class PrepareJob:
             "field_name": self.field_name,
             "signer_name": self.signer_name,
             "moment": self.moment.isoformat(),
+            "room": self.room,
+            "certify": self.certify,
         }
         return head, [self.document, self.picture.content]
+
+
+@dataclass(frozen=True)
+class ProlongJob:
+    """Append to a sealed PDF what it is checked by in years to come."""
+
+    document: bytes
+    evidence: Evidence
+    field_name: str
+    timestamp_field: str
+    moment: datetime
+
+    def frame(self) -> tuple[Json, list[bytes]]:
+        """The job as it travels."""
+        found = self.evidence
+        head: Json = {
+            "job": "prolong",
+            "counts": [len(found.certificates), len(found.crls), len(found.ocsps)],
+            "field_name": self.field_name,
+            "timestamp_field": self.timestamp_field,
+            "moment": self.moment.isoformat(),
+        }
+        return head, [self.document, *found.certificates, *found.crls, *found.ocsps]
 
 
 @dataclass(frozen=True)
@@ -85,11 +116,18 @@ class InspectJob:
     """DER certificates: for a PDF of authorities with international algorithms, for an OFD with SM2."""
     moment: datetime
     libcrypto: str = ""
+    time_roots: Sequence[bytes] = ()
+    """DER certificates of timestamp authorities."""
 
     def frame(self) -> tuple[Json, list[bytes]]:
         """The job as it travels."""
-        head: Json = {"job": "inspect", "moment": self.moment.isoformat(), "libcrypto": self.libcrypto}
-        return head, [self.document, *self.roots]
+        head: Json = {
+            "job": "inspect",
+            "moment": self.moment.isoformat(),
+            "libcrypto": self.libcrypto,
+            "roots": len(self.roots),
+        }
+        return head, [self.document, *self.roots, *self.time_roots]
 
 
 @dataclass(frozen=True)
@@ -125,6 +163,17 @@ def prepared_of(document: bytes, head: Json, blobs: list[bytes]) -> PreparedDocu
     start, end = _integers(head["gap"])
     (update,) = blobs
     return PreparedDocument(document, update, start, end)
+
+
+def prolonged_of(document: bytes, head: Json, blobs: list[bytes]) -> Prolonged:
+    """The answer to a ProlongJob for this document, to which a worker can do nothing but append.
+
+    Raises DocumentError, and ValueError on an answer out of form.
+    """
+    _raise_refusal(head)
+    (update,) = blobs
+    gap = _integers(head["gap"])
+    return Prolonged(update, PreparedDocument(document, update, *gap) if gap else None)
 
 
 def prepared_ofd_of(document: bytes, moment: datetime, head: Json, blobs: list[bytes]) -> PreparedOfd:
@@ -177,6 +226,10 @@ def row_of(finding: Finding) -> Json:
     row["cms_sha256"] = base64.b64encode(finding.cms_sha256).decode("ascii")
     row["signed_at"] = finding.signed_at.isoformat() if finding.signed_at else None
     row["modification"] = finding.modification.value
+    row["stamped_at"] = finding.stamped_at.isoformat() if finding.stamped_at else None
+    row["certificates"] = [base64.b64encode(one).decode("ascii") for one in finding.certificates]
+    revoked_at = finding.kept.revoked_at
+    row["kept"] = [finding.kept.state.value, revoked_at.isoformat() if revoked_at else None]
     return row
 
 
@@ -196,8 +249,13 @@ def _finding(row: object) -> Finding:
     said["cms_sha256"] = base64.b64decode(said["cms_sha256"])
     said["signed_at"] = datetime.fromisoformat(said["signed_at"]) if said["signed_at"] else None
     said["modification"] = Modification(said["modification"])
-    for name in ("altered_parts", "uncovered_parts"):
+    for name in ("altered_parts", "uncovered_parts", "chain", "weaknesses"):
         said[name] = tuple(map(str, said[name]))
+    said["stamped_at"] = datetime.fromisoformat(said["stamped_at"]) if said["stamped_at"] else None
+    said["byte_range"] = tuple(_integers(said["byte_range"]))
+    said["certificates"] = tuple(map(base64.b64decode, said["certificates"]))
+    state, revoked_at = said["kept"]
+    said["kept"] = Standing(State(state), datetime.fromisoformat(revoked_at) if revoked_at else None)
     return Finding(**said)
 
 

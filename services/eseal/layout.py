@@ -13,8 +13,8 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.content import AnnotAppearances
 from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter, append_signature_field
-from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
+from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, append_signature_field
+from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigMDPSetup, SigObjSetup
 from pyhanko.sign.signers.constants import ESIC_EXTENSION_1
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest, SignatureObject
 
@@ -22,7 +22,6 @@ from services.eseal.domain import Picture
 from services.eseal.places import Spot
 from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.sheet import MATRICES, size_of
-from services.eseal.update import RESERVED_HEX
 
 
 def lay_out(
@@ -41,7 +40,7 @@ def lay_out(
     field = next(embedder).get_object()
     pictures = _Pictures(writer, imprint.picture, shared=len(spots) > 1 or first.right - first.left < 1)
     field[pdf_name("/AP")] = pictures.on(first, turns[0])
-    signature = embedder.send(SigObjSetup(sig_placeholder=_signature(imprint)))
+    signature = embedder.send(_setup(imprint))
     for number, (spot, turn) in enumerate(zip(spots[1:], turns[1:], strict=True), start=2):
         name = f"{imprint.field_name}-{number}"
         append_signature_field(writer, _spec(spot, name, imprint.signer_name))
@@ -66,7 +65,7 @@ def lay_out_in_field(
     shared = _Pictures(writer, imprint.picture, shared=True)
     field[pdf_name("/AP")] = shared.within(area, turn)
     field[pdf_name("/F")] = generic.NumberObject(132)  # locked, and printed
-    embedder.send(SigObjSetup(sig_placeholder=_signature(imprint)))
+    embedder.send(_setup(imprint))
     return _written(writer, document, embedder)
 
 
@@ -80,13 +79,19 @@ def _spec(spot: Spot, name: str, signer_name: str) -> SigFieldSpec:
     )
 
 
-def _signature(imprint: Imprint) -> SignatureObject:
-    return SignatureObject(
+def _setup(imprint: Imprint) -> SigObjSetup:
+    """The empty signature; of one that certifies with the lock on all that follows (ISO 32000-2 12.8.2.2)."""
+    signature = SignatureObject(
         timestamp=imprint.moment,
         subfilter=SigSeedSubFilter.PADES,
         name=imprint.signer_name,
-        bytes_reserved=RESERVED_HEX,
+        bytes_reserved=imprint.room,
     )
+    if not imprint.certify:
+        return SigObjSetup(sig_placeholder=signature)
+    # The digest named here is deprecated with the entry that it would stand in, and is not written.
+    lock = SigMDPSetup(md_algorithm="sha256", certify=True, docmdp_perms=MDPPerm.NO_CHANGES)
+    return SigObjSetup(sig_placeholder=signature, mdp_setup=lock)
 
 
 def _written(writer: IncrementalPdfFileWriter, document: bytes, embedder: object) -> PreparedDocument:

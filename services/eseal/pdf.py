@@ -25,6 +25,7 @@ from services.eseal.places import MOST_PLACES, Spot, around, at_points, over_edg
 from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
 from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.refusals import (
+    CertificationNotFirstError,
     DocumentEncryptedError,
     DocumentError,
     DocumentLockedError,
@@ -43,7 +44,9 @@ def prepare(document: bytes, placing: Placing, imprint: Imprint) -> PreparedDocu
     which decides what is refused. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED, DOCUMENT_LOCKED,
     PAGE_NOT_FOUND, KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES.
     """
-    plain = increment.prepare(document, placing, imprint) if isinstance(placing, Place) else None
+    plain = None
+    if isinstance(placing, Place) and not imprint.certify:
+        plain = increment.prepare(document, placing, imprint)
     return plain or prepare_by_pyhanko(document, placing, imprint)
 
 
@@ -53,6 +56,8 @@ def prepare_by_pyhanko(document: bytes, placing: Placing, imprint: Imprint) -> P
     try:
         _require_unlocked(reader)
         earlier = {name for name, _ in signature_fields(reader)}
+        if imprint.certify and earlier:
+            raise CertificationNotFirstError("the document is signed already; certify it before any seal")
         writer = IncrementalPdfFileWriter.from_reader(reader)
         prepared = _laid_out(reader, writer, document, placing, imprint)
         open_reader(prepared.document)  # A file may be so damaged that its update is not read again.

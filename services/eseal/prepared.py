@@ -9,15 +9,25 @@ from typing import Protocol
 
 from services.eseal.domain import Picture
 
+RESERVED_HEX = 8192
+"""Room for the CMS in hexadecimal digits. Two P-256 certificates and their signature take about 3,000."""
+STAMPED_HEX = 32768
+"""The same with a timestamp in it, which brings its authority's certificates."""
+
 
 @dataclass(frozen=True)
 class Imprint:
-    """What one more seal writes: its picture, its field's name, whose it is, and when it is put."""
+    """What one more seal writes: its picture, its field's name, whose it is, and when it is put.
+
+    `room` is what its signature gets, in hexadecimal digits. One that certifies lets nothing follow.
+    """
 
     picture: Picture
     field_name: str
     signer_name: str
     moment: datetime
+    room: int = RESERVED_HEX
+    certify: bool = False
 
 
 class RunningDigest(Protocol):

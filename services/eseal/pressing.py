@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from services.eseal.domain import SUITES, Algorithm, Finding, Format, Picture, Stamp, with_update
+from services.eseal.levels import Level
 from services.eseal.placing import Placing
-from services.eseal.prepared import PreparedDocument, RunningDigest
+from services.eseal.prepared import RESERVED_HEX, STAMPED_HEX, PreparedDocument, RunningDigest
 from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.refusals import LevelUnavailableError
+
+MOST_LASTING = 4
+"""Seals above B-B that are put at once; a transaction and its connection wait for each."""
 
 
 class Signer(Protocol):
@@ -38,6 +44,39 @@ class Signer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """By what a seal is checked in years to come: certificates, revocation lists, OCSP responses; all DER."""
+
+    certificates: Sequence[bytes] = ()
+    crls: Sequence[bytes] = ()
+    ocsps: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True)
+class Prolonged:
+    """What is appended to a sealed PDF, and laid out with it a document timestamp, if it gets one."""
+
+    update: bytes = field(repr=False)
+    stamped: PreparedDocument | None = None
+
+
+class Lasting(Protocol):
+    """What a seal gets beyond its signature."""
+
+    async def token(self, digest: bytes) -> bytes:
+        """A timestamp over a SHA-256 digest, CMS DER. Errors: TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED."""
+        ...
+
+    async def stamped(self, signature: bytes) -> bytes:
+        """The CMS object with a timestamp over its signature value. Errors as of `token`."""
+        ...
+
+    async def evidence(self, *tokens: bytes) -> Evidence:
+        """By what CMS objects are checked. Errors: REVOCATION_UNKNOWN, CERTIFICATE_REVOKED."""
+        ...
+
+
 class Workshop(Protocol):
     """Reads and writes documents, out of reach of keys and data."""
 
@@ -50,8 +89,20 @@ class Workshop(Protocol):
         field_name: str,
         signer_name: str,
         moment: datetime,
+        room: int = RESERVED_HEX,
+        certify: bool = False,
     ) -> PreparedDocument:
-        """A PDF laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
+        """A PDF laid out for one more seal, its signature with this room in hexadecimal digits.
+
+        Errors: DOCUMENT_*, PAGE_NOT_FOUND, CERTIFICATION_NOT_FIRST, WORKSHOP_BUSY.
+        """
+        ...
+
+    async def prolong(
+        self, document: bytes, evidence: Evidence, *, field_name: str, timestamp_field: str
+    ) -> Prolonged:
+        """What a PDF that was sealed in this field gets for years to come; with a `timestamp_field` a gap
+        for a document timestamp too. Errors: DOCUMENT_MALFORMED, WORKSHOP_BUSY."""
         ...
 
     async def prepare_ofd(
@@ -61,9 +112,14 @@ class Workshop(Protocol):
         ...
 
     async def inspect(
-        self, document: bytes, *, roots: Sequence[bytes], moment: datetime
+        self,
+        document: bytes,
+        *,
+        roots: Sequence[bytes],
+        moment: datetime,
+        time_roots: Sequence[bytes] = (),
     ) -> Sequence[Finding]:
-        """What a document shows of the seals in it, `roots` being for its format.
+        """What a document shows of the seals in it, `roots` being for its format, `time_roots` of timestamps.
 
         Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
         """
@@ -112,15 +168,30 @@ class Order:
     field_name: str
     signer_name: str
     moment: datetime
+    level: Level = Level.B_B
+    certify: bool = False
 
 
 class Presses:
     """Lays documents of each format out for a seal."""
 
-    def __init__(self, workshop: Workshop, envelope: Envelope, seal_signature: SealSignature) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        envelope: Envelope,
+        seal_signature: SealSignature,
+        lasting: Lasting | None = None,
+    ) -> None:
         self._workshop = workshop
         self._envelope = envelope
         self._seal_signature = seal_signature
+        self._lasting = lasting
+        self._slots = asyncio.Semaphore(MOST_LASTING)
+
+    def slot(self, level: Level) -> AbstractAsyncContextManager[None]:
+        """To be held while a seal is put. One above B-B asks others while a transaction is open: only a few
+        of those at a time, so that they leave connections for everybody else."""
+        return self._slots if level > Level.B_B else nullcontext()
 
     async def lay_out(self, order: Order, original: RunningDigest) -> Press:
         """Lays the document out, and tells how it is sealed then; `original` has taken the file in.
@@ -139,22 +210,46 @@ class Presses:
             field_name=order.field_name,
             signer_name=order.signer_name,
             moment=order.moment,
+            room=STAMPED_HEX if order.level > Level.B_B else RESERVED_HEX,
+            certify=order.certify,
         )
-        return self._pdf_press(laid_out, original)
+        return self._pdf_press(laid_out, original, order)
 
-    def _pdf_press(self, prepared: PreparedDocument, original: RunningDigest) -> Press:
+    def _pdf_press(self, prepared: PreparedDocument, original: RunningDigest, order: Order) -> Press:
         """How a PDF is sealed that is laid out; `original` has taken the file in."""
 
         async def press(signer: Signer) -> Pressed:
             digest = SUITES[signer.algorithm].digest
             before = original if digest == "sha256" else await _digest_of(prepared.original, digest)
             cms = await self._envelope(signer, prepared.digest_after(before))
+            if order.level >= Level.B_T:
+                cms = await self._means().stamped(cms)
             update = prepared.filled_update(cms)
+            if order.level >= Level.B_LT:
+                update += await self._prolonged(prepared.original + update, cms, order)
             sealed = original.copy()
             sealed.update(update)
             return Pressed(update, sealed.digest(), hashlib.sha256(cms).digest())
 
         return press
+
+    async def _prolonged(self, document: bytes, cms: bytes, order: Order) -> bytes:
+        """What is appended to the sealed document for years to come."""
+        means = self._means()
+        evidence = await means.evidence(cms)
+        stamp = f"{order.field_name}-time" if order.level >= Level.B_LTA else ""
+        more = await self._workshop.prolong(
+            document, evidence, field_name=order.field_name, timestamp_field=stamp
+        )
+        if more.stamped is None:
+            return more.update
+        token = await means.token(more.stamped.digest_after(await sha256_of(document)))
+        return more.stamped.filled_update(token)
+
+    def _means(self) -> Lasting:
+        if self._lasting is None:
+            raise LevelUnavailableError("this installation makes seals of level B-B only")
+        return self._lasting
 
     def _ofd_press(self, prepared: PreparedOfd, structure: bytes) -> Press:
         """How an OFD is sealed that is laid out."""

@@ -16,7 +16,7 @@ SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
 SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
        greatest(s.valid_from, k.not_before) AS valid_from, least(s.valid_until, k.not_after) AS valid_until,
        k.id AS key_id, k.algorithm, k.certificate_sha256, u.office_codes, u.matter_codes,
-       s.picture, s.picture_width, s.picture_height, k.structure
+       s.picture, s.picture_width, s.picture_height, k.structure, s.least_level
   FROM seal s
   JOIN seal_key k ON k.seal_id = s.id AND k.is_current
  CROSS JOIN LATERAL (

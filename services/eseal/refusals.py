@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.errors import FieldFault, Kind, ServiceError
+from core.errors import FieldFault, Kind, ServiceError, UnavailableError
 
 
 class SealNotFoundError(ServiceError):
@@ -110,6 +110,49 @@ class PlaceNotForFormatError(DocumentError):
 
     kind = Kind.INVALID
     reason = "PLACE_NOT_FOR_FORMAT"
+
+
+class LevelNotForFormatError(ServiceError):
+    """The document's format does not have this level, or no certification."""
+
+    kind = Kind.INVALID
+    reason = "LEVEL_NOT_FOR_FORMAT"
+
+    def __init__(self, message: str, field: str = "level") -> None:
+        super().__init__(message, faults=[FieldFault(field, "format", message)])
+
+
+class LevelUnavailableError(ServiceError):
+    """This installation lacks what the level needs."""
+
+    kind = Kind.UNSUPPORTED
+    reason = "LEVEL_UNAVAILABLE"
+
+
+class CertificationNotFirstError(DocumentError):
+    """A document is certified before anybody else has signed it, or not at all (ISO 32000-2 12.8.2.2)."""
+
+    kind = Kind.PRECONDITION
+    reason = "CERTIFICATION_NOT_FIRST"
+
+
+class TimestampUnavailableError(UnavailableError):
+    """The timestamp authority has not answered in time, or not with a timestamp that can be believed."""
+
+    reason = "TIMESTAMP_UNAVAILABLE"
+
+
+class RevocationUnknownError(UnavailableError):
+    """Nobody has said in time whether the certificate was revoked."""
+
+    reason = "REVOCATION_UNKNOWN"
+
+
+class CertificateRevokedError(ServiceError):
+    """The seal's certificate, or one above it, has been revoked by its authority."""
+
+    kind = Kind.PRECONDITION
+    reason = "CERTIFICATE_REVOKED"
 
 
 class WorkshopBusyError(ServiceError):

@@ -81,8 +81,12 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
                     context=request.context,
                     seal_id=request.seal_id,
                     place=request.place if request.HasField("place") else None,
+                    level=request.level,
+                    certify=request.certify,
                 )
             ),
+            level=request.level,
+            certify=request.certify,
         )
         whole = answer_of(released, lambda kept, receipt: _whole(document, kept, receipt))
         await _give_way(document)
@@ -204,6 +208,18 @@ def _seal_report(report: SealReport) -> pb.SealReport:
         seal_genuine=report.genuine if found.structure and found.bears_seal else None,
         altered_parts=found.altered_parts,
         uncovered_parts=found.uncovered_parts,
+        level=cast(pb.SealLevel.ValueType, found.level),
+        timestamp_at=_timestamp(found.stamped_at) if found.stamped_at else None,
+        timestamp_authority=found.stamped_by or None,
+        time_proof=report.time_proof.value,
+        byte_range=found.byte_range,
+        chain=found.chain,
+        revocation=report.revocation.value,
+        revoked_at=_timestamp(report.revoked_at) if report.revoked_at else None,
+        weaknesses=found.weaknesses,
+        summary_zh=report.summary_zh,
+        summary_en=report.summary_en,
+        certifies=found.certifies,
     )
 
 

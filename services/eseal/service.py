@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -14,6 +15,7 @@ from core.errors import fault_error
 from services.eseal.domain import (
     DEFAULT_PAGE_SIZE,
     MAX_PAGE_SIZE,
+    Finding,
     Format,
     Seal,
     SealedDocument,
@@ -24,9 +26,20 @@ from services.eseal.domain import (
     require_allowed,
     require_size,
 )
+from services.eseal.levels import Level, level_of, require_means
 from services.eseal.placing import Placing
-from services.eseal.pressing import Envelope, Order, Presses, SealSignature, Signer, Workshop, sha256_of
-from services.eseal.refusals import SealNotFoundError, SealNotInForceError
+from services.eseal.pressing import (
+    Envelope,
+    Lasting,
+    Order,
+    Presses,
+    SealSignature,
+    Signer,
+    Workshop,
+    sha256_of,
+)
+from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, SealNotInForceError
+from services.eseal.standing import Standing, State, require_good
 from services.eseal.verdict import DocumentReport, report_on
 
 SIGN = "eseal.sign"
@@ -71,6 +84,27 @@ class Keystore(Protocol):
         ...
 
 
+class Statuses(Protocol):
+    """Who knows what became of certificates."""
+
+    async def of_chain(self, certificates: Sequence[bytes]) -> Standing:
+        """Of a certificate and those above it, DER, the root left out: the worst there is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """What vouches for seals besides their signatures; without any, seals are of level B-B, and nobody is
+    asked about revocations."""
+
+    lasting: Lasting | None = None
+    statuses: Statuses | None = None
+    refuse_unknown: bool = False
+    """Whether a certificate of which nobody says that it is good counts as none."""
+    time_roots: Sequence[bytes] = ()
+    """The authorities whose timestamps are believed, DER."""
+
+
 class SealDesk:
     """What callers may do with seals. The context has been verified; rights to seals are checked here."""
 
@@ -86,12 +120,14 @@ class SealDesk:
         disclosure: Disclosure,
         roots: Mapping[Format, Sequence[bytes]],
         clock: Clock,
+        proofs: Proofs = Proofs(),  # frozen
     ) -> None:
         self._store = store
         self._keystore = keystore
         self._workshop = workshop
         self._public_workshop = public_workshop  # Its own: a crowd of strangers holds up no office.
-        self._presses = Presses(workshop, envelope, seal_signature)
+        self._presses = Presses(workshop, envelope, seal_signature, proofs.lasting)
+        self._proofs = proofs
         self._disclosure = disclosure
         self._roots = roots
         self._clock = clock
@@ -109,27 +145,44 @@ class SealDesk:
         return page, page[-1].id if len(seals) > size else None
 
     async def sign(
-        self, context: RequestContext, *, seal_id: UUID, document: bytes, place: Placing, body: bytes
+        self,
+        context: RequestContext,
+        *,
+        seal_id: UUID,
+        document: bytes,
+        place: Placing,
+        body: bytes,
+        level: int = 0,
+        certify: bool = False,
     ) -> Released:
         """Seals a PDF or an OFD once per request_id; the answer is a SealedDocument.
 
         `body` is what the request says besides the file. The file is read and laid out before the intent is
-        recorded: what cannot be sealed leaves no trace of a seal. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED,
-        SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT, ALGORITHM_UNAVAILABLE, DOCUMENT_*, PAGE_NOT_FOUND.
+        recorded: what cannot be sealed leaves no trace of a seal. `level` as in `levels.Level`, 0 for the
+        seal's own. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT,
+        ALGORITHM_UNAVAILABLE, DOCUMENT_*, PAGE_NOT_FOUND, LEVEL_*, CERTIFICATION_NOT_FIRST,
+        TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED, REVOCATION_UNKNOWN.
         """
         require_size(document)
         seal, stamp = await self._authorised(context, seal_id)
         form = format_of(document)
         seal.require_format(form)
+        wanted = level_of(level, Level(stamp.least_level), form)
+        if certify and form is Format.OFD:
+            raise LevelNotForFormatError("an OFD is not certified; leave certify out", field="certify")
+        require_means(
+            wanted, stamps=self._proofs.lasting is not None, statuses=self._proofs.statuses is not None
+        )
         # What the seal changes comes after the file: it is taken in once, for all three digests.
         original = await sha256_of(document)
         document_sha256 = original.digest()
         signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)
         async with asyncio.timeout(self._seconds_left(context)):
             signer = await self._keystore.signer(seal.key_id)
-            press = await self._presses.lay_out(
-                Order(document, form, place, stamp, f"seal-{signature_id}", seal.name, signed_at), original
-            )
+            await self._require_good(signer)
+            name = f"seal-{signature_id}"
+            order = Order(document, form, place, stamp, name, seal.name, signed_at, wanted, certify)
+            press = await self._presses.lay_out(order, original)
 
         async def do(tx: Transaction, intent_id: UUID) -> Produced:
             # Anew: the seal may have been suspended or given another key since, the permission withdrawn.
@@ -139,7 +192,8 @@ class SealDesk:
             current, users = found
             current.require_in_force(self._clock())
             require_allowed(users, office=context.office, matter_code=_matter(context))
-            pressed = await press(signer)
+            async with asyncio.timeout(self._seconds_left(context)):
+                pressed = await press(signer)
             record = SignatureRecord(
                 id=signature_id,
                 seal_id=seal.id,
@@ -158,13 +212,14 @@ class SealDesk:
             answer = SealedDocument(document, pressed.update, signature_id, signed_at, form)
             return Produced(answer, records=[_seal_ref(seal), RecordRef("signature", str(signature_id))])
 
-        return await self._disclosure.act(
-            context,
-            method=SIGN,
-            body=document_sha256 + body,
-            do=do,
-            records=[_seal_ref(seal)],
-        )
+        async with self._presses.slot(wanted):
+            return await self._disclosure.act(
+                context,
+                method=SIGN,
+                body=document_sha256 + body,
+                do=do,
+                records=[_seal_ref(seal)],
+            )
 
     async def verify(self, context: RequestContext, *, document: bytes, body: bytes) -> Released:
         """Checks every seal in a PDF or an OFD; the answer is a DocumentReport.
@@ -203,10 +258,37 @@ class SealDesk:
     ) -> DocumentReport:
         async with asyncio.timeout(seconds):
             roots = self._roots[format_of(document)]
-            findings = await workshop.inspect(document, roots=roots, moment=self._clock())
+            findings = await workshop.inspect(
+                document, roots=roots, moment=self._clock(), time_roots=self._proofs.time_roots
+            )
+            standings = await self._standings(findings)
         seals = await self._store.of_certificates([it.certificate_sha256 for it in findings])
         times = await self._store.signing_times([it.cms_sha256 for it in findings])
-        return report_on(findings, seals=seals, signing_times=times, document_sha256=digest)
+        return report_on(
+            findings,
+            seals=seals,
+            signing_times=times,
+            document_sha256=digest,
+            standings=standings,
+            refuse_unknown=self._proofs.refuse_unknown,
+        )
+
+    async def _standings(self, findings: Sequence[Finding]) -> Sequence[Standing]:
+        """What is known of each seal's certificates: from their authorities, else from the file itself."""
+        statuses = self._proofs.statuses
+        if statuses is None:
+            return [finding.kept for finding in findings]
+        asked = await asyncio.gather(*(statuses.of_chain(finding.certificates) for finding in findings))
+        return [
+            finding.kept if said.state is State.UNKNOWN else said
+            for finding, said in zip(findings, asked, strict=True)
+        ]
+
+    async def _require_good(self, signer: Signer) -> None:
+        """Passes a key whose certificates have not been revoked, as far as anybody can be asked."""
+        if self._proofs.statuses is not None:
+            standing = await self._proofs.statuses.of_chain([signer.certificate, *signer.chain])
+            require_good(standing, refuse_unknown=self._proofs.refuse_unknown)
 
     async def _authorised(self, context: RequestContext, seal_id: UUID) -> tuple[Seal, Stamp]:
         """The seal, which the context's office may use now for the context's matter, and what it puts."""

@@ -34,7 +34,7 @@ class PgSealStore:
         if row is None:
             return None
         picture = Picture(row["picture"], row["picture_width"], row["picture_height"])
-        return _seal(row), _users(row), Stamp(picture, row["structure"] or b"")
+        return _seal(row), _users(row), Stamp(picture, row["structure"] or b"", row["least_level"])
 
     async def list_usable(
         self, *, office: str, matter_code: str, after: UUID | None, limit: int

@@ -29,6 +29,7 @@ from core import log
 from core.clock import Clock
 from core.errors import UnavailableError
 from services.eseal.pressing import Signer
+from services.eseal.refusals import TimestampUnavailableError
 from services.eseal.service import Keystore
 
 TOLERANCE = timedelta(minutes=1)
@@ -40,7 +41,7 @@ AGAIN_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
 
 _logger = log.get_logger()
-_FAILURES = (
+FAILURES = (
     TimestampRequestError,
     SignatureValidationError,
     SigningError,
@@ -67,6 +68,14 @@ class Proof:
     offset: float
 
 
+@dataclass(frozen=True)
+class Token:
+    """A timestamp that holds: CMS, DER, and the time that it says."""
+
+    content: bytes
+    moment: datetime
+
+
 class TimestampAuthority:
     """One authority, believed by these roots (DER) alone."""
 
@@ -76,7 +85,10 @@ class TimestampAuthority:
 
     async def moment(self) -> datetime:
         """Its time, from a timestamp made for this question alone. Raises one of several errors otherwise."""
-        digest = hashlib.sha256(secrets.token_bytes(32)).digest()
+        return (await self.token(hashlib.sha256(secrets.token_bytes(32)).digest())).moment
+
+    async def token(self, digest: bytes) -> Token:
+        """Its timestamp over a SHA-256 digest, checked. Raises one of FAILURES."""
         token = await self._stamper.async_timestamp(digest, "sha256")
         found = TimestampSignatureStatus(
             **await validate_tst_signed_data(
@@ -87,7 +99,38 @@ class TimestampAuthority:
         )
         if not (found.intact and found.valid and found.trusted):
             raise ValueError("the timestamp does not hold")
-        return found.timestamp
+        return Token(token.dump(), found.timestamp)
+
+
+class SealStamper:
+    """Puts timestamps into seals: the authority's word, as long as it and our clock agree."""
+
+    def __init__(self, authority: TimestampAuthority, clock: Clock) -> None:
+        self._authority = authority
+        self._clock = clock
+
+    async def token(self, digest: bytes) -> bytes:
+        """A timestamp over a SHA-256 digest, CMS DER.
+
+        Raises TimestampUnavailableError, and TimeNotProvedError where our clock is off.
+        """
+        before = self._clock()
+        try:
+            token = await self._authority.token(digest)
+        except FAILURES as failure:
+            _logger.warning("timestamp_authority_away", error=type(failure).__name__)
+            raise TimestampUnavailableError(
+                "the timestamp authority has not answered as it should; nothing was sealed",
+                retry_after=AGAIN_SECONDS,
+            ) from None
+        after = self._clock()
+        if not before - TOLERANCE <= token.moment <= after + TOLERANCE:
+            _logger.error("clock_wrong", seconds=round((after - token.moment).total_seconds(), 1))
+            raise TimeNotProvedError(
+                "our clock and the timestamp authority's differ; nothing was sealed",
+                retry_after=AGAIN_SECONDS,
+            )
+        return token.content
 
 
 class ProvedClock:
@@ -109,7 +152,7 @@ class ProvedClock:
         before = self._clock()
         try:
             said = await self._authority.moment()
-        except _FAILURES as failure:
+        except FAILURES as failure:
             _logger.warning("timestamp_authority_away", error=type(failure).__name__)
             return False
         after = self._clock()

@@ -10,9 +10,6 @@ from services.eseal.crossref import Objects
 from services.eseal.prepared import PreparedDocument
 from services.eseal.syntax import OddError
 
-RESERVED_HEX = 8192
-"""Room for the CMS in hexadecimal digits. Two P-256 certificates and their signature take about 3,000."""
-
 RANGE_ROOM = 60
 """Room for the numbers of a byte range."""
 
@@ -41,7 +38,7 @@ class Update:
             raise OddError("one object in two places")
         self._bodies[number] = body
 
-    def assembled(self, signature: int) -> PreparedDocument:
+    def assembled(self, signature: int, room: int) -> PreparedDocument:
         """The update as it stands behind the file, the byte range of this signature filled in."""
         document, places = self._objects.data, dict[int, int]()
         out = bytearray(b"" if document.endswith((b"\n", b"\r")) else b"\n")
@@ -52,7 +49,7 @@ class Update:
         out += self._cross_reference(places, start)
         out += b"startxref\n%d\n%%%%EOF\n" % start
         gap = out.index(b"/Contents <0", places[signature] - len(document)) + len(b"/Contents ")
-        gap_end = gap + RESERVED_HEX + 2
+        gap_end = gap + room + 2
         byte_range = b"[0 %d %d %d]" % (len(document) + gap, len(document) + gap_end, len(out) - gap_end)
         at = out.index(b"/ByteRange []", places[signature] - len(document)) + len(b"/ByteRange ")
         out[at : at + len(byte_range)] = byte_range

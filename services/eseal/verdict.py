@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import Enum, StrEnum
 from uuid import UUID
 
 from services.eseal.domain import Finding, Modification, Seal, SealState
+from services.eseal.levels import Level
+from services.eseal.standing import UNKNOWN, Revocation, Standing, revocation_of
+from services.eseal.wording import sentence_on
 
 _SAME_TIME = timedelta(seconds=2)
 """PDF dates have whole seconds (ISO 32000-2 7.9.4)."""
@@ -31,15 +34,25 @@ class Fault(Enum):
     REVOKED = "印章已被撤销或停用", "the seal has been revoked or suspended"
     UNTRUSTED = "签章证书不受信任或不在有效期内", "its certificate is not trusted or not in its validity"
     UNCOVERED = "文件有未被签章覆盖的部分", "the document has parts that the seal does not cover"
+    WEAK = "所用算法强度不足", "its algorithms are too weak to prove anything"
+    UNKNOWN = "无法得知证书是否已被吊销", "nobody can say whether its certificate was revoked"
     NOT_GENUINE = (
         "印章本身不可信、不在有效期内或未授权该签章人",
         "the seal itself is not trusted, not in its validity, or not for this signer",
     )
 
 
+class TimeProof(StrEnum):
+    """By what the time of a seal is borne out."""
+
+    TIMESTAMP = "timestamp"
+    RECORD = "record"
+    CLAIM = "claim"
+
+
 @dataclass(frozen=True)
 class SealReport:
-    """One seal in a document, with what our records say of it."""
+    """One seal in a document, with what our records and its certificate's authority say of it."""
 
     finding: Finding
     trusted: bool
@@ -49,6 +62,11 @@ class SealReport:
     seal_id: UUID | None
     seal_name: str
     faults: tuple[Fault, ...]
+    time_proof: TimeProof = TimeProof.CLAIM
+    revocation: Revocation = Revocation.UNKNOWN
+    revoked_at: datetime | None = None
+    summary_zh: str = ""
+    summary_en: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,15 +86,26 @@ def report_on(
     seals: Mapping[str, Seal],
     signing_times: Mapping[bytes, datetime],
     document_sha256: str,
+    standings: Sequence[Standing] = (),
+    refuse_unknown: bool = False,
 ) -> DocumentReport:
     """The report on a document.
 
     `findings` in the order the seals were put; `seals` ours by SHA-256 of their certificates;
-    `signing_times` the times in our own signature records, by SHA-256 of the CMS object.
+    `signing_times` the times in our own signature records, by SHA-256 of the CMS object; `standings` what is
+    known of the certificates of each finding, where anything is; `refuse_unknown` whether nothing is a fault.
     """
+    known = standings or [UNKNOWN] * len(findings)
     reports = tuple(
-        _report(finding, seals.get(finding.certificate_sha256), signing_times, last=finding is findings[-1])
-        for finding in findings
+        _report(
+            finding,
+            seals.get(finding.certificate_sha256),
+            signing_times,
+            standing,
+            last=finding is findings[-1],
+            refuse_unknown=refuse_unknown,
+        )
+        for finding, standing in zip(findings, known, strict=True)
     )
     if not reports:
         verdict = Verdict.UNSEALED
@@ -88,12 +117,21 @@ def report_on(
 
 
 def _report(
-    finding: Finding, seal: Seal | None, signing_times: Mapping[bytes, datetime], *, last: bool
+    finding: Finding,
+    seal: Seal | None,
+    signing_times: Mapping[bytes, datetime],
+    standing: Standing,
+    *,
+    last: bool,
+    refuse_unknown: bool,
 ) -> SealReport:
-    proved = _time_is_proved(finding, signing_times)
-    trusted = finding.trusted_now or (finding.trusted_then and proved)
-    genuine = finding.genuine_now or (finding.genuine_then and proved)
-    revoked = seal is not None and seal.standing in (SealState.SUSPENDED, SealState.REVOKED)
+    proof, proved_at = _time(finding, signing_times)
+    recorded = _time_is_proved(finding, signing_times)
+    trusted = finding.trusted_now or (finding.trusted_then and recorded) or finding.trusted_stamped
+    genuine = finding.genuine_now or (finding.genuine_then and recorded)
+    revocation = revocation_of(standing, proved_at)
+    suspended = seal is not None and seal.standing in (SealState.SUSPENDED, SealState.REVOKED)
+    revoked = suspended or revocation is Revocation.REVOKED
     added = not finding.permitted or not (_is_last_word(finding) if last else _precedes_seals(finding))
     faults = {
         Fault.CHANGED: not finding.intact,
@@ -102,9 +140,11 @@ def _report(
         Fault.UNCOVERED: bool(finding.uncovered_parts),
         Fault.REVOKED: revoked,
         Fault.UNTRUSTED: not trusted,
+        Fault.WEAK: bool(finding.weaknesses),
+        Fault.UNKNOWN: refuse_unknown and revocation is Revocation.UNKNOWN,
         Fault.NOT_GENUINE: not genuine,
     }
-    return SealReport(
+    report = SealReport(
         finding=finding,
         trusted=trusted,
         genuine=genuine,
@@ -112,7 +152,29 @@ def _report(
         seal_id=seal.id if seal else None,
         seal_name=seal.name if seal else "",
         faults=tuple(fault for fault, found in faults.items() if found),
+        time_proof=proof,
+        revocation=revocation,
+        revoked_at=standing.revoked_at,
     )
+    zh, en = sentence_on(
+        _name(report),
+        moment=finding.stamped_at or finding.signed_at,
+        proof=proof.value,
+        revocation=revocation,
+        level=Level(finding.level).label if finding.level else "",
+        modification=finding.modification.value,
+        faults=[fault.value for fault in report.faults],
+    )
+    return replace(report, summary_zh=zh, summary_en=en)
+
+
+def _time(finding: Finding, signing_times: Mapping[bytes, datetime]) -> tuple[TimeProof, datetime | None]:
+    """How the time is borne out, and the time by which the seal had been put for certain."""
+    if finding.stamped_at is not None:
+        return TimeProof.TIMESTAMP, finding.stamped_at
+    if _time_is_proved(finding, signing_times):
+        return TimeProof.RECORD, finding.signed_at
+    return TimeProof.CLAIM, None
 
 
 def _is_last_word(finding: Finding) -> bool:

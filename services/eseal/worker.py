@@ -15,10 +15,11 @@ import signal
 import sys
 import traceback
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from services.eseal import inspection, ofd_inspection, ofd_sealing, pdf
+from services.eseal import inspection, ofd_inspection, ofd_sealing, pdf, prolonging
 from services.eseal.domain import Finding, Format, Picture, format_of
 from services.eseal.jobs import Json, frame_lengths, row_of, write_frame
 from services.eseal.placing import from_json
@@ -62,6 +63,8 @@ def _run(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
     try:
         if head["job"] == "prepare":
             return _prepare(head, blobs, moment)
+        if head["job"] == "prolong":
+            return _prolong(head, blobs)
         if head["job"] == "prepare_ofd":
             return _prepare_ofd(head, blobs, moment)
         return {"findings": [row_of(finding) for finding in _inspect(head, blobs, moment)]}, []
@@ -75,9 +78,11 @@ def _run(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
 
 
 def _inspect(head: Json, blobs: list[bytes], moment: datetime) -> list[Finding]:
-    if format_of(blobs[0]) is Format.PDF:
-        return asyncio.run(inspection.inspect(blobs[0], roots=blobs[1:], moment=moment))
-    return ofd_inspection.inspect(blobs[0], sm2=_sm2(head), roots=blobs[1:], moment=moment)
+    document, end = blobs[0], 1 + int(str(head["roots"]))
+    roots, time_roots = blobs[1:end], blobs[end:]
+    if format_of(document) is Format.PDF:
+        return asyncio.run(inspection.inspect(document, roots=roots, moment=moment, time_roots=time_roots))
+    return ofd_inspection.inspect(document, sm2=_sm2(head), roots=roots, moment=moment)
 
 
 def _sm2(head: Json) -> Sm2:
@@ -101,9 +106,28 @@ def _prepare(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json, li
         field_name=str(head["field_name"]),
         signer_name=str(head["signer_name"]),
         moment=moment,
+        room=int(str(head["room"])),
+        certify=bool(head["certify"]),
     )
     prepared = pdf.prepare(blobs[0], from_json(place), imprint)
     return {"gap": [prepared.gap_start, prepared.gap_end]}, [prepared.update]
+
+
+def _prolong(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
+    counts = head["counts"]
+    if not isinstance(counts, list):
+        raise ValueError("counts must be a list")
+    rest = iter(blobs[1:])
+    certificates, crls, ocsps = (list(islice(rest, int(count))) for count in counts)
+    update, gap = prolonging.prolong(
+        blobs[0],
+        field_name=str(head["field_name"]),
+        certificates=certificates,
+        crls=crls,
+        ocsps=ocsps,
+        timestamp_field=str(head["timestamp_field"]),
+    )
+    return {"gap": list(gap or ())}, [update]
 
 
 def _prepare_ofd(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json, list[bytes]]:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -20,13 +20,16 @@ from services.eseal.jobs import (
     Json,
     PrepareJob,
     PrepareOfdJob,
+    ProlongJob,
     findings_of,
     prepared_of,
     prepared_ofd_of,
+    prolonged_of,
 )
 from services.eseal.placing import Placing
-from services.eseal.prepared import PreparedDocument
+from services.eseal.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.pressing import Evidence, Prolonged
 from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 
 _logger = get_logger()
@@ -97,10 +100,23 @@ class Workshop:
         field_name: str,
         signer_name: str,
         moment: datetime,
+        room: int = RESERVED_HEX,
+        certify: bool = False,
     ) -> PreparedDocument:
-        """A PDF laid out for one more seal. Errors: DOCUMENT_*, PAGE_NOT_FOUND, WORKSHOP_BUSY."""
-        job = PrepareJob(document, place, picture, field_name, signer_name, moment)
+        """A PDF laid out for one more seal, its signature with this room in hexadecimal digits.
+
+        Errors: DOCUMENT_*, PAGE_NOT_FOUND, CERTIFICATION_NOT_FIRST, WORKSHOP_BUSY.
+        """
+        job = PrepareJob(document, place, picture, field_name, signer_name, moment, room, certify)
         return await self._do(job, partial(prepared_of, document))
+
+    async def prolong(
+        self, document: bytes, evidence: Evidence, *, field_name: str, timestamp_field: str
+    ) -> Prolonged:
+        """What a PDF that was sealed in this field gets for years to come; with a `timestamp_field` a gap
+        for a document timestamp too. Errors: DOCUMENT_MALFORMED, WORKSHOP_BUSY."""
+        job = ProlongJob(document, evidence, field_name, timestamp_field, datetime.now(UTC))
+        return await self._do(job, partial(prolonged_of, document))
 
     async def prepare_ofd(
         self, document: bytes, place: Placing, stamp: Stamp, *, moment: datetime
@@ -110,12 +126,21 @@ class Workshop:
         job = PrepareOfdJob(document, place, stamp.structure, size, moment, self._libcrypto)
         return await self._do(job, partial(prepared_ofd_of, document, moment))
 
-    async def inspect(self, document: bytes, *, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
-        """What a PDF or an OFD shows of the seals in it, `roots` being for its format.
+    async def inspect(
+        self,
+        document: bytes,
+        *,
+        roots: Sequence[bytes],
+        moment: datetime,
+        time_roots: Sequence[bytes] = (),
+    ) -> list[Finding]:
+        """What a PDF or an OFD shows of the seals in it, `roots` being for its format, `time_roots` those of
+        timestamps.
 
         Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
         """
-        return await self._do(InspectJob(document, roots, moment, self._libcrypto), findings_of)
+        job = InspectJob(document, roots, moment, self._libcrypto, time_roots)
+        return await self._do(job, findings_of)
 
     async def _do(self, job: Job, read: Callable[[Json, list[bytes]], T]) -> T:
         """Runs one job and reads its answer; once more where a worker died, for that may have been an

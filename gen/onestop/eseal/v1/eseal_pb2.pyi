@@ -43,6 +43,35 @@ SEAL_STATE_SUSPENDED: SealState.ValueType  # 2
 SEAL_STATE_REVOKED: SealState.ValueType  # 3
 SEAL_STATE_EXPIRED: SealState.ValueType  # 4
 
+class _SealLevel:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SealLevelEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_SealLevel.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    SEAL_LEVEL_UNSPECIFIED: _SealLevel.ValueType  # 0
+    """The seal's own, which is B-B unless it says another."""
+    SEAL_LEVEL_B_B: _SealLevel.ValueType  # 1
+    SEAL_LEVEL_B_T: _SealLevel.ValueType  # 2
+    """With a timestamp over the signature value."""
+    SEAL_LEVEL_B_LT: _SealLevel.ValueType  # 3
+    """With the certificates and the revocation data by which it is checked in years to come."""
+    SEAL_LEVEL_B_LTA: _SealLevel.ValueType  # 4
+    """With a timestamp over all of this."""
+
+class SealLevel(_SealLevel, metaclass=_SealLevelEnumTypeWrapper):
+    """How long a seal on a PDF proves itself (PAdES, EN 319 142-1), each level with all that the one before has."""
+
+SEAL_LEVEL_UNSPECIFIED: SealLevel.ValueType  # 0
+"""The seal's own, which is B-B unless it says another."""
+SEAL_LEVEL_B_B: SealLevel.ValueType  # 1
+SEAL_LEVEL_B_T: SealLevel.ValueType  # 2
+"""With a timestamp over the signature value."""
+SEAL_LEVEL_B_LT: SealLevel.ValueType  # 3
+"""With the certificates and the revocation data by which it is checked in years to come."""
+SEAL_LEVEL_B_LTA: SealLevel.ValueType  # 4
+"""With a timestamp over all of this."""
+
 class _DocumentVerdict:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -235,9 +264,17 @@ class SignDocumentRequest(message.Message):
     SEAL_ID_FIELD_NUMBER: builtins.int
     DOCUMENT_FIELD_NUMBER: builtins.int
     PLACE_FIELD_NUMBER: builtins.int
+    LEVEL_FIELD_NUMBER: builtins.int
+    CERTIFY_FIELD_NUMBER: builtins.int
     seal_id: builtins.str
     document: builtins.bytes
     """The PDF or OFD, at most 16 MiB."""
+    level: SealLevel.ValueType
+    """Of a PDF: the level that the seal is to have; never below the seal's own."""
+    certify: builtins.bool
+    """Of a PDF that nobody has signed yet: whether the seal certifies it, so that nothing may be changed afterwards
+    and no further seal be put (ISO 32000-2 12.8.2.2).
+    """
     @builtins.property
     def credential(self) -> context_pb2.Credential: ...
     @builtins.property
@@ -252,10 +289,12 @@ class SignDocumentRequest(message.Message):
         seal_id: builtins.str = ...,
         document: builtins.bytes = ...,
         place: SealPlace | None = ...,
+        level: SealLevel.ValueType = ...,
+        certify: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential", "place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential", "document", b"document", "place", b"place", "seal_id", b"seal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certify", b"certify", "context", b"context", "credential", b"credential", "document", b"document", "level", b"level", "place", b"place", "seal_id", b"seal_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -341,6 +380,18 @@ class SealReport(message.Message):
     SEAL_GENUINE_FIELD_NUMBER: builtins.int
     ALTERED_PARTS_FIELD_NUMBER: builtins.int
     UNCOVERED_PARTS_FIELD_NUMBER: builtins.int
+    LEVEL_FIELD_NUMBER: builtins.int
+    TIMESTAMP_AT_FIELD_NUMBER: builtins.int
+    TIMESTAMP_AUTHORITY_FIELD_NUMBER: builtins.int
+    TIME_PROOF_FIELD_NUMBER: builtins.int
+    BYTE_RANGE_FIELD_NUMBER: builtins.int
+    CHAIN_FIELD_NUMBER: builtins.int
+    REVOCATION_FIELD_NUMBER: builtins.int
+    REVOKED_AT_FIELD_NUMBER: builtins.int
+    WEAKNESSES_FIELD_NUMBER: builtins.int
+    SUMMARY_ZH_FIELD_NUMBER: builtins.int
+    SUMMARY_EN_FIELD_NUMBER: builtins.int
+    CERTIFIES_FIELD_NUMBER: builtins.int
     field_name: builtins.str
     """Name of the signature field; in an OFD the path of its Signature.xml."""
     signer: builtins.str
@@ -368,6 +419,21 @@ class SealReport(message.Message):
     """Of an OFD: the seal itself is signed by a maker whom an authority vouches for, was in its validity, and names
     this signer's certificate.
     """
+    level: SealLevel.ValueType
+    """Of a PDF: the level that the seal has reached, by the authorities believed here; unspecified where it is not even B-B."""
+    timestamp_authority: builtins.str
+    """Subject of that timestamp's authority."""
+    time_proof: builtins.str
+    """By what the time is borne out: `timestamp`, `record` (our own), or `claim` (the signer's word alone)."""
+    revocation: builtins.str
+    """What the authority says of the certificate now: `good`, `revoked`, `revoked_since` (only after a time at which the
+    seal is proved to have been put) or `unknown`.
+    """
+    summary_zh: builtins.str
+    """One plain sentence in Chinese and in English."""
+    summary_en: builtins.str
+    certifies: builtins.bool
+    """Whether it certifies the document and lets nothing follow."""
     @builtins.property
     def signed_at(self) -> timestamp_pb2.Timestamp:
         """The signer's claim of the time."""
@@ -379,6 +445,24 @@ class SealReport(message.Message):
     @builtins.property
     def uncovered_parts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Of an OFD: parts that the seal does not cover, and that are no later seal's own."""
+
+    @builtins.property
+    def timestamp_at(self) -> timestamp_pb2.Timestamp:
+        """When the seal was there already, by the earliest timestamp over it that holds."""
+
+    @builtins.property
+    def byte_range(self) -> containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of a PDF: start, length, start and length of what is signed, in bytes; between them is the signature."""
+
+    @builtins.property
+    def chain(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Subjects of the certificates from the signer's to the authority's, where they lead to one believed here."""
+
+    @builtins.property
+    def revoked_at(self) -> timestamp_pb2.Timestamp: ...
+    @builtins.property
+    def weaknesses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What is too weak in it: `md5`, `sha1`, `rsa_below_2048`, `ec_below_256`, `unknown_algorithm`."""
 
     def __init__(
         self,
@@ -399,10 +483,22 @@ class SealReport(message.Message):
         seal_genuine: builtins.bool | None = ...,
         altered_parts: abc.Iterable[builtins.str] | None = ...,
         uncovered_parts: abc.Iterable[builtins.str] | None = ...,
+        level: SealLevel.ValueType = ...,
+        timestamp_at: timestamp_pb2.Timestamp | None = ...,
+        timestamp_authority: builtins.str | None = ...,
+        time_proof: builtins.str = ...,
+        byte_range: abc.Iterable[builtins.int] | None = ...,
+        chain: abc.Iterable[builtins.str] | None = ...,
+        revocation: builtins.str = ...,
+        revoked_at: timestamp_pb2.Timestamp | None = ...,
+        weaknesses: abc.Iterable[builtins.str] | None = ...,
+        summary_zh: builtins.str = ...,
+        summary_en: builtins.str = ...,
+        certifies: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_structure", b"_structure", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "structure", b"structure"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "structure", b"structure", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_structure", b"_structure", "algorithm", b"algorithm", "altered_parts", b"altered_parts", "covers_whole_document", b"covers_whole_document", "field_name", b"field_name", "intact", b"intact", "modification", b"modification", "revoked", b"revoked", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "signer", b"signer", "structure", b"structure", "trusted", b"trusted", "uncovered_parts", b"uncovered_parts", "valid", b"valid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "algorithm", b"algorithm", "altered_parts", b"altered_parts", "byte_range", b"byte_range", "certifies", b"certifies", "chain", b"chain", "covers_whole_document", b"covers_whole_document", "field_name", b"field_name", "intact", b"intact", "level", b"level", "modification", b"modification", "revocation", b"revocation", "revoked", b"revoked", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "signer", b"signer", "structure", b"structure", "summary_en", b"summary_en", "summary_zh", b"summary_zh", "time_proof", b"time_proof", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority", "trusted", b"trusted", "uncovered_parts", b"uncovered_parts", "valid", b"valid", "weaknesses", b"weaknesses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seal_genuine: _TypeAlias = typing.Literal["seal_genuine"]  # noqa: Y015
     _WhichOneofArgType__seal_genuine: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine"]  # noqa: Y015
@@ -412,6 +508,8 @@ class SealReport(message.Message):
     _WhichOneofArgType__seal_name: _TypeAlias = typing.Literal["_seal_name", b"_seal_name"]  # noqa: Y015
     _WhichOneofReturnType__structure: _TypeAlias = typing.Literal["structure"]  # noqa: Y015
     _WhichOneofArgType__structure: _TypeAlias = typing.Literal["_structure", b"_structure"]  # noqa: Y015
+    _WhichOneofReturnType__timestamp_authority: _TypeAlias = typing.Literal["timestamp_authority"]  # noqa: Y015
+    _WhichOneofArgType__timestamp_authority: _TypeAlias = typing.Literal["_timestamp_authority", b"_timestamp_authority"]  # noqa: Y015
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_genuine) -> _WhichOneofReturnType__seal_genuine | None: ...
     @typing.overload
@@ -420,6 +518,8 @@ class SealReport(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_name) -> _WhichOneofReturnType__seal_name | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__structure) -> _WhichOneofReturnType__structure | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__timestamp_authority) -> _WhichOneofReturnType__timestamp_authority | None: ...
 
 @typing.final
 class VerifyDocumentAnswer(message.Message):

@@ -69,13 +69,15 @@ class EsealServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SignDocument(self, request, context):
-        """Seals a PDF as PAdES B-B (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
+        """Seals a PDF as PAdES (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
         is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
         Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
         for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
         ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
         DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
-        KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE.
+        KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE,
+        LEVEL_NOT_FOR_FORMAT, LEVEL_UNAVAILABLE (nothing is configured that the level needs), CERTIFICATION_NOT_FIRST,
+        TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED, REVOCATION_UNKNOWN (nobody has said in time whether the certificate was revoked).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

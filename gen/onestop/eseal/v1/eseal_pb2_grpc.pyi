@@ -36,13 +36,15 @@ class EsealServiceStub:
     ListSeals: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.ListSealsRequest, _eseal_pb2.ListSealsResponse]
     """Lists the seals that the context's office may use. Called by the gateway."""
     SignDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.SignDocumentRequest, _eseal_pb2.SignDocumentResponse]
-    """Seals a PDF as PAdES B-B (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
+    """Seals a PDF as PAdES (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
     is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
     Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
     for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
     ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
-    KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE.
+    KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE,
+    LEVEL_NOT_FOR_FORMAT, LEVEL_UNAVAILABLE (nothing is configured that the level needs), CERTIFICATION_NOT_FIRST,
+    TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED, REVOCATION_UNKNOWN (nobody has said in time whether the certificate was revoked).
     """
     VerifyDocument: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]
     """Checks a sealed PDF or OFD. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
@@ -61,13 +63,15 @@ class EsealServiceAsyncStub(EsealServiceStub):
     ListSeals: _aio.UnaryUnaryMultiCallable[_eseal_pb2.ListSealsRequest, _eseal_pb2.ListSealsResponse]  # type: ignore[assignment]
     """Lists the seals that the context's office may use. Called by the gateway."""
     SignDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.SignDocumentRequest, _eseal_pb2.SignDocumentResponse]  # type: ignore[assignment]
-    """Seals a PDF as PAdES B-B (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
+    """Seals a PDF as PAdES (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
     is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
     Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
     for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
     ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
     DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
-    KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE.
+    KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE,
+    LEVEL_NOT_FOR_FORMAT, LEVEL_UNAVAILABLE (nothing is configured that the level needs), CERTIFICATION_NOT_FIRST,
+    TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED, REVOCATION_UNKNOWN (nobody has said in time whether the certificate was revoked).
     """
     VerifyDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.VerifyDocumentRequest, _eseal_pb2.VerifyDocumentResponse]  # type: ignore[assignment]
     """Checks a sealed PDF or OFD. Called by the gateway. Errors: DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
@@ -95,13 +99,15 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _eseal_pb2.SignDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_eseal_pb2.SignDocumentResponse, _abc.Awaitable[_eseal_pb2.SignDocumentResponse]]:
-        """Seals a PDF as PAdES B-B (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
+        """Seals a PDF as PAdES (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
         is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
         Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
         for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
         ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
         DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
-        KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE.
+        KEYWORD_NOT_FOUND, FIELD_NOT_FOUND, TOO_MANY_PLACES, WORKSHOP_BUSY, KEYSTORE_UNAVAILABLE,
+        LEVEL_NOT_FOR_FORMAT, LEVEL_UNAVAILABLE (nothing is configured that the level needs), CERTIFICATION_NOT_FIRST,
+        TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED, REVOCATION_UNKNOWN (nobody has said in time whether the certificate was revoked).
         """
 
     @_abc_1.abstractmethod

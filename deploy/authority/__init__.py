@@ -1,0 +1,1 @@
+"""The development authority: timestamps, and what has become of the certificates that development issues."""

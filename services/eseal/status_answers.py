@@ -1,0 +1,151 @@
+"""Reads what authorities say of certificates: revocation lists (RFC 5280), OCSP responses (RFC 6960). No I/O.
+
+Everything raises ValueError on an answer that does not count: not its issuer's, not of now, out of form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+from services.eseal.standing import Standing, State
+
+TOLERANCE = timedelta(minutes=5)
+"""How far the clocks of authorities may be from ours."""
+_UNREAD = {ExtensionOID.ISSUING_DISTRIBUTION_POINT, ExtensionOID.DELTA_CRL_INDICATOR}
+"""A list with one of these does not speak of all of its issuer's certificates."""
+
+
+@dataclass(frozen=True)
+class RevocationList:
+    """A list that holds, and until when it counts."""
+
+    parsed: x509.CertificateRevocationList
+    content: bytes
+    until: datetime
+
+    def standing(self, serial: int) -> Standing:
+        """What it says of a certificate."""
+        entry = self.parsed.get_revoked_certificate_by_serial_number(serial)
+        if entry is None:
+            return Standing(State.GOOD, crl=self.content)
+        return Standing(State.REVOKED, entry.revocation_date_utc, crl=self.content)
+
+
+def read_list(
+    content: bytes, issuer: x509.Certificate, now: datetime, *, kept: bool = False
+) -> RevocationList:
+    """An issuer's revocation list, DER, that counts now; one that was `kept` may also be of later."""
+    try:
+        found = x509.load_der_x509_crl(content)
+        signed = found.issuer == issuer.subject and found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+    except (TypeError, UnsupportedAlgorithm) as fault:
+        raise ValueError("a revocation list of another algorithm") from fault
+    if not signed:
+        raise ValueError("the revocation list is not its issuer's")
+    if any(extension.oid in _UNREAD for extension in found.extensions):
+        raise ValueError("the revocation list is of a part of the certificates only")
+    since = found.last_update_utc
+    return RevocationList(
+        found, content, _until(since, found.next_update_utc, max(now, since) if kept else now)
+    )
+
+
+def query(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
+    """OCSPRequest, DER, without a nonce: its answer may be kept."""
+    return _asked(certificate, issuer, SHA256()).public_bytes(Encoding.DER)
+
+
+def _asked(
+    certificate: x509.Certificate, issuer: x509.Certificate, algorithm: HashAlgorithm
+) -> ocsp.OCSPRequest:
+    return ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, algorithm).build()
+
+
+def read_answer(
+    content: bytes,
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    now: datetime,
+    *,
+    kept: bool = False,
+) -> tuple[Standing, datetime]:
+    """What an OCSP response, DER, says of a certificate, and until when that counts; one that was `kept` may
+    also be of later than now."""
+    answer = ocsp.load_der_ocsp_response(content)
+    if answer.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+        raise ValueError(f"the responder says {answer.response_status.name.lower()}")
+    one = next((one for one in answer.responses if _is_about(one, certificate, issuer)), None)
+    if one is None:
+        raise ValueError("the response is about another certificate")
+    since = one.this_update_utc
+    at = max(now, since) if kept else now
+    _require_signed(answer, issuer, at)
+    until = _until(since, one.next_update_utc, at)
+    if one.certificate_status is ocsp.OCSPCertStatus.GOOD:
+        return Standing(State.GOOD, ocsp=content), until
+    if one.certificate_status is ocsp.OCSPCertStatus.REVOKED:
+        return Standing(State.REVOKED, one.revocation_time_utc, ocsp=content), until
+    raise ValueError("the responder does not know the certificate")
+
+
+def _is_about(one: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether an answer is about this certificate. Any digest names it (RFC 6960 4.1.1)."""
+    asked = _asked(certificate, issuer, one.hash_algorithm)
+    return (one.serial_number, one.issuer_name_hash, one.issuer_key_hash) == (
+        asked.serial_number,
+        asked.issuer_name_hash,
+        asked.issuer_key_hash,
+    )
+
+
+def _until(since: datetime, until: datetime | None, now: datetime) -> datetime:
+    """The end of what an authority says; without one it cannot be told how old it is."""
+    if until is None or not since - TOLERANCE <= now < until:
+        raise ValueError("what the authority says is not of now")
+    return until
+
+
+def _require_signed(answer: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> None:
+    """Passes a response by the issuer itself, or by one whom it has certified for this (section 4.2.2.2)."""
+    for signer in (issuer, *answer.certificates):
+        if signer is not issuer and not _may_respond(signer, issuer, now):
+            continue
+        try:
+            _verify(signer, answer)
+        except (InvalidSignature, TypeError, UnsupportedAlgorithm):
+            continue
+        return
+    raise ValueError("the response is not by the issuer, nor by one whom it lets respond")
+
+
+def _may_respond(signer: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
+    try:
+        signer.verify_directly_issued_by(issuer)
+        usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+    in_validity = signer.not_valid_before_utc <= now <= signer.not_valid_after_utc
+    return in_validity and ExtendedKeyUsageOID.OCSP_SIGNING in usage
+
+
+def _verify(signer: x509.Certificate, answer: ocsp.OCSPResponse) -> None:
+    key, algorithm = signer.public_key(), answer.signature_hash_algorithm
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        key.verify(answer.signature, answer.tbs_response_bytes)
+    elif algorithm is None or algorithm.digest_size < 32:
+        raise InvalidSignature  # SHA-1 vouches for nothing.
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(answer.signature, answer.tbs_response_bytes, ec.ECDSA(algorithm))
+    elif isinstance(key, rsa.RSAPublicKey):
+        key.verify(answer.signature, answer.tbs_response_bytes, padding.PKCS1v15(), algorithm)
+    else:
+        raise InvalidSignature

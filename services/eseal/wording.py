@@ -1,0 +1,61 @@
+"""What is said of sealed documents, in plain sentences in Chinese and in English. Pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+
+from services.eseal.standing import Revocation
+
+CHINA = timezone(timedelta(hours=8))
+_PROOFS = {
+    "timestamp": ("由时间戳证明", "proved by a timestamp"),
+    "record": ("由本系统签章记录证明", "borne out by our own record"),
+    "claim": ("仅为签章人自述", "the signer's word alone"),
+}
+_REVOCATIONS = {
+    Revocation.GOOD: ("证书未被吊销", "its certificate has not been revoked"),
+    Revocation.REVOKED: ("证书已被吊销", "its certificate has been revoked"),
+    Revocation.REVOKED_SINCE: (
+        "证书在加盖之后才被吊销",
+        "its certificate was revoked, but only after the seal was put",
+    ),
+    Revocation.UNKNOWN: ("证书吊销状态未知", "whether its certificate was revoked is not known"),
+}
+
+MODIFICATIONS = {
+    "none": ("之后无改动", "nothing came after it"),
+    "ltv_updates": ("之后仅增添验证数据", "only data for its validation came after it"),
+    "form_filling": ("之后另有印章或填写", "further seals or entries came after it"),
+    "annotations": ("之后增添批注", "annotations came after it"),
+    "other": ("之后内容有改动", "content was changed after it"),
+}
+
+
+def sentence_on(
+    name: str,
+    *,
+    moment: datetime | None,
+    proof: str,
+    revocation: Revocation,
+    level: str,
+    modification: str,
+    faults: Sequence[tuple[str, str]],
+) -> tuple[str, str]:
+    """What is said of one seal: who, when and by whose word, what became of it, what speaks against it.
+
+    `moment` is told in China's time; `level` such as `B-LT`, empty where it has none.
+    """
+    said_by, changed, became = _PROOFS[proof], MODIFICATIONS[modification], _REVOCATIONS[revocation]
+    local = moment.astimezone(CHINA) if moment else None
+    zh_time = f"{local:%Y年%m月%d日%H:%M:%S}" if local else "时间未标明"
+    en_time = f"{local:%Y-%m-%d %H:%M:%S} (UTC+8)" if local else "no time said"
+    at_level = f"，{level}级" if level else "", f", level {level}" if level else ""
+    zh = f"{name}：{zh_time}（{said_by[0]}）{at_level[0]}；{changed[0]}；{became[0]}；"
+    en = f"{name}: {en_time} ({said_by[1]}){at_level[1]}; {changed[1]}; {became[1]}; "
+    if not faults:
+        return zh + "有效。", en + "valid."
+    return (
+        zh + "无效：" + "、".join(fault[0] for fault in faults) + "。",
+        en + "not valid: " + ", ".join(fault[1] for fault in faults) + ".",
+    )
