@@ -140,8 +140,8 @@ def _kept(
         if "/DSS" not in handler.root:
             return UNKNOWN
         store = handler.root["/DSS"]
-        crls = [one.data for one in islice(store.get("/CRLs", ()), MOST_KEPT)]
-        ocsps = [one.data for one in islice(store.get("/OCSPs", ()), MOST_KEPT)]
+        crls = [one.get_object().data for one in islice(store.get("/CRLs", ()), MOST_KEPT)]
+        ocsps = [one.get_object().data for one in islice(store.get("/OCSPs", ()), MOST_KEPT)]
     except Exception:  # as above
         return UNKNOWN
     found = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -45,7 +45,7 @@ from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote_store import PgRemoteStore
 from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
-from services.eseal.service import SealDesk
+from services.eseal.service import Proofs, SealDesk
 from services.eseal.ses_making import seal_signature
 from services.eseal.sm2 import load_sm2
 from services.eseal.sm2_certificate import load_certificates
@@ -86,6 +86,8 @@ class Desk:
     database: CityDatabase
     authority: SealAuthority
     maker: Sm2Maker
+    settled: Callable[[], Awaitable[None]]
+    """Waits until what failed has been closed."""
     asking: Asking = field(default_factory=Asking)
 
     async def seals(
@@ -101,13 +103,23 @@ class Desk:
         document: bytes,
         asking: Asking | None = None,
         place: pb.SealPlace | None = None,
+        *,
+        level: pb.SealLevel.ValueType = pb.SEAL_LEVEL_UNSPECIFIED,
+        certify: bool = False,
     ) -> pb.SignDocumentResponse:
         """Seals under a new request_id unless one is named."""
         asked = asking or self.asking
         if not asked.request_id:
             asked = replace(asked, request_id=str(uuid4()))
         return await self.gateway.SignDocument(
-            pb.SignDocumentRequest(**self._about(asked), seal_id=str(seal_id), document=document, place=place)
+            pb.SignDocumentRequest(
+                **self._about(asked),
+                seal_id=str(seal_id),
+                document=document,
+                place=place,
+                level=level,
+                certify=certify,
+            )
         )
 
     async def verify(self, document: bytes, asking: Asking | None = None) -> pb.VerifyDocumentAnswer:
@@ -188,11 +200,18 @@ def reason(error: grpc.aio.AioRpcError) -> str:
 
 @asynccontextmanager
 async def running_desk(
-    database: CityDatabase, pool: asyncpg.Pool, pki: Path, workshop: Workshop, *, timestamps: str = ""
+    database: CityDatabase,
+    pool: asyncpg.Pool,
+    pki: Path,
+    workshop: Workshop,
+    *,
+    timestamps: str = "",
+    clock: FakeClock | None = None,
+    proofs: Proofs = Proofs(),  # noqa: B008  # frozen
 ) -> AsyncIterator[Desk]:
     """The service on a free port, and a connection to it under the gateway's name."""
     # The database forgets replies by its own clock, so ours starts at the same time.
-    clock, ledger = FakeClock(now().replace(microsecond=0)), FakeLedger()
+    clock, ledger = clock or FakeClock(now().replace(microsecond=0)), FakeLedger()
     issuer = FakeIssuer(clock)
     # Its authority is as old as the tests' clock.
     folder = pki / "seals"
@@ -218,6 +237,7 @@ async def running_desk(
             Format.OFD: load_certificates(folder / "seal-ca-sm2.crt"),
         },
         clock=clock,
+        proofs=proofs,
     )
     config = ServiceConfig(
         mode=Mode.DEVELOPMENT,
@@ -263,6 +283,7 @@ async def running_desk(
                 database=database,
                 authority=SealAuthority.load(folder / "seal-ca.crt", folder / "seal-ca.key"),
                 maker=maker,
+                settled=disclosure.drain,
             )
     finally:
         await server.stop(None)

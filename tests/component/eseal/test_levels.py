@@ -1,0 +1,246 @@
+"""Seals of each level of PAdES, with a real authority for timestamps and revocations; others find them the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from uuid import UUID
+
+import grpc
+import pytest
+from asn1crypto import x509 as asn1_x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from onestop.eseal.v1 import eseal_pb2 as pb
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko.sign.validation.pdf_embedded import async_validate_pdf_timestamp
+
+from core.clock import now
+from core.disclosure import EntryKind, Outcome
+from services.eseal.workshop import Workshop
+from tests.component.eseal.authority import RunningAuthority, running_authority
+from tests.component.eseal.harness import Desk, reason, running_desk
+from tests.conftest import PoolFactory
+from tests.database import CityDatabase
+from tests.fakes import FakeClock
+from tests.unit.eseal.documents import plain
+
+B_B, B_T, B_LT, B_LTA = pb.SEAL_LEVEL_B_B, pb.SEAL_LEVEL_B_T, pb.SEAL_LEVEL_B_LT, pb.SEAL_LEVEL_B_LTA
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(now().replace(microsecond=0))
+
+
+@pytest.fixture
+async def authority(pki: Path, clock: FakeClock) -> AsyncIterator[RunningAuthority]:
+    async with running_authority(pki / "seals", clock) as running:
+        yield running
+
+
+@pytest.fixture
+async def desk(
+    city_database: CityDatabase,
+    pool: PoolFactory,
+    pki: Path,
+    workshop: Workshop,
+    clock: FakeClock,
+    authority: RunningAuthority,
+) -> AsyncIterator[Desk]:
+    city_database.truncate("eseal")
+    opened = await pool("eseal")
+    async with running_desk(
+        city_database, opened, pki, workshop, clock=clock, proofs=authority.proofs()
+    ) as running:
+        yield running
+
+
+async def certificate_of(desk: Desk) -> bytes:
+    connection = await desk.owner()
+    found: bytes = await connection.fetchval("SELECT certificate FROM seal_key")
+    await connection.close()
+    return found
+
+
+async def refused(desk: Desk, seal_id: UUID, document: bytes, **how: object) -> str:
+    """Why sealing is refused; nothing may have been recorded of a seal, and no intent be left open."""
+    before = len(await desk.signatures())
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await desk.sign(seal_id, document, **how)  # type: ignore[arg-type]
+    assert len(await desk.signatures()) == before
+    return reason(failure.value)
+
+
+async def found_by_pyhanko(authority: RunningAuthority, document: bytes) -> tuple[bool, int]:
+    """Whether pyHanko believes the first seal and its timestamp with nothing but the roots and what the file
+    keeps; and how many document timestamps it believes."""
+    reader = PdfFileReader(BytesIO(document))
+    kept = DocumentSecurityStore.read_dss(reader)
+    roots = [
+        asn1_x509.Certificate.load(one.certificate.public_bytes(Encoding.DER))
+        for one in (authority.seal_ca, authority.time_ca)
+    ]
+    context = kept.as_validation_context({"trust_roots": roots, "allow_fetching": False})
+    status = await async_validate_pdf_signature(
+        reader.embedded_regular_signatures[0], context, ts_validation_context=context
+    )
+    stamps = [
+        await async_validate_pdf_timestamp(one, context) for one in reader.embedded_timestamp_signatures
+    ]
+    believed = status.bottom_line and status.timestamp_validity is not None and len(kept.ocsps) == 2
+    return believed, sum(one.bottom_line for one in stamps)
+
+
+@pytest.mark.parametrize("level", [B_B, B_T, B_LT, B_LTA])
+async def test_a_seal_reaches_the_level_that_was_asked_for(
+    desk: Desk, authority: RunningAuthority, level: pb.SealLevel.ValueType
+) -> None:
+    signed = await desk.sign(await desk.make_seal(), plain(), level=level)
+    answer = await desk.verify(signed.document)
+
+    assert answer.verdict == pb.DOCUMENT_VERDICT_VALID, answer.summary_en
+    (found,) = answer.seals
+    assert found.level == level
+    assert found.revocation == "good"
+    assert found.time_proof == ("record" if level == B_B else "timestamp")
+    assert found.HasField("timestamp_at") == (level > B_B)
+    assert (found.timestamp_authority != "") == (level > B_B)
+    assert list(found.weaknesses) == []
+    assert len(found.chain) == 2
+    assert list(found.byte_range)[0] == 0
+    assert found.summary_zh.endswith("有效。")
+    assert found.summary_en.endswith("valid.")
+    if level >= B_LT:
+        assert await found_by_pyhanko(authority, signed.document) == (True, int(level == B_LTA))
+
+
+async def test_a_second_seal_leaves_the_first_and_its_proofs_as_they_were(desk: Desk) -> None:
+    seal_id = await desk.make_seal()
+    once = await desk.sign(seal_id, plain(), level=B_LTA)
+    twice = await desk.sign(seal_id, once.document, place=pb.SealPlace(x_mm=60, y_mm=60), level=B_LTA)
+
+    answer = await desk.verify(twice.document)
+
+    assert twice.document.startswith(once.document)
+    assert answer.verdict == pb.DOCUMENT_VERDICT_VALID, answer.summary_en
+    assert [found.level for found in answer.seals] == [B_LTA, B_LTA]
+
+
+async def test_years_later_the_file_proves_itself_without_our_record_or_any_source(
+    desk: Desk, authority: RunningAuthority, clock: FakeClock
+) -> None:
+    seal_id = await desk.make_seal()
+    plainly = await desk.sign(seal_id, plain(), level=B_B)
+    lasting = await desk.sign(seal_id, plain(), level=B_LTA)
+    await desk.execute("DELETE FROM signature")
+    authority.down = True
+    clock.advance(timedelta(days=500))
+
+    assert (await desk.verify(plainly.document)).verdict == pb.DOCUMENT_VERDICT_INVALID
+    answer = await desk.verify(lasting.document)
+    assert answer.verdict == pb.DOCUMENT_VERDICT_VALID, answer.summary_en
+    assert answer.seals[0].level == B_LTA
+
+
+async def test_the_seal_says_the_least_level(desk: Desk) -> None:
+    seal_id = await desk.make_seal()
+    await desk.execute("UPDATE seal SET least_level = 2")
+
+    signed = await desk.sign(seal_id, plain(), level=B_B)
+
+    assert (await desk.verify(signed.document)).seals[0].level == B_T
+
+
+async def test_without_an_authority_nothing_is_sealed_and_never_at_a_lower_level(
+    desk: Desk, authority: RunningAuthority
+) -> None:
+    seal_id = await desk.make_seal()
+    authority.no_stamps = True
+
+    for level in (B_T, B_LT, B_LTA):
+        assert await refused(desk, seal_id, plain(), level=level) == "TIMESTAMP_UNAVAILABLE"
+    await desk.settled()
+
+    kinds = [(entry.kind, entry.outcome) for entry in desk.ledger.entries]
+    assert kinds.count((EntryKind.OUTCOME, Outcome.ABORTED)) == 3
+    assert kinds.count((EntryKind.OUTCOME, Outcome.COMPLETED)) == 0
+    authority.no_stamps = False
+    assert (await desk.sign(seal_id, plain(), level=B_T)).document
+
+
+@pytest.mark.parametrize("off", [-16, 16])
+async def test_a_clock_that_is_off_seals_nothing(desk: Desk, authority: RunningAuthority, off: int) -> None:
+    seal_id = await desk.make_seal()
+    authority.off = timedelta(minutes=off)
+
+    assert await refused(desk, seal_id, plain(), level=B_T) == "TIME_NOT_PROVED"
+
+
+async def test_a_certified_document_takes_nothing_more(desk: Desk) -> None:
+    seal_id = await desk.make_seal()
+
+    certified = await desk.sign(seal_id, plain(), certify=True, level=B_LTA)
+    answer = await desk.verify(certified.document)
+
+    assert answer.verdict == pb.DOCUMENT_VERDICT_VALID, answer.summary_en
+    assert answer.seals[0].certifies
+    assert await refused(desk, seal_id, certified.document) == "DOCUMENT_LOCKED"
+    sealed = await desk.sign(seal_id, plain())
+    assert await refused(desk, seal_id, sealed.document, certify=True) == "CERTIFICATION_NOT_FIRST"
+
+
+async def test_an_ofd_has_no_levels(desk: Desk) -> None:
+    seal_id = await desk.make_seal(sm2=True)
+    package = b"PK\x03\x04"
+
+    assert await refused(desk, seal_id, package, level=B_T) == "LEVEL_NOT_FOR_FORMAT"
+    assert await refused(desk, seal_id, package, certify=True) == "LEVEL_NOT_FOR_FORMAT"
+
+
+async def test_a_revoked_certificate_seals_nothing_and_what_it_sealed_before_is_told(
+    desk: Desk, authority: RunningAuthority, clock: FakeClock
+) -> None:
+    seal_id = await desk.make_seal()
+    stamped = await desk.sign(seal_id, plain(), level=B_T)
+    clock.advance(timedelta(hours=1))
+    authority.revoke(await certificate_of(desk), clock())
+    clock.advance(timedelta(hours=1))
+
+    assert await refused(desk, seal_id, plain()) == "CERTIFICATE_REVOKED"
+    (found,) = (await desk.verify(stamped.document)).seals
+    assert found.revocation == "revoked_since"
+    assert found.HasField("revoked_at")
+    assert not found.revoked
+
+
+async def test_what_was_put_after_the_revocation_is_invalid(
+    desk: Desk, authority: RunningAuthority, clock: FakeClock
+) -> None:
+    signed = await desk.sign(await desk.make_seal(), plain(), level=B_T)
+    authority.revoke(await certificate_of(desk), clock() - timedelta(minutes=10))
+    clock.advance(timedelta(hours=1))
+
+    answer = await desk.verify(signed.document)
+
+    assert answer.verdict == pb.DOCUMENT_VERDICT_INVALID
+    assert answer.seals[0].revocation == "revoked"
+    assert answer.seals[0].revoked
+    assert "撤销" in answer.summary_zh
+
+
+async def test_when_nobody_says_whether_it_was_revoked_nothing_is_sealed_or_believed(
+    desk: Desk, authority: RunningAuthority, clock: FakeClock
+) -> None:
+    seal_id = await desk.make_seal()
+    signed = await desk.sign(seal_id, plain())
+    clock.advance(timedelta(hours=1))
+    authority.down = True
+
+    assert await refused(desk, seal_id, plain()) == "REVOCATION_UNKNOWN"
+    answer = await desk.verify(signed.document)
+    assert answer.verdict == pb.DOCUMENT_VERDICT_INVALID
+    assert answer.seals[0].revocation == "unknown"
