@@ -11,15 +11,6 @@ from cryptography import x509
 
 from deploy.local import files
 
-REASONS = tuple(
-    sorted(
-        flag.name
-        for flag in x509.ReasonFlags
-        if flag not in (x509.ReasonFlags.remove_from_crl, x509.ReasonFlags.aa_compromise)
-    )
-)
-"""Reasons that may be given (RFC 5280 section 5.3.1)."""
-
 
 @dataclass(frozen=True)
 class Revocation:
