@@ -125,7 +125,7 @@ class LevelNotForFormatError(ServiceError):
 class LevelUnavailableError(ServiceError):
     """This installation lacks what the level needs."""
 
-    kind = Kind.UNSUPPORTED
+    kind = Kind.PRECONDITION
     reason = "LEVEL_UNAVAILABLE"
 
 
