@@ -29,6 +29,15 @@ METHODS: Mapping[str, Words] = {
     ),
     "eseal.sign": Words("在文件上加盖了电子印章", "put an electronic seal on a document"),
     "eseal.verify": Words("核验了一份盖章文件", "checked a sealed document"),
+    "eseal.remote_enrol": Words(
+        "为您所在企业启用了远程签名凭证", "took a credential for remote signing into use for your company"
+    ),
+    "eseal.remote_change": Words(
+        "更换了远程签名凭证的验证因素", "changed the factors of a credential for remote signing"
+    ),
+    "eseal.remote_authorise": Words("授权了远程签名", "authorised remote signatures"),
+    "eseal.remote_sign_hashes": Words("对文件摘要作了远程签名", "signed digests of documents remotely"),
+    "eseal.remote_sign_documents": Words("对文件作了远程签名", "signed documents remotely"),
     "consent.request": Words("向您提出数据授权请求", "asked you for a consent"),
     "consent.look": Words("查看其授权请求的状态", "looked at the state of its consent request"),
     "consent.list": Words("您查看了自己的授权请求", "you looked at your consent requests"),
