@@ -84,7 +84,8 @@ class EsealConfig(ServiceConfig):
     """PEM: the authorities by which it is believed."""
 
     revocation_sources: FilePath | None = None
-    """TOML: for each issuer of certificates who tells what became of them; nobody is asked, unless set."""
+    """TOML: for each issuer of certificates who tells what became of them; nobody is asked, unless set,
+    which in production needs `revocation_unknown` to be `accept`."""
     revocation_unknown: Literal["", "refuse", "accept"] = ""
     """What of a certificate of which nobody says in time that it is good: seals are neither put nor believed
     by it, or all the same; `refuse` in production and `accept` in development, unless set."""
@@ -100,6 +101,12 @@ class EsealConfig(ServiceConfig):
             yield "ONESTOP_TIMESTAMP_AUTHORITY", why
         elif self.timestamp_roots is None:
             yield "ONESTOP_TIMESTAMP_ROOTS", "is unset: a timestamp authority is believed by its roots alone"
+        if self.revocation_sources is None and self.revocation_unknown != "accept":
+            yield (
+                "ONESTOP_REVOCATION_SOURCES",
+                "is unset: nobody would say that a certificate was revoked; name them, or set"
+                " ONESTOP_REVOCATION_UNKNOWN to accept",
+            )
         if self.token_pin_file is not None:
             yield from production.open_file("ONESTOP_TOKEN_PIN_FILE", self.token_pin_file)
         yield from production.unsafe_address(

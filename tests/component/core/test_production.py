@@ -78,6 +78,7 @@ def as_production(home: Path, part: str, **other: str) -> dict[str, str]:
     eseal = {
         "ONESTOP_TIMESTAMP_AUTHORITY": "https://time.example/tsa",
         "ONESTOP_TIMESTAMP_ROOTS": f"{home}/pki/seal-ca.crt",
+        "ONESTOP_REVOCATION_UNKNOWN": "accept",
     }
     chosen = {"gateway": provider | gateway, "issuer": provider, "eseal": eseal}.get(part, {})
     return settings_of(home, part, **{**chosen, **other})
@@ -142,6 +143,8 @@ def own(home: Path, part: str) -> list[str]:
             f"ONESTOP_SM2_SEAL_ROOTS: {DEVELOPMENT}",
             "ONESTOP_TIMESTAMP_AUTHORITY: is unset: nobody but this machine's own clock would say when a seal"
             " was made",
+            "ONESTOP_REVOCATION_SOURCES: is unset: nobody would say that a certificate was revoked; name"
+            " them, or set ONESTOP_REVOCATION_UNKNOWN to accept",
         ],
         "gateway": [
             "ONESTOP_MACHINES_CA: is unset: callers need an authority of their own, or it could vouch for a"
