@@ -27,7 +27,7 @@ COMMANDS = {
     ),
     "prune": Command("cli.prune.__main__", "the oldest entries of the ledger go, their proofs stay"),
     "restore": Command("cli.restore.__main__", "make a city of a backup, and prove it"),
-    "seal": Command("cli.seal.__main__", "certificates of seals' keys from a real authority"),
+    "seal": Command("cli.seal.__main__", "the life of a seal, and certificates of its keys"),
     "shred": Command(
         "cli.shred", "destroy what opens old ledger entries' commitments, decided by two people"
     ),

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from cli.operator import OperatorError, connect
 from core.identifiers import normalise_number
 from core.identity import Subject
 from core.keyring import Keyring
@@ -35,7 +36,7 @@ Exit code: 0 done, 1 refused or not possible, 2 wrong arguments.
 """
 
 
-class ShredError(Exception):
+class ShredError(OperatorError):
     """Why it cannot be done; the message holds no identity payload."""
 
 
@@ -43,7 +44,7 @@ def main() -> int:
     """Reads the command line and does it."""
     arguments = _parser().parse_args()
     try:
-        with _connect() as connection:
+        with connect() as connection:
             match arguments.action:
                 case "ask":
                     return _ask(connection, arguments)
@@ -53,7 +54,7 @@ def main() -> int:
                     return DONE
                 case _:
                     return _show(connection)
-    except ShredError as failure:
+    except OperatorError as failure:
         print(failure, file=sys.stderr)
     except psycopg.Error as failure:
         # Never the detail: it can hold a row.
@@ -95,19 +96,6 @@ def _show(connection: psycopg.Connection[tuple[object, ...]]) -> int:
     if not rows:
         print("nothing has been asked for")
     return DONE
-
-
-def _connect() -> psycopg.Connection[tuple[object, ...]]:
-    named = os.environ.get("ONESTOP_OPERATOR_DSN_FILE")
-    if not named:
-        raise ShredError(
-            "ONESTOP_OPERATOR_DSN_FILE: the file with your own login's database address is needed"
-        )
-    try:
-        dsn = Path(named).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ShredError(f"ONESTOP_OPERATOR_DSN_FILE cannot be read: {error.strerror}") from None
-    return psycopg.connect(dsn, connect_timeout=15)
 
 
 def _indexes(subjects: Sequence[Subject]) -> list[bytes]:

@@ -40,7 +40,10 @@ OWN: dict[str, tuple[Check, ...]] = {
     "ledger": (),
     "licence": (),
     "autofill": (),
-    "eseal": (Check("signatures", ("signatures", "sealed_acts"), "count_signatures"),),
+    "eseal": (
+        Check("signatures", ("signatures", "sealed_acts"), "count_signatures"),
+        Check("lives of seals", ("seal_acts", "seal_acts_told", "seal_standings"), "count_seal_acts"),
+    ),
     "agricredit": (
         Check("consents", ("consents", "consent_acts", "revocations"), "count_consents"),
         Check("uses of consents", ("uses", "doubled_uses", "counted_uses", "used_consents"), "count_uses"),

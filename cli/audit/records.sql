@@ -89,6 +89,48 @@ SELECT 'unknown' AS kind, o.intent_id AS ref, 'a seal was put by the log, and th
    AND position('"method":"eseal.sign"'::bytea IN o.leaf) > 0
    AND s.id IS NULL;
 
+-- name: count_seal_acts
+SELECT count(*) AS records FROM eseal.seal_act WHERE intent_id IS NOT NULL;
+
+-- name: seal_acts
+-- Each act of a seal's history that operators asked for ↔ the outcome of that act. Those of the city's set-up have none.
+SELECT CASE WHEN i.item_id IS NULL OR o.item_id IS NULL THEN 'unrecorded' ELSE 'altered' END AS kind,
+       a.request_id AS ref,
+       a.action || CASE WHEN o.item_id IS NULL THEN ': its outcome is not in the log'
+                        ELSE ': its outcome in the log says something else' END AS detail
+  FROM eseal.seal_act AS a
+  LEFT JOIN ledger.entry AS i ON i.item_id = a.intent_id AND i.kind = 2 AND i.recorder = 'eseal'
+  LEFT JOIN ledger.entry AS o ON o.intent_id = a.intent_id
+ WHERE a.intent_id IS NOT NULL
+   AND NOT EXISTS (SELECT FROM gone WHERE gone.item_id = a.intent_id)
+   AND (i.item_id IS NULL
+    OR CASE WHEN o.item_id IS NULL THEN i.appended_at < %(grace)s
+            ELSE o.recorder <> 'eseal'
+                 OR position('"outcome":"completed"'::bytea IN o.leaf) = 0
+                 OR position(convert_to('"method":"eseal.seal.' || a.action || '"', 'UTF8') IN o.leaf) = 0
+                 OR position(convert_to('"resource":"seal:' || a.seal_id || '","version":"' || a.request_id || '"',
+                                        'UTF8') IN o.leaf) = 0
+       END);
+
+-- name: seal_acts_told
+-- Each completed act of a seal's life in the log ↔ its row in the history.
+SELECT 'unknown' AS kind, o.intent_id AS ref, 'an act of a seal is in the log, and not in its history' AS detail
+  FROM ledger.entry AS o
+  LEFT JOIN eseal.seal_act AS a ON a.intent_id = o.intent_id
+ WHERE o.kind = 3
+   AND o.recorder = 'eseal'
+   AND position('"outcome":"completed"'::bytea IN o.leaf) > 0
+   AND position('"method":"eseal.seal.'::bytea IN o.leaf) > 0
+   AND a.seal_id IS NULL;
+
+-- name: seal_standings
+-- A seal stands where its history has led it.
+SELECT 'altered' AS kind, s.id AS ref, 'the seal does not stand where its history has led it' AS detail
+  FROM eseal.seal AS s
+  JOIN (SELECT DISTINCT ON (seal_id) seal_id, to_standing FROM eseal.seal_act ORDER BY seal_id, step DESC) AS a
+       ON a.seal_id = s.id
+ WHERE a.to_standing <> s.standing;
+
 -- name: count_consents
 SELECT (SELECT count(*) FROM agricredit.consent_request) + (SELECT count(*) FROM agricredit.consent) AS records;
 

@@ -6,6 +6,17 @@ import importlib
 import sys
 
 COMMANDS = {
+    "apply": ("cli.seal.acts", "ask for a new seal, as administration"),
+    "make": ("cli.seal.acts", "have key, certificate and picture made, as administration"),
+    "enable": ("cli.seal.acts", "approve what others have made: it may be used; as security"),
+    "suspend": ("cli.seal.acts", "take it out of use for a while, as either"),
+    "resume": ("cli.seal.acts", "put it into use again, as security"),
+    "revoke": ("cli.seal.acts", "take it out of use for good, as security"),
+    "destroy": ("cli.seal.acts", "destroy the key of a revoked one, as administration"),
+    "permit": ("cli.seal.acts", "let an office use it, within a quota if one is given; as security"),
+    "withdraw": ("cli.seal.acts", "take such a permission away, as either"),
+    "list": ("cli.seal.show", "the seals, and where they stand"),
+    "show": ("cli.seal.show", "a seal, its permissions and its history"),
     "request": ("cli.seal.request", "a certificate request (PKCS #10) for a new key of a seal"),
     "import": ("cli.seal.taking", "take the certificate that an authority has issued for it"),
 }

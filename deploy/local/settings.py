@@ -181,6 +181,7 @@ class Settings:
             "agricredit": {"ONESTOP_ANSWER_KEY": str(self.keys / "answer-signing.key")},
             "eseal": {
                 "ONESTOP_SEAL_ROOTS": str(self.pki / "seal-ca.crt"),
+                "ONESTOP_SEAL_AUTHORITY": str(self.pki),
                 **({"ONESTOP_SM2_SEAL_ROOTS": str(sm2_roots)} if sm2_roots.exists() else {}),
             },
             "idp": {"ONESTOP_ISSUER_URL": provider, "ONESTOP_GATEWAY_URL": people},

@@ -11,12 +11,12 @@ from pathlib import Path
 from core.production import DEVELOPMENT_AUTHORITY
 from deploy.local import files
 from deploy.local.errors import GroundError
-from services.eseal.making import Sm2Maker
+from services.eseal.making import SM2_AUTHORITY, SM2_MAKER, Sm2Maker, load_sm2_maker
 from services.eseal.refusals import Sm2UnavailableError
 from services.eseal.sm2 import Sm2, load_sm2
-from services.eseal.sm2_certificate import Sm2Authority, certificate_pem, load_credential, private_pem
+from services.eseal.sm2_certificate import Sm2Authority, certificate_pem, private_pem
 
-AUTHORITY, MAKER = "seal-ca-sm2", "seal-maker-sm2"
+AUTHORITY, MAKER = SM2_AUTHORITY, SM2_MAKER
 LIFETIME = timedelta(days=3650)
 BACKDATED = timedelta(minutes=5)
 _NAME = f"{DEVELOPMENT_AUTHORITY} SM2 seal CA"
@@ -52,11 +52,7 @@ def make_sm2_pki(folder: Path, now: datetime) -> None:
 
 def load_maker(folder: Path) -> Sm2Maker | None:
     """The maker of seals; None where there is none, or no SM2 here."""
-    sm2 = _sm2()
-    if sm2 is None or not (folder / f"{MAKER}.crt").exists():
-        return None
-    certificate, key = load_credential(sm2, *_paths(folder / MAKER))
-    return Sm2Maker(sm2, Sm2Authority.load(sm2, *_paths(folder / AUTHORITY)), certificate, key)
+    return load_sm2_maker(folder, _sm2())
 
 
 def _sm2() -> Sm2 | None:

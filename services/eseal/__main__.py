@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal
 
 import grpc
-from pydantic import Field, FilePath
+from pydantic import DirectoryPath, Field, FilePath
 
 from core import production
 from core.clock import now
@@ -26,8 +26,11 @@ from core.vault import Vault
 from services.eseal.authority import load_roots
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
+from services.eseal.keeping import Keeper
+from services.eseal.keeping_store import PgKeepingStore
 from services.eseal.keystore import VaultKeystore
 from services.eseal.lasting import LastingProof
+from services.eseal.making import VaultSealMaker, load_authorities
 from services.eseal.picture import draw_round_seal
 from services.eseal.refusals import KeystoreUnavailableError, Sm2UnavailableError
 from services.eseal.remote_desk import RemoteDesk
@@ -60,6 +63,9 @@ class EsealConfig(ServiceConfig):
     """PEM: the authorities whose seals are believed."""
     sm2_seal_roots: FilePath | None = None
     """PEM: the authorities with SM2 whose seals are believed, on OFD documents; none, unless set."""
+    seal_authority: DirectoryPath | None = None
+    """In development: the folder of the authority that issues certificates of seals, and of the maker with
+    SM2. Without it the certificate of a seal is requested of an authority elsewhere, and imported."""
     libcrypto: FilePath | None = None
     """The libcrypto that SM2 is done with; the one found first that knows it, unless set."""
     pdf_workers: int = Field(default=0, ge=0, le=64)
@@ -96,6 +102,11 @@ class EsealConfig(ServiceConfig):
         yield from production.unsafe_certificates("ONESTOP_SEAL_ROOTS", self.seal_roots)
         if self.sm2_seal_roots and self.sm2_seal_roots.stat().st_size:
             yield from production.unsafe_certificates("ONESTOP_SM2_SEAL_ROOTS", self.sm2_seal_roots)
+        if self.seal_authority is not None:
+            yield (
+                "ONESTOP_SEAL_AUTHORITY",
+                "is set: the key of an authority does not belong beside the service",
+            )
         why = "is unset: nobody but this machine's own clock would say when a seal was made"
         if not self.timestamp_authority:
             yield "ONESTOP_TIMESTAMP_AUTHORITY", why
@@ -114,8 +125,11 @@ class EsealConfig(ServiceConfig):
         )
         yield from production.unsafe_certificates("ONESTOP_TIMESTAMP_ROOTS", self.timestamp_roots)
 
-    def token(self) -> Token | None:
-        """The token with seals' keys; None where nothing is set. Raises SystemExit where part of it is."""
+    def token(self, *, writing: bool = False) -> Token | None:
+        """The token with seals' keys; None where nothing is set. Raises SystemExit where part of it is.
+
+        One that is `writing` has one session, opened when a key is destroyed.
+        """
         if self.token_module is None:
             return None
         if not self.token_label or self.token_pin_file is None:
@@ -124,8 +138,9 @@ class EsealConfig(ServiceConfig):
             )
         return Token(
             TokenPlace(self.token_module, self.token_label, self.token_pin_file),
-            sessions=self.token_sessions,
+            sessions=1 if writing else self.token_sessions,
             seconds=self.token_seconds,
+            writing=writing,
         )
 
     def authority(self) -> TimestampAuthority | None:
@@ -160,7 +175,7 @@ class EsealConfig(ServiceConfig):
 async def main(config: EsealConfig) -> None:
     """Serves until the process is told to stop."""
     forbid_dumps()
-    token = config.token()
+    token, writing_token = config.token(), config.token(writing=True)
     workshop = Workshop(
         workers=config.pdf_workers or max(2, os.cpu_count() or 2),
         cpu_seconds=config.pdf_cpu_seconds,
@@ -180,7 +195,8 @@ async def main(config: EsealConfig) -> None:
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     replies = PgReplies(pool, vault, now)
     ledger = channel(config, "ledger")
-    keystore: Keystore = VaultKeystore(pool, vault, sm2, token)
+    keys = VaultKeystore(pool, vault, sm2, token, writing_token)
+    keystore: Keystore = keys
     if token is not None:
         with suppress(KeystoreUnavailableError):  # It says so in the log; other keys are used all the same.
             await token.require()
@@ -204,10 +220,10 @@ async def main(config: EsealConfig) -> None:
         proofs=config.proofs(authority),
     )
     remote = PgRemoteStore(pool, vault, now)
-    keys = RemoteKeys()
+    remote_keys = RemoteKeys()
     signing = RemoteSigning(
         store=remote,
-        keys=keys,
+        keys=remote_keys,
         workshop=workshop,
         envelope=pades_envelope,
         draw=partial(draw_round_seal, bottom_text=BOTTOM_TEXT),
@@ -217,7 +233,7 @@ async def main(config: EsealConfig) -> None:
     )
     contexts = context_reader(config, now)
     servicer = RemoteServicer(
-        RemoteDesk(store=remote, keys=keys, disclosure=disclosure, clock=now),
+        RemoteDesk(store=remote, keys=remote_keys, disclosure=disclosure, clock=now),
         signing,
         Timestamps(config.timestamp_authority),
         contexts,
@@ -226,6 +242,13 @@ async def main(config: EsealConfig) -> None:
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
         return [*register(desk, contexts, now, server), *register_remote(servicer, server)]
 
+    keeper = Keeper(
+        store=PgKeepingStore(pool),
+        maker=VaultSealMaker(vault, *load_authorities(config.seal_authority, sm2)),
+        keys=keys,
+        disclosure=disclosure,
+        clock=now,
+    )
     await serve(
         config,
         PART,
@@ -233,13 +256,14 @@ async def main(config: EsealConfig) -> None:
         tasks=[
             *protocol_tasks(disclosure, replies),
             remote.sweep_forever,
+            keeper.run,
             *([proof.keep] if proof else []),
         ],
         closers=[
             disclosure.drain,
             workshop.close,
             public_workshop.close,
-            *([token.close] if token else []),
+            *(one.close for one in (token, writing_token) if one is not None),
             ledger.close,
             pool.close,
         ],

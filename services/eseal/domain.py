@@ -85,6 +85,9 @@ class SealState(Enum):
     SUSPENDED = 2
     REVOKED = 3
     EXPIRED = 4
+    APPLIED = 5
+    MADE = 6
+    DESTROYED = 7
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,10 @@ class Seal:
     key_id: UUID
     algorithm: Algorithm
     certificate_sha256: str
+    kind: str = "official"
+    """As `lifecycle.SealKind` has it."""
+    code: str = ""
+    """Its anti-forgery code, 13 digits."""
 
     def state_at(self, moment: datetime) -> SealState:
         """The state then. Before its first day a seal counts as suspended: it cannot be used."""
@@ -128,20 +135,43 @@ class Seal:
 
 @dataclass(frozen=True)
 class SealUser:
-    """A permission: this office may use the seal, for one matter, or for all where `matter_code` is empty."""
+    """A permission: this office may use the seal. An empty text means any."""
 
     seal_id: UUID
     office_code: str
     matter_code: str = ""
+    operator: str = ""
+    """The account of a member of the office's staff."""
+    caller: str = ""
+    """A registered caller, such as `approval-platform`."""
+    rule_id: UUID | None = field(default=None, compare=False)
+    is_limited: bool = field(default=False, compare=False)
+    """Whether it has a quota."""
+
+    def _narrowness(self) -> tuple[bool, bool, bool]:
+        return bool(self.operator), bool(self.matter_code), bool(self.caller)
 
 
-def require_allowed(users: Sequence[SealUser], *, office: str, matter_code: str) -> None:
-    """Passes when one of the seal's permissions covers office and matter, else raises SealNotAllowedError."""
-    of_office = [user for user in users if user.office_code == office]
-    if not of_office:
+def require_allowed(
+    users: Sequence[SealUser], *, office: str, matter_code: str, operator: str = "", caller: str = ""
+) -> SealUser:
+    """The narrowest of the seal's permissions that covers this use: its quota counts, not a wider one's.
+
+    A permission for one member of the staff is narrower than one for a matter, that than one for a caller.
+    Raises SealNotAllowedError where none covers it.
+    """
+    covering = [user for user in users if user.office_code == office]
+    if not covering:
         raise SealNotAllowedError("the case's office has no permission to use this seal")
-    if not any(user.matter_code in ("", matter_code) for user in of_office):
-        raise SealNotAllowedError("the office may use this seal, but not for this matter")
+    for name, asked, what in (
+        ("matter_code", matter_code, "for this matter"),
+        ("operator", operator, "by this member of its staff"),
+        ("caller", caller, "by this caller"),
+    ):
+        covering = [user for user in covering if getattr(user, name) in ("", asked)]
+        if not covering:
+            raise SealNotAllowedError(f"the office may use this seal, but not {what}")
+    return max(covering, key=SealUser._narrowness)
 
 
 @dataclass(frozen=True)

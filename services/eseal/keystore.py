@@ -69,12 +69,18 @@ class VaultKeystore:
     """Keys in the database, sealed by the vault, or named there and on a token; those in use are kept."""
 
     def __init__(
-        self, pool: Pool | Connection, vault: Vault, sm2: Sm2 | None = None, token: Token | None = None
+        self,
+        pool: Pool | Connection,
+        vault: Vault,
+        sm2: Sm2 | None = None,
+        token: Token | None = None,
+        writing_token: Token | None = None,
     ) -> None:
         self._pool = pool
         self._vault = vault
         self._sm2 = sm2
         self._token = token
+        self._writing_token = writing_token
         self._ready: OrderedDict[UUID, AnySigner] = OrderedDict()
 
     async def signer(self, key_id: UUID) -> AnySigner:
@@ -93,6 +99,25 @@ class VaultKeystore:
         if isinstance(signer, TokenSigner) and self._token is not None:
             await self._token.require()
         return signer
+
+    async def forget_destroyed(self) -> None:
+        """Drops keys from memory that were destroyed since they were opened."""
+        if self._ready:
+            for row in await self._pool.fetch(Q.destroyed_keys, list(self._ready)):
+                self._ready.pop(row["id"], None)
+
+    async def destroy(self, seal_id: UUID) -> None:
+        """Destroys a seal's keys on the token, if it has any; what the database holds goes with its act.
+
+        Raises KeyUnknownError where they lie on a token that is not configured here, and
+        KeystoreUnavailableError.
+        """
+        for row in await self._pool.fetch(Q.token_keys, seal_id):
+            if self._writing_token is None or self._writing_token.label != row["token"]:
+                raise KeyUnknownError(
+                    f"the key lies on the token {row['token']!r}, which is not configured here"
+                )
+            await self._writing_token.destroy(row["id"], Algorithm(row["algorithm"]))
 
     async def _open(self, key_id: UUID) -> AnySigner:
         row = await self._pool.fetchrow(Q.find_key, key_id)

@@ -1,14 +1,17 @@
-"""Makes seals: key, certificate, picture and permissions in one transaction. For installers, not for callers.
+"""Makes seals: key, certificate and picture.
 
-Runs as the owner of the schema: the service's own role may use seals, not make them.
+The seal service makes what was applied for; whoever sets a city up makes seals by the same code, as the owner
+of the schema, with the same history.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from core import queries
@@ -17,19 +20,28 @@ from core.identifiers import check_uscc
 from core.vault import Vault
 from services.eseal import keystore
 from services.eseal.authority import SealAuthority
-from services.eseal.domain import Algorithm, SealState
-from services.eseal.picture import draw_round_seal
-from services.eseal.picture_png import round_seal_face
+from services.eseal.domain import Algorithm
+from services.eseal.keeping import MadeKey, MadeSeal, Making
+from services.eseal.keeping_store import columns
+from services.eseal.lifecycle import Action, Application, OwnerType, SealKind, Shape
+from services.eseal.picture_shapes import Look, look_of
+from services.eseal.refusals import SealAuthorityMissingError
 from services.eseal.ses_making import seal_info, seal_of
 from services.eseal.sm2 import Sm2, Sm2Key
-from services.eseal.sm2_certificate import Sm2Authority
+from services.eseal.sm2_certificate import Sm2Authority, load_credential
 
 Q = queries.load(__package__)
+
+AUTHORITY, SM2_AUTHORITY, SM2_MAKER = "seal-ca", "seal-ca-sm2", "seal-maker-sm2"
+"""Names of the files of the development authority, `.crt` and `.key` each."""
+SETUP_MAKER, SETUP_APPROVER = "setup.maker", "setup.approver"
+"""Who makes and who enables a seal when a city is set up, where there are no operators yet."""
+_WHY = "set up with the city"
 
 
 @dataclass(frozen=True)
 class SealOrder:
-    """A seal to be made: `kind` such as 行政审批专用章; `division` 6 digits that begin its code."""
+    """A seal to be made at once: `kind` such as 行政审批专用章; `division` 6 digits that begin its code."""
 
     owner_code: str
     owner_name: str
@@ -41,6 +53,9 @@ class SealOrder:
     """Office USCC and matter code, or '' for every matter."""
     algorithm: Algorithm = Algorithm.ECDSA_P256_SHA256
     """Of a seal for PDF; who makes seals with SM2 makes them for OFD, whatever this says."""
+    use: SealKind = SealKind.OFFICIAL
+    owner_type: OwnerType = OwnerType.OFFICE
+    shape: Shape = Shape.ROUND
 
     @property
     def name(self) -> str:
@@ -58,105 +73,172 @@ class Sm2Maker:
     key: Sm2Key
 
 
-@dataclass(frozen=True)
-class _KeyMade:
-    """A seal's key: its suite, its private half sealed for its row, its certificate, its seal's structure."""
+def load_sm2_maker(folder: Path, sm2: Sm2 | None) -> Sm2Maker | None:
+    """The maker with SM2 whose files lie in a folder; None where there is none, or no SM2.
 
-    algorithm: Algorithm
-    sealed: bytes
-    certificate: bytes
-    structure: bytes | None
+    Raises ValueError.
+    """
+    certificate, key = (folder / f"{SM2_MAKER}{ending}" for ending in (".crt", ".key"))
+    if sm2 is None or not certificate.exists():
+        return None
+    authority = Sm2Authority.load(sm2, folder / f"{SM2_AUTHORITY}.crt", folder / f"{SM2_AUTHORITY}.key")
+    return Sm2Maker(sm2, authority, *load_credential(sm2, certificate, key))
+
+
+def load_authorities(folder: Path | None, sm2: Sm2 | None) -> tuple[SealAuthority | None, Sm2Maker | None]:
+    """Who issues certificates of seals for PDF, and makes seals with SM2; nobody without a folder.
+
+    Raises ValueError, and OSError where a file is missing.
+    """
+    if folder is None:
+        return None, None
+    authority = SealAuthority.load(folder / f"{AUTHORITY}.crt", folder / f"{AUTHORITY}.key")
+    return authority, load_sm2_maker(folder, sm2)
+
+
+class VaultSealMaker:
+    """Makes seals whose keys the vault seals, under authorities whose keys lie here; the embedded default."""
+
+    def __init__(
+        self, vault: Vault, authority: SealAuthority | None = None, sm2_maker: Sm2Maker | None = None
+    ) -> None:
+        self._vault = vault
+        self._authority = authority
+        self._sm2_maker = sm2_maker
+
+    async def make(self, wanted: Making) -> MadeSeal:
+        """Off the event loop: a long RSA key takes seconds.
+
+        Raises InvalidError, and SealAuthorityMissingError where nobody here issues such a certificate.
+        """
+        return await asyncio.to_thread(self._make, wanted)
+
+    def _make(self, wanted: Making) -> MadeSeal:
+        application = wanted.application
+        application.require_sound()
+        check_uscc(application.owner_code, "owner_code")
+        look = look_of(application, wanted.code)
+        if wanted.has_key:
+            return MadeSeal(look.picture(), None)
+        if application.algorithm is Algorithm.SM2_SM3:
+            if self._sm2_maker is None:
+                raise _nobody("with SM2")
+            key = _with_sm2(self._vault, self._sm2_maker, wanted, look)
+        else:
+            if self._authority is None:
+                raise _nobody("for PDF")
+            key = _for_pdf(self._vault, self._authority, application)
+        return MadeSeal(look.picture(), key)
 
 
 async def make_seal(
     connection: Connection, vault: Vault, authority: SealAuthority | Sm2Maker, order: SealOrder
 ) -> tuple[UUID, bool]:
-    """The seal of this owner and name, made unless it is there; its id, and whether it was made now.
+    """The seal of this owner and name, made and enabled unless it is there; its id, and whether it is new.
 
     Who makes it decides what it is for: an authority for PDF, or a maker with SM2 for OFD.
     `connection` finds the service's tables by its search path, and may write them.
     """
     async with connection.transaction():
         await connection.execute(Q.one_maker)
-        return await _make(connection, vault, authority, order)
+        existing = await connection.fetchval(Q.seal_by_owner_and_name, order.owner_code, order.name)
+        if existing is not None:
+            return existing, False
+        return await _make_now(connection, vault, authority, order), True
 
 
-async def _make(
+async def _make_now(
     connection: Connection, vault: Vault, authority: SealAuthority | Sm2Maker, order: SealOrder
-) -> tuple[UUID, bool]:
-    existing = await connection.fetchval(Q.seal_by_owner_and_name, order.owner_code, order.name)
-    if existing is not None:
-        return existing, False
-    owner = check_uscc(order.owner_code, "owner_code")
-    seal_id, key_id = uuid4(), uuid4()
-    serial = await connection.fetchval(Q.last_serial, order.division) + 1
-    code = f"{order.division}{serial:07d}"
-    picture = draw_round_seal(order.owner_name, bottom_text=order.kind, code=code)
-    if isinstance(authority, Sm2Maker):
-        key = _sm2_key(vault, key_id, authority, order, code)
-    else:
-        key = _pdf_key(vault, key_id, authority, order)
-    digest = hashlib.sha256(key.certificate).digest()
-    await connection.execute(
-        Q.insert_seal,
-        seal_id,
-        order.name,
-        owner,
-        order.owner_name,
-        code,
-        SealState.IN_FORCE.value,
-        order.valid_from,
-        order.valid_until,
-        picture.content,
-        picture.width_mm,
-        picture.height_mm,
-    )
-    await connection.execute(
-        Q.insert_key,
-        key_id,
-        seal_id,
-        key.algorithm.value,
-        key.sealed,
-        key.certificate,
-        digest,
-        key.structure,
-    )
-    await connection.executemany(Q.insert_user, [(seal_id, office, matter) for office, matter in order.users])
-    return seal_id, True
-
-
-def _pdf_key(vault: Vault, key_id: UUID, authority: SealAuthority, order: SealOrder) -> _KeyMade:
-    sealed, public = keystore.generate(vault, key_id, order.algorithm)
-    certificate = authority.issue(
-        public,
-        seal_name=order.name,
+) -> UUID:
+    national = isinstance(authority, Sm2Maker)
+    application = Application(
         owner_code=order.owner_code,
         owner_name=order.owner_name,
+        title=order.kind,
+        division=order.division,
         valid_from=order.valid_from,
         valid_until=order.valid_until,
+        kind=order.use,
+        owner_type=order.owner_type,
+        shape=order.shape,
+        algorithm=Algorithm.SM2_SM3 if national else order.algorithm,
     )
-    return _KeyMade(order.algorithm, sealed, certificate, None)
+    maker = VaultSealMaker(
+        vault,
+        None if isinstance(authority, Sm2Maker) else authority,
+        authority if isinstance(authority, Sm2Maker) else None,
+    )
+    seal_id = uuid4()
+    await connection.execute(Q.insert_application, *_application_row(seal_id, application))
+    await connection.execute(Q.put_act, seal_id, Action.APPLY.value, SETUP_MAKER, _WHY, "{}")
+    code = await connection.fetchval(Q.code_of, seal_id)
+    made = await maker.make(Making(application, code, has_key=False))
+    await connection.execute(Q.keep_made, seal_id, *columns(made))
+    await connection.execute(Q.put_act, seal_id, Action.MAKE.value, SETUP_MAKER, _WHY, "{}")
+    await connection.execute(Q.put_act, seal_id, Action.ENABLE.value, SETUP_APPROVER, _WHY, "{}")
+    for office, matter in order.users:
+        rule = json.dumps({"office": office, "matter": matter})
+        await connection.execute(Q.put_act, seal_id, Action.PERMIT.value, SETUP_APPROVER, _WHY, rule)
+    return seal_id
 
 
-def _sm2_key(vault: Vault, key_id: UUID, maker: Sm2Maker, order: SealOrder, code: str) -> _KeyMade:
+def _application_row(seal_id: UUID, application: Application) -> tuple[object, ...]:
+    return (
+        seal_id,
+        application.owner_code,
+        application.owner_name,
+        application.owner_type.value,
+        application.kind.value,
+        application.title,
+        application.name,
+        application.shape.value,
+        application.division,
+        application.algorithm.value,
+        application.valid_from,
+        application.valid_until,
+    )
+
+
+def _for_pdf(vault: Vault, authority: SealAuthority, wanted: Application) -> MadeKey:
+    key_id = uuid4()
+    sealed, public = keystore.generate(vault, key_id, wanted.algorithm)
+    certificate = authority.issue(
+        public,
+        seal_name=wanted.name,
+        owner_code=wanted.owner_code,
+        owner_name=wanted.owner_name,
+        valid_from=wanted.valid_from,
+        valid_until=wanted.valid_until,
+    )
+    return MadeKey(key_id, wanted.algorithm, sealed, certificate)
+
+
+def _with_sm2(vault: Vault, maker: Sm2Maker, making: Making, look: Look) -> MadeKey:
     """With the seal by GB/T 38540 that names the key's certificate, signed by its maker."""
+    wanted, key_id = making.application, uuid4()
     sealed, public = keystore.generate_sm2(vault, key_id, maker.sm2)
     certificate = maker.authority.issue(
         public,
-        seal_name=order.name,
-        owner_code=order.owner_code,
-        owner_name=order.owner_name,
-        valid_from=order.valid_from,
-        valid_until=order.valid_until,
+        seal_name=wanted.name,
+        owner_code=wanted.owner_code,
+        owner_name=wanted.owner_name,
+        valid_from=wanted.valid_from,
+        valid_until=wanted.valid_until,
     )
     info = seal_info(
-        seal_id=code,
-        name=order.name,
+        seal_id=making.code,
+        name=wanted.name,
         certificate=certificate,
-        face=round_seal_face(order.owner_name, bottom_text=order.kind, code=code),
-        created_at=order.valid_from,
-        valid_from=order.valid_from,
-        valid_until=order.valid_until,
+        face=look.face(),
+        created_at=wanted.valid_from,
+        valid_from=wanted.valid_from,
+        valid_until=wanted.valid_until,
     )
     structure = seal_of(info, maker_certificate=maker.certificate, signature=maker.key.sign(info))
-    return _KeyMade(Algorithm.SM2_SM3, sealed, certificate, structure)
+    return MadeKey(key_id, Algorithm.SM2_SM3, sealed, certificate, structure)
+
+
+def _nobody(what: str) -> SealAuthorityMissingError:
+    return SealAuthorityMissingError(
+        f"no authority here issues certificates of seals {what} (ONESTOP_SEAL_AUTHORITY names its folder)"
+    )

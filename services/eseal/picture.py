@@ -62,17 +62,17 @@ def draw_round_seal(name: str, *, bottom_text: str = "", code: str = "", star: b
     half = outer * scale
     parts = [
         "q /Ink gs",
-        f"{_n(scale)} 0 0 {_n(scale)} {_n(half)} {_n(half)} cm",
+        f"{number(scale)} 0 0 {number(scale)} {number(half)} {number(half)} cm",
         f"{SEAL_RED} rg {SEAL_RED} RG 1 j",
-        f"{_n(ring)} w {_circle(outer - ring / 2 - 0.05)} S",
+        f"{number(ring)} w {ellipse(outer - ring / 2 - 0.05, outer - ring / 2 - 0.05)} S",
     ]
     if star:
         parts.append(f"{_star(6.9, 0.0, 0.6)} f")
-    parts += _text(name, layout.name, _outlines_serif(), weight=34)
+    parts += lettering(name, layout.name, serif(), weight=34)
     if bottom_text:
-        parts += _text(bottom_text, layout.bottom, _outlines_serif(), weight=30)
+        parts += lettering(bottom_text, layout.bottom, serif(), weight=30)
     if code:
-        parts += _text(code, layout.code, _outlines_sans(), weight=0)
+        parts += lettering(code, layout.code, sans(), weight=0)
     parts.append("Q")
     content = "\n".join(parts).encode("ascii")
     return Picture(zlib.compress(content, 9), DIAMETER_MM, DIAMETER_MM)
@@ -142,7 +142,7 @@ def _along_bottom(code: str) -> tuple[PlacedGlyph, ...]:
     )
 
 
-def _text(text: str, glyphs: Sequence[PlacedGlyph], outlines: _Outlines, *, weight: int) -> Iterator[str]:
+def lettering(text: str, glyphs: Sequence[PlacedGlyph], outlines: Outlines, *, weight: int) -> Iterator[str]:
     """The glyphs as paths, under an ActualText of what they say; `weight` thickens strokes, in 1/1000 em."""
     yield f"/Span <</ActualText <{('﻿' + text).encode('utf-16-be').hex().upper()}>>> BDC"
     for glyph in glyphs:
@@ -153,18 +153,19 @@ def _text(text: str, glyphs: Sequence[PlacedGlyph], outlines: _Outlines, *, weig
         cos, sin = math.cos(math.radians(-glyph.turn)), math.sin(math.radians(-glyph.turn))
         a, b, c, d = sx * cos, sx * sin, -sy * sin, sy * cos
         e, f = glyph.x - a * cx - c * cy, glyph.y - b * cx - d * cy
-        matrix = " ".join(_n(value) for value in (a, b, c, d, e, f))
+        matrix = " ".join(number(value) for value in (a, b, c, d, e, f))
         paint = f"{weight} w {path} B" if weight else f"{path} f"
         yield f"q {matrix} cm {paint} Q"
     yield "EMC"
 
 
-def _circle(radius: float) -> str:
-    """A circle about the origin as four Bézier arcs."""
-    r, k = _n(radius), _n(radius * 0.5522847498)
+def ellipse(across: float, up: float) -> str:
+    """An ellipse about the origin as four Bézier arcs, by its half axes."""
+    k = 0.5522847498
+    a, b, p, q = number(across), number(up), number(across * k), number(up * k)
     return (
-        f"{r} 0 m {r} {k} {k} {r} 0 {r} c -{k} {r} -{r} {k} -{r} 0 c "
-        f"-{r} -{k} -{k} -{r} 0 -{r} c {k} -{r} {r} -{k} {r} 0 c h"
+        f"{a} 0 m {a} {q} {p} {b} 0 {b} c -{p} {b} -{a} {q} -{a} 0 c "
+        f"-{a} -{q} -{p} -{b} 0 -{b} c {p} -{b} {a} -{q} {a} 0 c h"
     )
 
 
@@ -176,11 +177,11 @@ def _star(radius: float, x: float, y: float) -> str:
         for corner in range(10)
         for r in (radius if corner % 2 == 0 else inner,)
     )
-    first, *rest = (f"{_n(px)} {_n(py)}" for px, py in points)
+    first, *rest = (f"{number(px)} {number(py)}" for px, py in points)
     return f"{first} m " + " ".join(f"{point} l" for point in rest) + " h"
 
 
-def _n(value: float) -> str:
+def number(value: float) -> str:
     """A PDF number: no exponent, no trailing noughts."""
     text = f"{value:.5f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
@@ -223,7 +224,7 @@ class _PathPen(BasePen):  # type: ignore[misc]  # fontTools has no types
         self.parts.append(operator)
 
 
-class _Outlines:
+class Outlines:
     """Glyph outlines of one font file."""
 
     def __init__(self, path: str, *, cell: Box | None) -> None:
@@ -246,12 +247,12 @@ class _Outlines:
 
 
 @lru_cache(maxsize=1)
-def _outlines_serif() -> _Outlines:
+def serif() -> Outlines:
     """The Song typeface that seals are cut in. All characters share one cell, so 一 stays flat."""
-    return _Outlines(str(fonts.serif_path()), cell=(40.0, -85.0, 960.0, 845.0))
+    return Outlines(str(fonts.serif_path()), cell=(40.0, -85.0, 960.0, 845.0))
 
 
 @lru_cache(maxsize=1)
-def _outlines_sans() -> _Outlines:
+def sans() -> Outlines:
     """For the digits of the code, which share the digit cell."""
-    return _Outlines(str(fonts.sans_path()), cell=(20.0, -10.0, 535.0, 745.0))
+    return Outlines(str(fonts.sans_path()), cell=(20.0, -10.0, 535.0, 745.0))

@@ -17,7 +17,7 @@ from services.eseal.ses_making import SealFace
 
 DOTS_PER_MM = 12
 """About 300 dots an inch."""
-_FINER = 2
+FINER = 2
 """Drawn so many times larger, then made smaller: smooth edges."""
 _RED = (222, 5, 18)
 _GLYPH_DOTS = 160
@@ -26,23 +26,29 @@ _GLYPH_DOTS = 160
 def round_seal_face(name: str, *, bottom_text: str = "", code: str = "") -> SealFace:
     """A round seal with a star, 42 mm wide, on a transparent ground. Raises InvalidError as lay_out does."""
     layout = lay_out(name, bottom_text, code)
-    side = round(DIAMETER_MM * DOTS_PER_MM * _FINER)
+    side = round(DIAMETER_MM * DOTS_PER_MM * FINER)
     ink = Image.new("L", (side, side), 0)
     draw = ImageDraw.Draw(ink)
-    ring = 1.25 * DOTS_PER_MM * _FINER
+    ring = 1.25 * DOTS_PER_MM * FINER
     draw.ellipse((1, 1, side - 2, side - 2), outline=255, width=round(ring))
-    draw.polygon(_star(side / 2, side / 2 - 0.6 * DOTS_PER_MM * _FINER, 6.9 * DOTS_PER_MM * _FINER), fill=255)
-    _letter(ink, layout, name, bottom_text, code)
-    ink = ink.resize((side // _FINER, side // _FINER), Image.Resampling.LANCZOS)
+    draw.polygon(_star(side / 2, side / 2 - 0.6 * DOTS_PER_MM * FINER, 6.9 * DOTS_PER_MM * FINER), fill=255)
+    letter(ink, layout, name, bottom_text, code)
+    return SealFace("PNG", encoded(ink), round(DIAMETER_MM), round(DIAMETER_MM))
+
+
+def encoded(ink: Image.Image) -> bytes:
+    """What was drawn FINER times larger, as a PNG in seal red."""
+    ink = ink.resize((ink.width // FINER, ink.height // FINER), Image.Resampling.LANCZOS)
     # One colour in 16 strengths: half a byte a dot, for the picture stands in every document.
     picture = Image.frombytes("P", ink.size, bytes(value // 17 for value in ink.tobytes()))
     picture.putpalette(_RED * 16)
     out = BytesIO()
     picture.save(out, "PNG", optimize=True, bits=4, transparency=bytes(range(0, 256, 17)))
-    return SealFace("PNG", out.getvalue(), round(DIAMETER_MM), round(DIAMETER_MM))
+    return out.getvalue()
 
 
-def _letter(ink: Image.Image, layout: Layout, name: str, bottom_text: str, code: str) -> None:
+def letter(ink: Image.Image, layout: Layout, name: str, bottom_text: str, code: str) -> None:
+    """Puts the texts where the layout has their characters."""
     for text, glyphs, path, cell in (
         (name, layout.name, fonts.serif_path(), _CHINESE),
         (bottom_text, layout.bottom, fonts.serif_path(), _CHINESE),
@@ -79,7 +85,7 @@ def _font(path: str) -> ImageFont.FreeTypeFont:
 
 def _stamp(ink: Image.Image, glyph: Image.Image, placed: PlacedGlyph) -> None:
     """Puts a character where it stands, squeezed and turned."""
-    dots = DOTS_PER_MM * _FINER
+    dots = DOTS_PER_MM * FINER
     sized = glyph.resize((max(1, round(placed.width * dots)), max(1, round(placed.height * dots))))
     turned = sized.rotate(-placed.turn, Image.Resampling.BICUBIC, expand=True)
     x = ink.width / 2 + placed.x * dots - turned.width / 2

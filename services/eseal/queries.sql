@@ -2,34 +2,39 @@
 -- $1 seal id; with all permissions to use it
 SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
        greatest(s.valid_from, k.not_before) AS valid_from, least(s.valid_until, k.not_after) AS valid_until,
-       k.id AS key_id, k.algorithm, k.certificate_sha256, u.office_codes, u.matter_codes
+       k.id AS key_id, k.algorithm, k.certificate_sha256, s.kind, s.code, u.users
   FROM seal s
   JOIN seal_key k ON k.seal_id = s.id AND k.is_current
  CROSS JOIN LATERAL (
-           SELECT array_agg(office_code) AS office_codes, array_agg(matter_code) AS matter_codes
-             FROM seal_user
-            WHERE seal_id = s.id) u
+           SELECT array_agg((r.rule_id, r.office_code, r.matter_code, r.operator, r.caller, q.rule_id IS NOT NULL))
+                      AS users
+             FROM seal_user r
+             LEFT JOIN seal_quota q USING (rule_id)
+            WHERE r.seal_id = s.id) u
  WHERE s.id = $1;
 
 -- name: find_seal_to_put
 -- $1 seal id; with all permissions to use it, its picture and its structure
 SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
        greatest(s.valid_from, k.not_before) AS valid_from, least(s.valid_until, k.not_after) AS valid_until,
-       k.id AS key_id, k.algorithm, k.certificate_sha256, u.office_codes, u.matter_codes,
+       k.id AS key_id, k.algorithm, k.certificate_sha256, s.kind, s.code, u.users,
        s.picture, s.picture_width, s.picture_height, k.structure, s.least_level
   FROM seal s
   JOIN seal_key k ON k.seal_id = s.id AND k.is_current
  CROSS JOIN LATERAL (
-           SELECT array_agg(office_code) AS office_codes, array_agg(matter_code) AS matter_codes
-             FROM seal_user
-            WHERE seal_id = s.id) u
+           SELECT array_agg((r.rule_id, r.office_code, r.matter_code, r.operator, r.caller, q.rule_id IS NOT NULL))
+                      AS users
+             FROM seal_user r
+             LEFT JOIN seal_quota q USING (rule_id)
+            WHERE r.seal_id = s.id) u
  WHERE s.id = $1;
 
 -- name: list_usable
--- $1 office USCC, $2 matter code or '' for any, $3 last seal id of the page before or null, $4 limit
+-- $1 office USCC, $2 matter code or '' for any, $3 last seal id of the page before or null, $4 limit, $5 operator,
+-- $6 caller; those that have been enabled at some time, and whose key is there
 SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
        greatest(s.valid_from, k.not_before) AS valid_from, least(s.valid_until, k.not_after) AS valid_until,
-       k.id AS key_id, k.algorithm, k.certificate_sha256
+       k.id AS key_id, k.algorithm, k.certificate_sha256, s.kind, s.code
   FROM seal s
   JOIN seal_key k ON k.seal_id = s.id AND k.is_current
  WHERE EXISTS (
@@ -37,7 +42,10 @@ SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
              FROM seal_user u
             WHERE u.seal_id = s.id
               AND u.office_code = $1
-              AND ($2 = '' OR u.matter_code IN ('', $2)))
+              AND ($2 = '' OR u.matter_code IN ('', $2))
+              AND u.operator IN ('', $5)
+              AND u.caller IN ('', $6))
+   AND s.standing IN (1, 2, 3)
    AND ($3::uuid IS NULL OR (s.name, s.id) > (SELECT p.name, p.id FROM seal p WHERE p.id = $3))
  ORDER BY s.name, s.id
  LIMIT $4;
@@ -45,7 +53,7 @@ SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing,
 -- name: seals_of_certificates
 -- $1 SHA-256 digests of certificates
 SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
-       k.id AS key_id, k.algorithm, k.certificate_sha256
+       k.id AS key_id, k.algorithm, k.certificate_sha256, s.kind, s.code
   FROM seal_key k
   JOIN seal s ON s.id = k.seal_id
  WHERE k.certificate_sha256 = ANY ($1);
@@ -65,33 +73,91 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 -- $1 key id
 SELECT algorithm, keystore, token, private_key, certificate, chain
   FROM seal_key
- WHERE id = $1;
+ WHERE id = $1
+   AND destroyed_at IS NULL;
+
+-- name: take_quota
+-- $1 rule id, $2 day in China; nothing where the rule's quota is spent. The row is locked until the signature is stored.
+UPDATE seal_quota
+   SET day = greatest(day, $2),
+       day_uses = CASE WHEN day < $2 THEN 1 ELSE day_uses + 1 END,
+       all_uses = all_uses + 1
+ WHERE rule_id = $1
+   AND (per_day IS NULL OR day < $2 OR day_uses < per_day)
+   AND (in_all IS NULL OR all_uses < in_all)
+RETURNING rule_id;
+
+-- name: has_quota
+-- $1 rule id, $2 day in China
+SELECT (per_day IS NULL OR day < $2 OR day_uses < per_day) AND (in_all IS NULL OR all_uses < in_all)
+  FROM seal_quota
+ WHERE rule_id = $1;
+
+-- name: destroyed_keys
+-- $1 key ids; those that are gone
+SELECT id
+  FROM seal_key
+ WHERE id = ANY ($1)
+   AND destroyed_at IS NOT NULL;
+
+-- name: token_keys
+-- $1 seal id; its keys on tokens
+SELECT id, algorithm, token
+  FROM seal_key
+ WHERE seal_id = $1
+   AND keystore = 'token'
+   AND destroyed_at IS NULL;
 
 -- name: seal_by_owner_and_name
 -- $1 owner USCC, $2 seal name
 SELECT id
   FROM seal
  WHERE owner_code = $1
-   AND name = $2;
+   AND name = $2
+ LIMIT 1;
 
 -- name: one_maker
 -- Serial numbers are given by one maker at a time.
 SELECT pg_advisory_xact_lock(440200103);
 
--- name: last_serial
--- $1 division, 6 digits
-SELECT coalesce(max(substring(code FROM 7)::integer), 0)
+-- name: insert_application
+INSERT INTO seal_application (seal_id, owner_code, owner_name, owner_type, kind, title, name, shape, division,
+                              algorithm, valid_from, valid_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: put_act
+-- Of whoever sets a city up: $1 seal id, $2 action, $3 actor, $4 reason, $5 details
+SELECT put_seal_act($1, $2, $3, $4, $5::text::jsonb, now(), NULL, NULL);
+
+-- name: keep_made
+SELECT keep_made_seal($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: code_of
+-- $1 seal id
+SELECT code
   FROM seal
- WHERE substring(code FROM 1 FOR 6) = $1;
+ WHERE id = $1;
 
--- name: insert_seal
-INSERT INTO seal (id, name, owner_code, owner_name, code, standing, valid_from, valid_until,
-                  picture, picture_width, picture_height)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+-- name: open_requests
+-- $1 limit; oldest first, with the state of their seals (null: there is none yet)
+SELECT r.request_id, r.seal_id, r.action, r.reason, r.details::text AS details, r.asked_by, r.asked_at, s.standing,
+       coalesce(s.owner_code, a.owner_code) AS owner_code,
+       ARRAY (SELECT (h.action, h.actor) FROM seal_act h WHERE h.seal_id = r.seal_id ORDER BY h.step) AS history
+  FROM seal_request r
+  LEFT JOIN seal s ON s.id = r.seal_id
+  LEFT JOIN seal_application a ON a.seal_id = r.seal_id
+ WHERE r.closed_at IS NULL
+ ORDER BY r.asked_at
+ LIMIT $1;
 
--- name: insert_key
-INSERT INTO seal_key (id, seal_id, algorithm, private_key, certificate, certificate_sha256, structure, is_current)
-VALUES ($1, $2, $3, $4, $5, $6, $7, true);
+-- name: application
+-- $1 seal id; what was applied for, and the code that it was given
+SELECT a.owner_code, a.owner_name, a.owner_type, a.kind, a.title, a.name, a.shape,
+       a.division, a.algorithm, a.valid_from, a.valid_until, s.code,
+       EXISTS (SELECT FROM seal_key k WHERE k.seal_id = s.id AND k.is_current) AS has_key
+  FROM seal_application a
+  JOIN seal s ON s.id = a.seal_id
+ WHERE a.seal_id = $1;
 
 -- name: seal_to_certify
 -- $1 seal id; held against others who do the same
@@ -147,6 +213,16 @@ INSERT INTO seal_key (id, seal_id, algorithm, keystore, token, private_key, cert
                       not_before, not_after, structure, is_current)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, true);
 
--- name: insert_user
-INSERT INTO seal_user (seal_id, office_code, matter_code)
-VALUES ($1, $2, $3);
+-- name: keep_asked
+SELECT keep_asked_seal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: carry_out
+-- $1 request id, $2 intent id
+SELECT carry_out_seal_act($1, $2);
+
+-- name: refuse_request
+-- $1 request id, $2 why
+UPDATE seal_request
+   SET closed_at = now(), refusal = $2
+ WHERE request_id = $1
+   AND closed_at IS NULL;

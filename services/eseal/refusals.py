@@ -21,8 +21,29 @@ class SealNotAllowedError(ServiceError):
     reason = "SEAL_NOT_ALLOWED"
 
 
+class SealQuotaSpentError(ServiceError):
+    """The permission to use the seal is used up, for the day or for good."""
+
+    kind = Kind.EXHAUSTED
+    reason = "SEAL_QUOTA_SPENT"
+
+
+class SealActRefusedError(ServiceError):
+    """What an operator asks for does not follow where the seal stands, or is not for that operator."""
+
+    kind = Kind.PRECONDITION
+    reason = "SEAL_ACT_REFUSED"
+
+
+class SealAuthorityMissingError(ServiceError):
+    """This installation has no authority that issues the certificate of such a seal."""
+
+    kind = Kind.PRECONDITION
+    reason = "SEAL_AUTHORITY_MISSING"
+
+
 class SealNotInForceError(ServiceError):
-    """The seal is suspended, revoked, expired or not yet valid."""
+    """The seal is not enabled yet, suspended, revoked, destroyed, expired or not yet valid."""
 
     kind = Kind.PRECONDITION
     reason = "SEAL_NOT_IN_FORCE"

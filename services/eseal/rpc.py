@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from onestop.common.v1 import receipt_pb2
 from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
+from onestop.eseal.v1 import keeping_pb2 as keeping_pb
 
 from core.clock import Clock
 from core.context import ContextReader, request_body
@@ -24,6 +25,7 @@ from core.identity import Scope
 from core.present import AnswerPresenter
 from core.release import Answered, answer_of, releasing
 from services.eseal.domain import SUITES, Format, Seal, SealedDocument, with_update
+from services.eseal.keeping import KeptAct
 from services.eseal.placing import Placing, placing_of
 from services.eseal.service import SealDesk
 from services.eseal.verdict import DocumentReport, SealReport
@@ -138,7 +140,27 @@ def present(answer: object) -> Presented:
             media_type=answer.format.value,
         )
         return Presented(wire, answer.document)
+    if isinstance(answer, KeptAct):
+        return _present_act(answer)
     return _present_report(answer)
+
+
+def _act(answer: object) -> keeping_pb.SealAct:
+    kept = cast(KeptAct, answer)
+    asked = kept.request
+    return keeping_pb.SealAct(
+        seal_id=str(asked.seal_id),
+        request_id=str(asked.id),
+        action=asked.action.value,
+        state=cast(pb.SealState.ValueType, kept.standing),
+        asked_at=_timestamp(asked.asked_at),
+        asked_by=asked.asked_by,
+        reason=asked.reason,
+        details="" if asked.details == "{}" else asked.details,
+    )
+
+
+_present_act = AnswerPresenter(_act)
 
 
 def _placing(place: pb.SealPlace) -> Placing:
@@ -220,6 +242,7 @@ def _seal_report(report: SealReport) -> pb.SealReport:
         summary_zh=report.summary_zh,
         summary_en=report.summary_en,
         certifies=found.certifies,
+        seal_state=cast(pb.SealState.ValueType, report.state.value) if report.state else None,
     )
 
 
@@ -235,6 +258,8 @@ def _seal(seal: Seal, moment: datetime) -> pb.Seal:
         certificate_sha256=seal.certificate_sha256,
         algorithm=seal.algorithm.value,
         document_type=SUITES[seal.algorithm].format.value,
+        kind=seal.kind,
+        code=seal.code,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -40,6 +40,7 @@ from services.eseal.pressing import (
 )
 from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, SealNotInForceError
 from services.eseal.standing import Standing, State, require_good
+from services.eseal.usage import day_in_china, quota_spent
 from services.eseal.verdict import DocumentReport, report_on
 
 SIGN = "eseal.sign"
@@ -58,9 +59,16 @@ class SealStore(Protocol):
         ...
 
     async def list_usable(
-        self, *, office: str, matter_code: str, after: UUID | None, limit: int
+        self,
+        *,
+        office: str,
+        matter_code: str,
+        after: UUID | None,
+        limit: int,
+        operator: str,
+        caller: str,
     ) -> Sequence[Seal]:
-        """Seals that an office may use, for a matter or for any ('' ), by name."""
+        """Seals that an office may use, for a matter or for any (''), by name."""
         ...
 
     async def of_certificates(self, digests: Sequence[str]) -> Mapping[str, Seal]:
@@ -69,6 +77,14 @@ class SealStore(Protocol):
 
     async def signing_times(self, cms_digests: Sequence[bytes]) -> Mapping[bytes, datetime]:
         """When our signatures were put, by SHA-256 of their CMS objects."""
+        ...
+
+    async def has_quota(self, rule: SealUser, day: date) -> bool:
+        """Whether a limited permission has something left on a day."""
+        ...
+
+    async def take_quota(self, tx: Transaction, rule: SealUser, day: date) -> bool:
+        """Takes one use of a limited permission in the act's transaction; False where it is used up."""
         ...
 
     async def add_signature(self, tx: Transaction, record: SignatureRecord) -> None:
@@ -139,7 +155,12 @@ class SealDesk:
         office = _office(context)
         size = min(page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         seals = await self._store.list_usable(
-            office=office, matter_code=_matter(context), after=after, limit=size + 1
+            office=office,
+            matter_code=_matter(context),
+            after=after,
+            limit=size + 1,
+            operator=context.operator,
+            caller=context.caller.name,
         )
         page = seals[:size]
         return page, page[-1].id if len(seals) > size else None
@@ -159,9 +180,10 @@ class SealDesk:
 
         `body` is what the request says besides the file. The file is read and laid out before the intent is
         recorded: what cannot be sealed leaves no trace of a seal. `level` as in `levels.Level`, 0 for the
-        seal's own. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT,
-        ALGORITHM_UNAVAILABLE, DOCUMENT_*, PAGE_NOT_FOUND, LEVEL_*, CERTIFICATION_NOT_FIRST,
-        TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED, REVOCATION_UNKNOWN.
+        seal's own. Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_QUOTA_SPENT, SEAL_NOT_IN_FORCE,
+        SEAL_NOT_FOR_FORMAT, ALGORITHM_UNAVAILABLE, DOCUMENT_*, PAGE_NOT_FOUND, LEVEL_*,
+        CERTIFICATION_NOT_FIRST, TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED,
+        REVOCATION_UNKNOWN.
         """
         require_size(document)
         seal, stamp = await self._authorised(context, seal_id)
@@ -191,7 +213,10 @@ class SealDesk:
                 raise SealNotInForceError("the seal's key was replaced meanwhile; ask again")
             current, users = found
             current.require_in_force(self._clock())
-            require_allowed(users, office=context.office, matter_code=_matter(context))
+            rule = _rule(users, context)
+            # Before the key is used; who comes at the same time waits here until this one is stored.
+            if rule.is_limited and not await self._store.take_quota(tx, rule, day_in_china(self._clock())):
+                raise quota_spent()
             async with asyncio.timeout(self._seconds_left(context)):
                 pressed = await press(signer)
             record = SignatureRecord(
@@ -269,6 +294,7 @@ class SealDesk:
             seals=seals,
             signing_times=times,
             document_sha256=digest,
+            moment=self._clock(),
             standings=standings,
             refuse_unknown=self._proofs.refuse_unknown,
         )
@@ -292,13 +318,15 @@ class SealDesk:
 
     async def _authorised(self, context: RequestContext, seal_id: UUID) -> tuple[Seal, Stamp]:
         """The seal, which the context's office may use now for the context's matter, and what it puts."""
-        office = _office(context)
+        _office(context)
         found = await self._store.find_to_put(seal_id)
         if found is None:
             raise SealNotFoundError("no seal has this id; list the seals that the office may use")
         seal, users, stamp = found
-        require_allowed(users, office=office, matter_code=_matter(context))
+        rule = _rule(users, context)
         seal.require_in_force(self._clock())
+        if rule.is_limited and not await self._store.has_quota(rule, day_in_china(self._clock())):
+            raise quota_spent()
         return seal, stamp
 
     def _seconds_left(self, context: RequestContext) -> float:
@@ -309,6 +337,16 @@ def _office(context: RequestContext) -> str:
     if not context.office:
         raise fault_error("context.office", "required", "the USCC of the office that uses the seal")
     return context.office
+
+
+def _rule(users: Sequence[SealUser], context: RequestContext) -> SealUser:
+    return require_allowed(
+        users,
+        office=context.office,
+        matter_code=_matter(context),
+        operator=context.operator,
+        caller=context.caller.name,
+    )
 
 
 def _matter(context: RequestContext) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import cast
 from uuid import UUID
 
@@ -37,10 +37,17 @@ class PgSealStore:
         return _seal(row), _users(row), Stamp(picture, row["structure"] or b"", row["least_level"])
 
     async def list_usable(
-        self, *, office: str, matter_code: str, after: UUID | None, limit: int
+        self,
+        *,
+        office: str,
+        matter_code: str,
+        after: UUID | None,
+        limit: int,
+        operator: str = "",
+        caller: str = "",
     ) -> Sequence[Seal]:
         """Seals that an office may use, by name, going on after the given one."""
-        rows = await self._pool.fetch(Q.list_usable, office, matter_code, after, limit)
+        rows = await self._pool.fetch(Q.list_usable, office, matter_code, after, limit, operator, caller)
         return [_seal(row) for row in rows]
 
     async def of_certificates(self, digests: Sequence[str]) -> Mapping[str, Seal]:
@@ -54,6 +61,14 @@ class PgSealStore:
         wanted = [digest for digest in cms_digests if digest]
         rows = await self._pool.fetch(Q.signing_times, wanted) if wanted else []
         return {row["cms_sha256"]: row["signed_at"] for row in rows}
+
+    async def has_quota(self, rule: SealUser, day: date) -> bool:
+        """Whether a limited permission has something left on a day."""
+        return bool(await self._pool.fetchval(Q.has_quota, rule.rule_id, day))
+
+    async def take_quota(self, tx: Transaction, rule: SealUser, day: date) -> bool:
+        """Takes one use of a limited permission; False where it is used up."""
+        return await cast(Connection, tx).fetchval(Q.take_quota, rule.rule_id, day) is not None
 
     async def add_signature(self, tx: Transaction, record: SignatureRecord) -> None:
         """Writes the record of a signature."""
@@ -86,9 +101,13 @@ def _seal(row: asyncpg.Record) -> Seal:
         key_id=row["key_id"],
         algorithm=Algorithm(row["algorithm"]),
         certificate_sha256=row["certificate_sha256"].hex(),
+        kind=row["kind"],
+        code=row["code"],
     )
 
 
 def _users(row: asyncpg.Record) -> Sequence[SealUser]:
-    pairs = zip(row["office_codes"] or (), row["matter_codes"] or (), strict=True)
-    return [SealUser(row["id"], office, matter) for office, matter in pairs]
+    return [
+        SealUser(row["id"], office, matter, operator, caller, rule_id, is_limited)
+        for rule_id, office, matter, operator, caller, is_limited in row["users"] or ()
+    ]

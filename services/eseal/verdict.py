@@ -16,6 +16,9 @@ from services.eseal.wording import sentence_on
 _SAME_TIME = timedelta(seconds=2)
 """PDF dates have whole seconds (ISO 32000-2 7.9.4)."""
 
+_OUT_OF_FORCE = (SealState.SUSPENDED, SealState.REVOKED, SealState.DESTROYED)
+"""What its keepers have decided against a seal that was in force."""
+
 
 class Verdict(Enum):
     """What can be said of a document as a whole; values as in the contract."""
@@ -61,6 +64,8 @@ class SealReport:
     revoked: bool
     seal_id: UUID | None
     seal_name: str
+    state: SealState | None
+    """Of a seal of ours: its state at the moment of the check."""
     faults: tuple[Fault, ...]
     time_proof: TimeProof = TimeProof.CLAIM
     revocation: Revocation = Revocation.UNKNOWN
@@ -86,14 +91,16 @@ def report_on(
     seals: Mapping[str, Seal],
     signing_times: Mapping[bytes, datetime],
     document_sha256: str,
+    moment: datetime | None = None,
     standings: Sequence[Standing] = (),
     refuse_unknown: bool = False,
 ) -> DocumentReport:
     """The report on a document.
 
     `findings` in the order the seals were put; `seals` ours by SHA-256 of their certificates;
-    `signing_times` the times in our own signature records, by SHA-256 of the CMS object; `standings` what is
-    known of the certificates of each finding, where anything is; `refuse_unknown` whether nothing is a fault.
+    `signing_times` the times in our own signature records, by SHA-256 of the CMS object; `moment` that of the
+    check, without which a seal's own validity is not weighed in; `standings` what is known of the certificates
+    of each finding, where anything is; `refuse_unknown` whether nothing is a fault.
     """
     known = standings or [UNKNOWN] * len(findings)
     reports = tuple(
@@ -102,6 +109,7 @@ def report_on(
             seals.get(finding.certificate_sha256),
             signing_times,
             standing,
+            moment=moment,
             last=finding is findings[-1],
             refuse_unknown=refuse_unknown,
         )
@@ -122,6 +130,7 @@ def _report(
     signing_times: Mapping[bytes, datetime],
     standing: Standing,
     *,
+    moment: datetime | None,
     last: bool,
     refuse_unknown: bool,
 ) -> SealReport:
@@ -130,7 +139,7 @@ def _report(
     trusted = finding.trusted_now or (finding.trusted_then and recorded) or finding.trusted_stamped
     genuine = finding.genuine_now or (finding.genuine_then and recorded)
     revocation = revocation_of(standing, proved_at)
-    suspended = seal is not None and seal.standing in (SealState.SUSPENDED, SealState.REVOKED)
+    suspended = seal is not None and seal.standing in _OUT_OF_FORCE
     revoked = suspended or revocation is Revocation.REVOKED
     added = not finding.permitted or not (_is_last_word(finding) if last else _precedes_seals(finding))
     faults = {
@@ -151,6 +160,7 @@ def _report(
         revoked=revoked,
         seal_id=seal.id if seal else None,
         seal_name=seal.name if seal else "",
+        state=_state(seal, moment),
         faults=tuple(fault for fault, found in faults.items() if found),
         time_proof=proof,
         revocation=revocation,
@@ -175,6 +185,12 @@ def _time(finding: Finding, signing_times: Mapping[bytes, datetime]) -> tuple[Ti
     if _time_is_proved(finding, signing_times):
         return TimeProof.RECORD, finding.signed_at
     return TimeProof.CLAIM, None
+
+
+def _state(seal: Seal | None, moment: datetime | None) -> SealState | None:
+    if seal is None:
+        return None
+    return seal.standing if moment is None else seal.state_at(moment)
 
 
 def _is_last_word(finding: Finding) -> bool:

@@ -33,6 +33,12 @@ class _SealStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_SealState.Va
     SEAL_STATE_SUSPENDED: _SealState.ValueType  # 2
     SEAL_STATE_REVOKED: _SealState.ValueType  # 3
     SEAL_STATE_EXPIRED: _SealState.ValueType  # 4
+    SEAL_STATE_APPLIED: _SealState.ValueType  # 5
+    """Applied for, and not made."""
+    SEAL_STATE_MADE: _SealState.ValueType  # 6
+    """Made, and not enabled."""
+    SEAL_STATE_DESTROYED: _SealState.ValueType  # 7
+    """Its key is gone."""
 
 class SealState(_SealState, metaclass=_SealStateEnumTypeWrapper):
     """State of a seal."""
@@ -42,6 +48,12 @@ SEAL_STATE_IN_FORCE: SealState.ValueType  # 1
 SEAL_STATE_SUSPENDED: SealState.ValueType  # 2
 SEAL_STATE_REVOKED: SealState.ValueType  # 3
 SEAL_STATE_EXPIRED: SealState.ValueType  # 4
+SEAL_STATE_APPLIED: SealState.ValueType  # 5
+"""Applied for, and not made."""
+SEAL_STATE_MADE: SealState.ValueType  # 6
+"""Made, and not enabled."""
+SEAL_STATE_DESTROYED: SealState.ValueType  # 7
+"""Its key is gone."""
 
 class _SealLevel:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -111,6 +123,8 @@ class Seal(message.Message):
     CERTIFICATE_SHA256_FIELD_NUMBER: builtins.int
     ALGORITHM_FIELD_NUMBER: builtins.int
     DOCUMENT_TYPE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    CODE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Opaque id."""
     name: builtins.str
@@ -127,6 +141,10 @@ class Seal(message.Message):
     """
     document_type: builtins.str
     """Media type of the documents that it is put on: `application/pdf`, `application/ofd`."""
+    kind: builtins.str
+    """`official`, `contract`, `invoice`, `legal_representative`, `personal_signature`."""
+    code: builtins.str
+    """The anti-forgery code in its picture, 13 digits."""
     @builtins.property
     def valid_from(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
@@ -144,10 +162,12 @@ class Seal(message.Message):
         certificate_sha256: builtins.str = ...,
         algorithm: builtins.str = ...,
         document_type: builtins.str = ...,
+        kind: builtins.str = ...,
+        code: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithm", b"algorithm", "certificate_sha256", b"certificate_sha256", "document_type", b"document_type", "id", b"id", "name", b"name", "owner_code", b"owner_code", "owner_name", b"owner_name", "state", b"state", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithm", b"algorithm", "certificate_sha256", b"certificate_sha256", "code", b"code", "document_type", b"document_type", "id", b"id", "kind", b"kind", "name", b"name", "owner_code", b"owner_code", "owner_name", b"owner_name", "state", b"state", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -392,6 +412,7 @@ class SealReport(message.Message):
     SUMMARY_ZH_FIELD_NUMBER: builtins.int
     SUMMARY_EN_FIELD_NUMBER: builtins.int
     CERTIFIES_FIELD_NUMBER: builtins.int
+    SEAL_STATE_FIELD_NUMBER: builtins.int
     field_name: builtins.str
     """Name of the signature field; in an OFD the path of its Signature.xml."""
     signer: builtins.str
@@ -434,6 +455,8 @@ class SealReport(message.Message):
     summary_en: builtins.str
     certifies: builtins.bool
     """Whether it certifies the document and lets nothing follow."""
+    seal_state: SealState.ValueType
+    """Of our own seals: the state at the moment of the check."""
     @builtins.property
     def signed_at(self) -> timestamp_pb2.Timestamp:
         """The signer's claim of the time."""
@@ -495,10 +518,11 @@ class SealReport(message.Message):
         summary_zh: builtins.str = ...,
         summary_en: builtins.str = ...,
         certifies: builtins.bool = ...,
+        seal_state: SealState.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "structure", b"structure", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_seal_state", b"_seal_state", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "seal_state", b"seal_state", "signed_at", b"signed_at", "structure", b"structure", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "algorithm", b"algorithm", "altered_parts", b"altered_parts", "byte_range", b"byte_range", "certifies", b"certifies", "chain", b"chain", "covers_whole_document", b"covers_whole_document", "field_name", b"field_name", "intact", b"intact", "level", b"level", "modification", b"modification", "revocation", b"revocation", "revoked", b"revoked", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "signed_at", b"signed_at", "signer", b"signer", "structure", b"structure", "summary_en", b"summary_en", "summary_zh", b"summary_zh", "time_proof", b"time_proof", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority", "trusted", b"trusted", "uncovered_parts", b"uncovered_parts", "valid", b"valid", "weaknesses", b"weaknesses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_seal_state", b"_seal_state", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "algorithm", b"algorithm", "altered_parts", b"altered_parts", "byte_range", b"byte_range", "certifies", b"certifies", "chain", b"chain", "covers_whole_document", b"covers_whole_document", "field_name", b"field_name", "intact", b"intact", "level", b"level", "modification", b"modification", "revocation", b"revocation", "revoked", b"revoked", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "seal_state", b"seal_state", "signed_at", b"signed_at", "signer", b"signer", "structure", b"structure", "summary_en", b"summary_en", "summary_zh", b"summary_zh", "time_proof", b"time_proof", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority", "trusted", b"trusted", "uncovered_parts", b"uncovered_parts", "valid", b"valid", "weaknesses", b"weaknesses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seal_genuine: _TypeAlias = typing.Literal["seal_genuine"]  # noqa: Y015
     _WhichOneofArgType__seal_genuine: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine"]  # noqa: Y015
@@ -506,6 +530,8 @@ class SealReport(message.Message):
     _WhichOneofArgType__seal_id: _TypeAlias = typing.Literal["_seal_id", b"_seal_id"]  # noqa: Y015
     _WhichOneofReturnType__seal_name: _TypeAlias = typing.Literal["seal_name"]  # noqa: Y015
     _WhichOneofArgType__seal_name: _TypeAlias = typing.Literal["_seal_name", b"_seal_name"]  # noqa: Y015
+    _WhichOneofReturnType__seal_state: _TypeAlias = typing.Literal["seal_state"]  # noqa: Y015
+    _WhichOneofArgType__seal_state: _TypeAlias = typing.Literal["_seal_state", b"_seal_state"]  # noqa: Y015
     _WhichOneofReturnType__structure: _TypeAlias = typing.Literal["structure"]  # noqa: Y015
     _WhichOneofArgType__structure: _TypeAlias = typing.Literal["_structure", b"_structure"]  # noqa: Y015
     _WhichOneofReturnType__timestamp_authority: _TypeAlias = typing.Literal["timestamp_authority"]  # noqa: Y015
@@ -516,6 +542,8 @@ class SealReport(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_id) -> _WhichOneofReturnType__seal_id | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_name) -> _WhichOneofReturnType__seal_name | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_state) -> _WhichOneofReturnType__seal_state | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__structure) -> _WhichOneofReturnType__structure | None: ...
     @typing.overload

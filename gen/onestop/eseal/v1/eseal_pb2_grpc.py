@@ -71,7 +71,7 @@ class EsealServiceServicer:
     def SignDocument(self, request, context):
         """Seals a PDF as PAdES (ETSI EN 319 142-1), or an OFD (GB/T 33190) with a GB/T 38540 signature; which it
         is, its content says. A visible seal picture. Idempotent by request_id. Called by the gateway.
-        Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
+        Errors: SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_QUOTA_SPENT, SEAL_NOT_IN_FORCE, SEAL_NOT_FOR_FORMAT (the seal's algorithm is
         for the other format), PLACE_NOT_FOR_FORMAT (an OFD has no keywords and fields for it),
         ALGORITHM_UNAVAILABLE (this installation knows no SM2), DOCUMENT_MALFORMED, DOCUMENT_ENCRYPTED,
         DOCUMENT_LOCKED (an earlier signature allows no more), DOCUMENT_TOO_LARGE, PAGE_NOT_FOUND,
