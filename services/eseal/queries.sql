@@ -214,7 +214,7 @@ INSERT INTO seal_key (id, seal_id, algorithm, keystore, token, private_key, cert
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, true);
 
 -- name: keep_asked
-SELECT keep_asked_seal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+SELECT keep_asked_seal($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: carry_out
 -- $1 request id, $2 intent id
