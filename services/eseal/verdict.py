@@ -99,8 +99,8 @@ def report_on(
 
     `findings` in the order the seals were put; `seals` ours by SHA-256 of their certificates;
     `signing_times` the times in our own signature records, by SHA-256 of the CMS object; `moment` that of the
-    check, without which a seal's own validity is not weighed in; `standings` what is known of the certificates
-    of each finding, where anything is; `refuse_unknown` whether nothing is a fault.
+    check, without which a seal's own validity is not weighed in; `standings` what is known of the
+    certificates of each finding, where anything is; `refuse_unknown` whether nothing is a fault.
     """
     known = standings or [UNKNOWN] * len(findings)
     reports = tuple(

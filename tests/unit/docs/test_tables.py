@@ -52,6 +52,9 @@ INNER = frozenset(
         "RESOURCE_NOT_FOUND",
         "RESOURCE_NOT_SHARED",
         "FIELD_NOT_ENTITLED",
+        # Told to operators, in the words of their command.
+        "SEAL_ACT_REFUSED",
+        "SEAL_AUTHORITY_MISSING",
         # Told as RFC 6749 has it.
         "INVALID_CLIENT",
         "UNAUTHORIZED_CLIENT",
