@@ -81,7 +81,11 @@ def as_production(home: Path, part: str, **other: str) -> dict[str, str]:
         "ONESTOP_REVOCATION_UNKNOWN": "accept",
     }
     chosen = {"gateway": provider | gateway, "issuer": provider, "eseal": eseal}.get(part, {})
-    return settings_of(home, part, **{**chosen, **other})
+    made = settings_of(home, part, **{**chosen, **other})
+    made.pop(
+        "ONESTOP_SEAL_AUTHORITY", None
+    )  # Seals' certificates come from a real one, by request and import.
+    return made
 
 
 def refusals(environment: dict[str, str], part: str) -> list[str]:
@@ -141,6 +145,7 @@ def own(home: Path, part: str) -> list[str]:
         "eseal": [
             f"ONESTOP_SEAL_ROOTS: {DEVELOPMENT}",
             f"ONESTOP_SM2_SEAL_ROOTS: {DEVELOPMENT}",
+            "ONESTOP_SEAL_AUTHORITY: is set: the key of an authority does not belong beside the service",
             "ONESTOP_TIMESTAMP_AUTHORITY: is unset: nobody but this machine's own clock would say when a seal"
             " was made",
             "ONESTOP_REVOCATION_SOURCES: is unset: nobody would say that a certificate was revoked; name"
