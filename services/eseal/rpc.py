@@ -230,7 +230,7 @@ def _seal_report(report: SealReport) -> pb.SealReport:
         seal_genuine=report.genuine if found.structure and found.bears_seal else None,
         altered_parts=found.altered_parts,
         uncovered_parts=found.uncovered_parts,
-        level=cast(pb.SealLevel.ValueType, found.level),
+        level=cast(pb.SealLevel.ValueType, found.level) if found.level else None,
         timestamp_at=_timestamp(found.stamped_at) if found.stamped_at else None,
         timestamp_authority=found.stamped_by or None,
         time_proof=report.time_proof.value,

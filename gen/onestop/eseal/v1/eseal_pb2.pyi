@@ -441,7 +441,7 @@ class SealReport(message.Message):
     this signer's certificate.
     """
     level: SealLevel.ValueType
-    """Of a PDF: the level that the seal has reached, by the authorities believed here; unspecified where it is not even B-B."""
+    """Of a PDF: the level that the seal has reached, by the authorities believed here; left out where it is not even B-B."""
     timestamp_authority: builtins.str
     """Subject of that timestamp's authority."""
     time_proof: builtins.str
@@ -506,7 +506,7 @@ class SealReport(message.Message):
         seal_genuine: builtins.bool | None = ...,
         altered_parts: abc.Iterable[builtins.str] | None = ...,
         uncovered_parts: abc.Iterable[builtins.str] | None = ...,
-        level: SealLevel.ValueType = ...,
+        level: SealLevel.ValueType | None = ...,
         timestamp_at: timestamp_pb2.Timestamp | None = ...,
         timestamp_authority: builtins.str | None = ...,
         time_proof: builtins.str = ...,
@@ -520,10 +520,12 @@ class SealReport(message.Message):
         certifies: builtins.bool = ...,
         seal_state: SealState.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_seal_state", b"_seal_state", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "seal_state", b"seal_state", "signed_at", b"signed_at", "structure", b"structure", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_level", b"_level", "_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_seal_state", b"_seal_state", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "level", b"level", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "seal_state", b"seal_state", "signed_at", b"signed_at", "structure", b"structure", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_seal_state", b"_seal_state", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "algorithm", b"algorithm", "altered_parts", b"altered_parts", "byte_range", b"byte_range", "certifies", b"certifies", "chain", b"chain", "covers_whole_document", b"covers_whole_document", "field_name", b"field_name", "intact", b"intact", "level", b"level", "modification", b"modification", "revocation", b"revocation", "revoked", b"revoked", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "seal_state", b"seal_state", "signed_at", b"signed_at", "signer", b"signer", "structure", b"structure", "summary_en", b"summary_en", "summary_zh", b"summary_zh", "time_proof", b"time_proof", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority", "trusted", b"trusted", "uncovered_parts", b"uncovered_parts", "valid", b"valid", "weaknesses", b"weaknesses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_level", b"_level", "_seal_genuine", b"_seal_genuine", "_seal_id", b"_seal_id", "_seal_name", b"_seal_name", "_seal_state", b"_seal_state", "_structure", b"_structure", "_timestamp_authority", b"_timestamp_authority", "algorithm", b"algorithm", "altered_parts", b"altered_parts", "byte_range", b"byte_range", "certifies", b"certifies", "chain", b"chain", "covers_whole_document", b"covers_whole_document", "field_name", b"field_name", "intact", b"intact", "level", b"level", "modification", b"modification", "revocation", b"revocation", "revoked", b"revoked", "revoked_at", b"revoked_at", "seal_genuine", b"seal_genuine", "seal_id", b"seal_id", "seal_name", b"seal_name", "seal_state", b"seal_state", "signed_at", b"signed_at", "signer", b"signer", "structure", b"structure", "summary_en", b"summary_en", "summary_zh", b"summary_zh", "time_proof", b"time_proof", "timestamp_at", b"timestamp_at", "timestamp_authority", b"timestamp_authority", "trusted", b"trusted", "uncovered_parts", b"uncovered_parts", "valid", b"valid", "weaknesses", b"weaknesses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__level: _TypeAlias = typing.Literal["level"]  # noqa: Y015
+    _WhichOneofArgType__level: _TypeAlias = typing.Literal["_level", b"_level"]  # noqa: Y015
     _WhichOneofReturnType__seal_genuine: _TypeAlias = typing.Literal["seal_genuine"]  # noqa: Y015
     _WhichOneofArgType__seal_genuine: _TypeAlias = typing.Literal["_seal_genuine", b"_seal_genuine"]  # noqa: Y015
     _WhichOneofReturnType__seal_id: _TypeAlias = typing.Literal["seal_id"]  # noqa: Y015
@@ -536,6 +538,8 @@ class SealReport(message.Message):
     _WhichOneofArgType__structure: _TypeAlias = typing.Literal["_structure", b"_structure"]  # noqa: Y015
     _WhichOneofReturnType__timestamp_authority: _TypeAlias = typing.Literal["timestamp_authority"]  # noqa: Y015
     _WhichOneofArgType__timestamp_authority: _TypeAlias = typing.Literal["_timestamp_authority", b"_timestamp_authority"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__level) -> _WhichOneofReturnType__level | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seal_genuine) -> _WhichOneofReturnType__seal_genuine | None: ...
     @typing.overload
