@@ -21,10 +21,10 @@ from core.vault import SealBrokenError, Vault
 from deploy.local.errors import GroundError
 from deploy.local.settings import Settings, read_settings
 from services.eseal.enrolling import Keystores
+from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.issued import NotTakenError
+from services.eseal.keys.token import Token, TokenPlace
 from services.eseal.refusals import Sm2UnavailableError
-from services.eseal.sm2 import Sm2, load_sm2
-from services.eseal.token import Token, TokenPlace
 
 DONE, FAILED = 0, 1
 SECONDS = 60.0

@@ -12,11 +12,11 @@ from core.clock import now
 from core.db import Connection
 from deploy.local.settings import Settings
 from deploy.local.sm2_pki import load_maker
-from services.eseal.authority import load_roots
 from services.eseal.domain import SUITES, Algorithm, Format
 from services.eseal.enrolling import Keystores, take_certificate, waiting_algorithm
+from services.eseal.gm.sm2_certificate import load_certificates
 from services.eseal.issued import MOST_BYTES
-from services.eseal.sm2_certificate import load_certificates
+from services.eseal.trust.authority import load_roots
 
 _EPILOG = """\
 The file holds the certificate, in PEM, and those between it and its root, if there are any. It is taken only

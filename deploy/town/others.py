@@ -14,7 +14,7 @@ from core.keyring import Keyring
 from deploy.local.sm2_pki import load_maker
 from deploy.town import seed_agricredit, seed_issuer, seed_ledger
 from deploy.town.seed_eseal import read_offices, seed_eseal
-from services.eseal.authority import SealAuthority
+from services.eseal.trust.authority import SealAuthority
 
 
 @dataclass(frozen=True)

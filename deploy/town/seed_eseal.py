@@ -16,8 +16,8 @@ from pathlib import Path
 from core.db import Connection
 from core.keyring import Keyring
 from core.vault import Vault
-from services.eseal.authority import SealAuthority
 from services.eseal.making import SealOrder, Sm2Maker, make_seal
+from services.eseal.trust.authority import SealAuthority
 
 OFFICES = Path(__file__).parent / "offices.csv"
 VALID_FOR = timedelta(days=3 * 365)

@@ -23,15 +23,18 @@ from core.production import Refusal
 from core.replies import PgReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.vault import Vault
-from services.eseal.authority import load_roots
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
+from services.eseal.gm.ses_making import seal_signature
+from services.eseal.gm.sm2 import Sm2, load_sm2
+from services.eseal.gm.sm2_certificate import load_certificates
 from services.eseal.keeping import Keeper
 from services.eseal.keeping_store import PgKeepingStore
+from services.eseal.keys.token import Token, TokenPlace
+from services.eseal.keys.undumped import forbid_dumps
 from services.eseal.keystore import VaultKeystore
-from services.eseal.lasting import LastingProof
 from services.eseal.making import VaultSealMaker, load_authorities
-from services.eseal.picture import draw_round_seal
+from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.refusals import KeystoreUnavailableError, Sm2UnavailableError
 from services.eseal.remote_desk import RemoteDesk
 from services.eseal.remote_keys import RemoteKeys
@@ -40,17 +43,14 @@ from services.eseal.remote_rpc import register as register_remote
 from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote_store import PgRemoteStore
 from services.eseal.remote_timestamps import Timestamps
-from services.eseal.revocation import Statuses
 from services.eseal.rpc import present, register
 from services.eseal.service import Keystore, Proofs, SealDesk
-from services.eseal.ses_making import seal_signature
-from services.eseal.sm2 import Sm2, load_sm2
-from services.eseal.sm2_certificate import load_certificates
-from services.eseal.sources import load_sources
 from services.eseal.store import PgSealStore
-from services.eseal.timestamps import ProvedClock, SealStamper, TimedKeystore, TimestampAuthority
-from services.eseal.token import Token, TokenPlace
-from services.eseal.undumped import forbid_dumps
+from services.eseal.trust.authority import load_roots
+from services.eseal.trust.lasting import LastingProof
+from services.eseal.trust.revocation import Statuses
+from services.eseal.trust.sources import load_sources
+from services.eseal.trust.timestamps import ProvedClock, SealStamper, TimedKeystore, TimestampAuthority
 from services.eseal.workshop import Workshop
 
 PART = "eseal"

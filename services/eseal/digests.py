@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from services.eseal.sm2 import sm3
+from services.eseal.gm.sm2 import sm3
 
 SM3 = "1.2.156.10197.1.401"
 

@@ -22,18 +22,18 @@ from core import queries
 from core.db import Connection
 from core.errors import ServiceError
 from core.vault import Vault
-from services.eseal.certificate_request import request_info, request_of
 from services.eseal.distinguished import seal_subject
 from services.eseal.domain import SUITES, Algorithm, Format, SealState
+from services.eseal.gm.ses import read_seal
+from services.eseal.gm.ses_making import SealFace, seal_info, seal_of
+from services.eseal.gm.sm2 import Sm2
 from services.eseal.issued import Issued, NotTakenError, check_issued, read_certificates
+from services.eseal.keys.certificate_request import request_info, request_of
+from services.eseal.keys.signers import PrivateKey, is_signed, sign_by
+from services.eseal.keys.token import Token
 from services.eseal.keystore import COLUMN, TOKEN, VAULT, generate, generate_sm2
 from services.eseal.making import Sm2Maker
-from services.eseal.picture_png import round_seal_face
-from services.eseal.ses import read_seal
-from services.eseal.ses_making import SealFace, seal_info, seal_of
-from services.eseal.signers import PrivateKey, is_signed, sign_by
-from services.eseal.sm2 import Sm2
-from services.eseal.token import Token
+from services.eseal.pictures.png import round_seal_face
 
 Q = queries.load(__package__)
 _PROOF = b"onestop: this key answers for its certificate"

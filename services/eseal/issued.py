@@ -11,9 +11,9 @@ from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import InvalidCertificateError, PathError, ValidationError
 
 from services.eseal.domain import Algorithm
-from services.eseal.inspection import KEY_USAGE
-from services.eseal.sm2 import Sm2
-from services.eseal.sm2_certificate import Signer
+from services.eseal.gm.sm2 import Sm2
+from services.eseal.gm.sm2_certificate import Signer
+from services.eseal.pdf.inspection import KEY_USAGE
 
 MOST_BYTES = 64 * 1024
 """Of the file that an authority has answered with."""

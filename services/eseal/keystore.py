@@ -25,10 +25,17 @@ from core import queries
 from core.db import Connection, Pool
 from core.vault import Vault
 from services.eseal.domain import SUITES, Algorithm
+from services.eseal.gm.sm2 import Sm2, Sm2Key
+from services.eseal.keys.signers import (
+    PrivateKey,
+    PublicKey,
+    Sm2Signer,
+    VaultSigner,
+    key_type_of,
+    wrong_suite,
+)
+from services.eseal.keys.token import Token, TokenSigner
 from services.eseal.refusals import KeyUnknownError, Sm2UnavailableError
-from services.eseal.signers import PrivateKey, PublicKey, Sm2Signer, VaultSigner, key_type_of, wrong_suite
-from services.eseal.sm2 import Sm2, Sm2Key
-from services.eseal.token import Token, TokenSigner
 
 Q = queries.load(__package__)
 

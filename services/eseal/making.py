@@ -19,16 +19,16 @@ from core.db import Connection
 from core.identifiers import check_uscc
 from core.vault import Vault
 from services.eseal import keystore
-from services.eseal.authority import SealAuthority
 from services.eseal.domain import Algorithm
+from services.eseal.gm.ses_making import seal_info, seal_of
+from services.eseal.gm.sm2 import Sm2, Sm2Key
+from services.eseal.gm.sm2_certificate import Sm2Authority, load_credential
 from services.eseal.keeping import MadeKey, MadeSeal, Making
 from services.eseal.keeping_store import columns
 from services.eseal.lifecycle import Action, Application, OwnerType, SealKind, Shape
-from services.eseal.picture_shapes import Look, look_of
+from services.eseal.pictures.shapes import Look, look_of
 from services.eseal.refusals import SealAuthorityMissingError
-from services.eseal.ses_making import seal_info, seal_of
-from services.eseal.sm2 import Sm2, Sm2Key
-from services.eseal.sm2_certificate import Sm2Authority, load_credential
+from services.eseal.trust.authority import SealAuthority
 
 Q = queries.load(__package__)
 

@@ -19,11 +19,11 @@ from cryptography import x509
 from core import queries
 from core.db import Connection
 from core.identifiers import check_uscc
-from services.eseal.authority import SealAuthority
 from services.eseal.domain import Algorithm
-from services.eseal.picture import draw_round_seal
+from services.eseal.keys.signers import PublicKey
+from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.remote_rules import ALGORITHMS, code_digest
-from services.eseal.signers import PublicKey
+from services.eseal.trust.authority import SealAuthority
 
 Q = queries.load(__package__, "remote.sql")
 

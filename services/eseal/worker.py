@@ -19,13 +19,16 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from services.eseal import inspection, ofd_inspection, ofd_sealing, pdf, prolonging
 from services.eseal.domain import Finding, Format, Picture, format_of
+from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.jobs import Json, frame_lengths, row_of, write_frame
+from services.eseal.ofd import inspection as ofd_inspection
+from services.eseal.ofd import sealing as ofd_sealing
+from services.eseal.pdf import inspection, prolonging
+from services.eseal.pdf import sealing as pdf
 from services.eseal.placing import from_json
 from services.eseal.prepared import Imprint
 from services.eseal.refusals import DocumentError, DocumentMalformedError, Sm2UnavailableError
-from services.eseal.sm2 import Sm2, load_sm2
 from services.eseal.splice import Splice
 
 MEMORY_LIMIT = 1024 * 1024 * 1024

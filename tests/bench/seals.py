@@ -28,9 +28,9 @@ from PIL import Image
 
 from cli.demo.client import Caller
 from deploy.local.migrate import ROOT
-from services.eseal.authority import SealAuthority
 from services.eseal.domain import Picture
-from services.eseal.picture import draw_round_seal
+from services.eseal.pictures.vector import draw_round_seal
+from services.eseal.trust.authority import SealAuthority
 from tests.bench.callers import job_of, processes_of
 from tests.bench.client import Job
 from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired, single

@@ -16,21 +16,23 @@ from io import BytesIO
 from asn1crypto import core
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from services.eseal import increment, inspection, keyword, ofd_inspection, pdf
-from services.eseal import ofd_xml as xml
 from services.eseal.der import OCTETS, SEQUENCE, der, integer
 from services.eseal.domain import Picture, Place
-from services.eseal.gm_signed import read_plain
+from services.eseal.gm.ses import SesError, read_seal, read_signature
+from services.eseal.gm.signed import read_plain
+from services.eseal.gm.sm2 import Sm2, load_sm2
+from services.eseal.gm.sm2_certificate import Signer
 from services.eseal.jobs import row_of
-from services.eseal.ofd import Ofd
-from services.eseal.package import Package
+from services.eseal.ofd import inspection as ofd_inspection
+from services.eseal.ofd import xml
+from services.eseal.ofd.document import Ofd
+from services.eseal.ofd.package import Package
+from services.eseal.pdf import increment, inspection, keyword
+from services.eseal.pdf import sealing as pdf
+from services.eseal.pdf.syntax import OddError, read_array, read_dictionary
 from services.eseal.prepared import Imprint
 from services.eseal.refusals import DocumentError
-from services.eseal.ses import SesError, read_seal, read_signature
-from services.eseal.sm2 import Sm2, load_sm2
-from services.eseal.sm2_certificate import Signer
 from services.eseal.splice import Splice
-from services.eseal.syntax import OddError, read_array, read_dictionary
 
 MOMENT = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
 _IMPRINT = Imprint(Picture(b"", 42, 42), field_name="seal-1", signer_name="某局印章", moment=MOMENT)

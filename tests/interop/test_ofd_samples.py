@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from services.eseal.ofd_inspection import holds
+from services.eseal.gm.ses import STANDARDS, Signed, read_seal, read_signature
+from services.eseal.gm.sm2 import load_sm2
+from services.eseal.gm.sm2_certificate import Signer
+from services.eseal.ofd.inspection import holds
 from services.eseal.refusals import DocumentLockedError
-from services.eseal.ses import STANDARDS, Signed, read_seal, read_signature
-from services.eseal.sm2 import load_sm2
-from services.eseal.sm2_certificate import Signer
 from tests.unit.eseal.ofds import DAY, Sealer, inspected, sealer, unpacked
 
 FOLDER = Path(os.environ.get("OFD_SAMPLES", "."))

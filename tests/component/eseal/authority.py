@@ -19,12 +19,12 @@ from deploy.authority.revocations import Revocation, Revocations
 from deploy.authority.stamping import Stamper
 from deploy.authority.status import Status
 from deploy.local.pki import Authority, open_authority
-from services.eseal.authority import load_roots
-from services.eseal.lasting import LastingProof
-from services.eseal.revocation import Statuses
 from services.eseal.service import Proofs
-from services.eseal.sources import Source
-from services.eseal.timestamps import SealStamper, TimestampAuthority
+from services.eseal.trust.authority import load_roots
+from services.eseal.trust.lasting import LastingProof
+from services.eseal.trust.revocation import Statuses
+from services.eseal.trust.sources import Source
+from services.eseal.trust.timestamps import SealStamper, TimestampAuthority
 
 SEAL_ROOT = "seal-ca"
 

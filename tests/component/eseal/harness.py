@@ -31,12 +31,14 @@ from core.rpc import build_server, channel
 from core.vault import Vault
 from deploy.local.pki import open_authority
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
-from services.eseal.authority import SealAuthority, load_roots
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
+from services.eseal.gm.ses_making import seal_signature
+from services.eseal.gm.sm2 import load_sm2
+from services.eseal.gm.sm2_certificate import load_certificates
 from services.eseal.keystore import VaultKeystore
 from services.eseal.making import SealOrder, Sm2Maker, make_seal
-from services.eseal.picture import draw_round_seal
+from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.remote_desk import RemoteDesk
 from services.eseal.remote_keys import RemoteKeys
 from services.eseal.remote_rpc import RemoteServicer, presenting
@@ -46,10 +48,8 @@ from services.eseal.remote_store import PgRemoteStore
 from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
 from services.eseal.service import Proofs, SealDesk
-from services.eseal.ses_making import seal_signature
-from services.eseal.sm2 import load_sm2
-from services.eseal.sm2_certificate import load_certificates
 from services.eseal.store import PgSealStore
+from services.eseal.trust.authority import SealAuthority, load_roots
 from services.eseal.workshop import Workshop
 from tests.database import CityDatabase
 from tests.fakes import FakeClock, FakeIssuer, FakeLedger

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.eseal.token import TokenPlace
+from services.eseal.keys.token import TokenPlace
 
 LABEL = "seals"
 PIN = "2f8c1d77"

@@ -21,7 +21,7 @@ from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
 from services.eseal.domain import Algorithm
 from services.eseal.pressing import Signer
-from services.eseal.timestamps import (
+from services.eseal.trust.timestamps import (
     FRESH_SECONDS,
     ProvedClock,
     TimedKeystore,

@@ -25,12 +25,12 @@ from pkcs11 import Attribute, KeyType, ObjectClass
 from core.keyring import Keyring
 from core.vault import Vault
 from services.eseal.domain import SUITES, Algorithm, Format
-from services.eseal.inspection import inspect
+from services.eseal.keys.signers import is_signed
+from services.eseal.keys.token import Token, TokenSigner
 from services.eseal.keystore import VaultKeystore
 from services.eseal.making import SealOrder, make_seal
+from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import KeystoreUnavailableError, KeyUnknownError
-from services.eseal.signers import is_signed
-from services.eseal.token import Token, TokenSigner
 from tests.component.eseal.soft_token import PIN, SoftToken, soft_token
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
@@ -274,7 +274,7 @@ async def seal_on(token: Token, database: CityDatabase) -> UUID:
 
 
 def test_a_process_with_keys_leaves_no_image_of_its_memory() -> None:
-    asked = "import ctypes, resource; from services.eseal.undumped import forbid_dumps; forbid_dumps();"
+    asked = "import ctypes, resource; from services.eseal.keys.undumped import forbid_dumps; forbid_dumps();"
     asked += "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))"
     if sys.platform != "linux":
         pytest.skip("prctl is Linux's")

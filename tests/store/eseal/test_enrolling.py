@@ -21,7 +21,6 @@ from core.keyring import Keyring
 from core.vault import Vault
 from deploy.local.pki import open_authority
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
-from services.eseal.authority import SealAuthority, load_roots
 from services.eseal.domain import SUITES, Algorithm, Place, Seal, SealState
 from services.eseal.enrolling import (
     Keystores,
@@ -32,19 +31,20 @@ from services.eseal.enrolling import (
     withdraw_request,
 )
 from services.eseal.envelope import pades_envelope
-from services.eseal.inspection import inspect
+from services.eseal.gm.ses import read_seal
+from services.eseal.gm.sm2 import load_sm2
+from services.eseal.gm.sm2_certificate import load_certificates
 from services.eseal.issued import NotTakenError
+from services.eseal.keys.token import Token
 from services.eseal.keystore import COLUMN, VaultKeystore, generate
 from services.eseal.making import SealOrder, Sm2Maker, make_seal
-from services.eseal.pdf import prepare
+from services.eseal.pdf.inspection import inspect
+from services.eseal.pdf.sealing import prepare
 from services.eseal.prepared import Imprint
 from services.eseal.pressing import Signer as KeySigner
 from services.eseal.refusals import KeyUnknownError
-from services.eseal.ses import read_seal
-from services.eseal.sm2 import load_sm2
-from services.eseal.sm2_certificate import load_certificates
 from services.eseal.store import PgSealStore
-from services.eseal.token import Token
+from services.eseal.trust.authority import SealAuthority, load_roots
 from tests.component.eseal.soft_token import SoftToken, soft_token
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase

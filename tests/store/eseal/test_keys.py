@@ -17,16 +17,16 @@ from core.keyring import Keyring
 from core.vault import SealBrokenError, Vault
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
 from deploy.town.seed_eseal import Office, read_offices, seed_eseal
-from services.eseal.authority import DOCUMENT_SIGNING
 from services.eseal.domain import Algorithm, SealUser
+from services.eseal.gm.ses import read_seal
+from services.eseal.gm.sm2 import load_sm2
+from services.eseal.gm.sm2_certificate import Signer
+from services.eseal.keys.signers import VaultSigner
 from services.eseal.keystore import COLUMN, VaultKeystore
 from services.eseal.making import SealOrder, make_seal
 from services.eseal.refusals import KeyUnknownError, Sm2UnavailableError
-from services.eseal.ses import read_seal
-from services.eseal.signers import VaultSigner
-from services.eseal.sm2 import load_sm2
-from services.eseal.sm2_certificate import Signer
 from services.eseal.store import PgSealStore
+from services.eseal.trust.authority import DOCUMENT_SIGNING
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
 from tests.unit.eseal.documents import KIND, NOW, OFFICE, OFFICE_CODE, make_kit

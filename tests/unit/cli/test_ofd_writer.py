@@ -11,7 +11,7 @@ from fontTools.ttLib import TTFont
 
 from cli.letter import NOT_FIRST, NOTE, TITLE, paragraphs
 from cli.ofd_writer import NAMESPACE, OfdWriter, lines_of
-from services.eseal.ofd import Ofd
+from services.eseal.ofd.document import Ofd
 from tests.unit.eseal.documents import OFFICE
 from tests.unit.eseal.ofds import PNG, letter_ofd, unpacked
 

@@ -19,15 +19,15 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
 
-from services.eseal.authority import SealAuthority
 from services.eseal.domain import Picture, Place
 from services.eseal.envelope import _KeystoreSigner, pades_envelope
-from services.eseal.pdf import prepare
-from services.eseal.picture import draw_round_seal
+from services.eseal.keys.signers import VaultSigner
+from services.eseal.pdf.sealing import prepare
+from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.placing import Placing
 from services.eseal.prepared import Imprint
 from services.eseal.pressing import Signer as KeySigner
-from services.eseal.signers import VaultSigner
+from services.eseal.trust.authority import SealAuthority
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
 OFFICE = "武江区市场监督管理局"

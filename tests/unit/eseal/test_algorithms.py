@@ -22,12 +22,12 @@ from pyhanko_certvalidator import ValidationContext
 
 from services.eseal.domain import SUITES, Algorithm, Format, Place
 from services.eseal.envelope import envelope_by_pyhanko, pades_envelope
-from services.eseal.inspection import inspect
+from services.eseal.keys.signers import VaultSigner, is_signed
 from services.eseal.keystore import _GENERATORS
-from services.eseal.pdf import prepare
+from services.eseal.pdf.inspection import inspect
+from services.eseal.pdf.sealing import prepare
 from services.eseal.prepared import Imprint
 from services.eseal.refusals import KeyUnknownError, SealNotForFormatError
-from services.eseal.signers import VaultSigner, is_signed
 from tests.unit.eseal.documents import KIND, NOW, OFFICE, OFFICE_CODE, SealKit, make_kit, parsed, plain
 
 KIT = make_kit()

@@ -18,7 +18,7 @@ from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
 from core.errors import ServiceError
 from services.eseal.domain import Place
 from services.eseal.envelope import _KeystoreSigner
-from services.eseal.inspection import inspect
+from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import DocumentError, DocumentLockedError
 from services.eseal.verdict import DocumentReport, Fault, Verdict, report_on
 from tests.unit.eseal import attacks

@@ -19,11 +19,11 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
-from services.eseal import increment
 from services.eseal.domain import Modification, Place
 from services.eseal.envelope import pades_envelope
-from services.eseal.inspection import inspect
-from services.eseal.pdf import prepare, prepare_by_pyhanko
+from services.eseal.pdf import increment
+from services.eseal.pdf.inspection import inspect
+from services.eseal.pdf.sealing import prepare, prepare_by_pyhanko
 from services.eseal.prepared import Imprint
 from services.eseal.refusals import DocumentError
 from tests.unit.eseal.documents import (

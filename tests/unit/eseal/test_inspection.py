@@ -21,9 +21,9 @@ from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from services.eseal.domain import Finding, Modification, Place
-from services.eseal.inspection import inspect
+from services.eseal.keys.signers import VaultSigner
+from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import DocumentMalformedError
-from services.eseal.signers import VaultSigner
 from tests.unit.eseal.documents import (
     KIND,
     NOW,

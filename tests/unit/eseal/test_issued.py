@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from services.eseal.authority import DOCUMENT_SIGNING
-from services.eseal.certificate_request import request_info, request_of
 from services.eseal.distinguished import seal_subject
 from services.eseal.domain import SUITES, Algorithm, Format
+from services.eseal.gm.sm2 import load_sm2
+from services.eseal.gm.sm2_certificate import Sm2Authority
 from services.eseal.issued import MOST_BYTES, Issued, NotTakenError, check_issued, read_certificates
+from services.eseal.keys.certificate_request import request_info, request_of
+from services.eseal.keys.signers import sign_by
 from services.eseal.keystore import _GENERATORS
-from services.eseal.signers import sign_by
-from services.eseal.sm2 import load_sm2
-from services.eseal.sm2_certificate import Sm2Authority
+from services.eseal.trust.authority import DOCUMENT_SIGNING
 from tests.unit.eseal.documents import NOW, OFFICE, OFFICE_CODE
 from tests.unit.eseal.test_algorithms import _at_least, program
 

@@ -11,8 +11,11 @@ from asn1crypto import core, x509
 from core.errors import ServiceError
 from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der, integer
 from services.eseal.domain import Modification, Place
-from services.eseal.gm_signed import DATA, SIGNED_DATA
-from services.eseal.ofd import Ofd
+from services.eseal.gm.ses_making import seal_signature
+from services.eseal.gm.signed import DATA, SIGNED_DATA
+from services.eseal.gm.sm2 import load_sm2, sm3
+from services.eseal.gm.sm2_certificate import SM2_WITH_SM3, Sm2Authority
+from services.eseal.ofd.document import Ofd
 from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
 from services.eseal.refusals import (
     DocumentLockedError,
@@ -21,9 +24,6 @@ from services.eseal.refusals import (
     PlaceNotForFormatError,
     TooManyPlacesError,
 )
-from services.eseal.ses_making import seal_signature
-from services.eseal.sm2 import load_sm2, sm3
-from services.eseal.sm2_certificate import SM2_WITH_SM3, Sm2Authority
 from tests.unit.eseal.ofds import (
     DAY,
     NOW,

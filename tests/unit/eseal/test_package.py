@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ServiceError
-from services.eseal import package
-from services.eseal.package import Package, resolve
+from services.eseal.ofd import package
+from services.eseal.ofd.package import Package, resolve
 from services.eseal.packing import Written
 from services.eseal.refusals import DocumentMalformedError, DocumentTooLargeError
 from services.eseal.splice import Piece, Splice

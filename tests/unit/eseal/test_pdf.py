@@ -10,7 +10,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm
 
 from services.eseal.domain import Picture, Place
-from services.eseal.pdf import prepare
+from services.eseal.pdf.sealing import prepare
 from services.eseal.prepared import Imprint
 from services.eseal.refusals import (
     DocumentEncryptedError,

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from core.errors import InvalidError
-from services.eseal.picture import DIAMETER_MM, PlacedGlyph, draw_round_seal, lay_out
+from services.eseal.pictures.vector import DIAMETER_MM, PlacedGlyph, draw_round_seal, lay_out
 from tests.unit.eseal.documents import KIND, OFFICE
 
 CODE = "4402990000012"

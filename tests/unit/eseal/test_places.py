@@ -24,8 +24,8 @@ from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 
 from core.errors import InvalidError
 from services.eseal.domain import Box, Finding, Picture, Place
-from services.eseal.inspection import inspect
-from services.eseal.pdf import prepare
+from services.eseal.pdf.inspection import inspect
+from services.eseal.pdf.sealing import prepare
 from services.eseal.places import PAGES_A_SEAL, over_edges
 from services.eseal.placing import (
     AtKeyword,

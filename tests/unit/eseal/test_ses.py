@@ -20,10 +20,10 @@ from services.eseal.der import (
     generalized_time,
     ia5,
 )
-from services.eseal.ses import SesError, read_seal, read_signature
-from services.eseal.ses_making import seal_signature
-from services.eseal.sm2 import load_sm2, sm3
-from services.eseal.sm2_certificate import SM2_WITH_SM3, Signer
+from services.eseal.gm.ses import SesError, read_seal, read_signature
+from services.eseal.gm.ses_making import seal_signature
+from services.eseal.gm.sm2 import load_sm2, sm3
+from services.eseal.gm.sm2_certificate import SM2_WITH_SM3, Signer
 from tests.unit.eseal.documents import KIND, OFFICE
 from tests.unit.eseal.ofds import DAY, NOW, PNG, Sealer, sealer
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from services.eseal.inspection import inspect
-from services.eseal.signers import VaultSigner
+from services.eseal.keys.signers import VaultSigner
+from services.eseal.pdf.inspection import inspect
 from services.eseal.verdict import Fault, Verdict, report_on
 from tests.unit.eseal.documents import NOW, SealKit, make_kit, plain
 

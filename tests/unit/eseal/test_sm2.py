@@ -12,10 +12,10 @@ from asn1crypto import core
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.eseal import sm2
-from services.eseal.libcrypto import find_library
+from services.eseal.gm import sm2
+from services.eseal.gm.libcrypto import find_library
+from services.eseal.gm.sm2 import Sm2, der_of, load_sm2, raw_of
 from services.eseal.refusals import Sm2UnavailableError
-from services.eseal.sm2 import Sm2, der_of, load_sm2, raw_of
 
 OPENSSL = shutil.which("openssl")
 

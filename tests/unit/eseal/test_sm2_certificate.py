@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from asn1crypto import core, x509
 
-from services.eseal import sm2_certificate
 from services.eseal.der import SEQUENCE, SET, der, utf8
 from services.eseal.distinguished import distinguished_name
-from services.eseal.sm2 import Sm2Key, load_sm2
-from services.eseal.sm2_certificate import Signer, Sm2Authority
+from services.eseal.gm import sm2_certificate
+from services.eseal.gm.sm2 import Sm2Key, load_sm2
+from services.eseal.gm.sm2_certificate import Signer, Sm2Authority
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 YEAR = timedelta(days=365)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.eseal.crossref import Objects
-from services.eseal.syntax import (
+from services.eseal.pdf.crossref import Objects
+from services.eseal.pdf.syntax import (
     DEEPEST,
     OddError,
     numbers_of,
@@ -19,7 +19,7 @@ from services.eseal.syntax import (
     whole_numbers_of,
     with_element,
 )
-from services.eseal.unpacking import LARGEST, read_stream
+from services.eseal.pdf.unpacking import LARGEST, read_stream
 from tests.unit.eseal.documents import HEAD, PAGE, TREE, pdf_of, stream_of
 
 TEXT = b"<</A(x(y)\\)z)/B<</C[1 2 0 R(a)/x]/D null>>/E 1 0 R % >> a remark\n/#46 true/G<aF 0>>>"

@@ -1,0 +1,1 @@
+"""PDF (ISO 32000-2, PAdES): reading, laying out, checking."""

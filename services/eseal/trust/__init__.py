@@ -1,0 +1,1 @@
+"""Whom seals are believed by: authorities, timestamps, what became of certificates."""

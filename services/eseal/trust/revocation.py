@@ -1,0 +1,157 @@
+"""Learns from configured sources whether certificates were revoked, and keeps what counts until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from core.clock import Clock
+from core.log import get_logger
+from services.eseal.standing import UNKNOWN, Standing, worst_of
+from services.eseal.trust.sources import Source
+from services.eseal.trust.status_answers import RevocationList, query, read_answer, read_list
+
+ANSWER_SECONDS = 4.0
+"""How long one source may take."""
+AGAIN_SECONDS = 5.0
+"""A source that has failed is not asked again before; it holds up one call, and not each."""
+LARGEST_ANSWER = 64 * 1024
+LARGEST_LIST = 16 * 1024 * 1024
+KEPT = 4096
+"""Answers of OCSP kept at once; a list counts as one."""
+
+_logger = get_logger()
+T = TypeVar("T")
+Ask = Callable[[], Awaitable["_Kept"]]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a source said, and until when it counts."""
+
+    said: Standing | RevocationList
+    until: datetime
+
+
+class Statuses:
+    """What became of certificates, as their issuers' sources say."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        clock: Clock,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sources = sources
+        self._clock = clock
+        self._steady = steady
+        self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
+        self._failed: OrderedDict[tuple[str, int], float] = OrderedDict()
+        self._asking: dict[tuple[str, int], asyncio.Task[_Kept | None]] = {}
+
+    async def standing(self, certificate: bytes) -> Standing:
+        """What is known now of a certificate, DER; UNKNOWN where no source of its issuer answers."""
+        try:
+            parsed = x509.load_der_x509_certificate(certificate)
+            source = self._source_of(parsed)
+        except ValueError:
+            return UNKNOWN
+        if source is None:
+            return UNKNOWN
+        if source.ocsp:
+            said = await self._once((source.ocsp, parsed.serial_number), lambda: self._ask(parsed, source))
+            if isinstance(said, Standing):
+                return said
+        if source.crl:
+            said = await self._once((source.crl, 0), lambda: self._fetch_list(source))
+            if isinstance(said, RevocationList):
+                return said.standing(parsed.serial_number)
+        return UNKNOWN
+
+    async def of_chain(self, certificates: Sequence[bytes]) -> Standing:
+        """Of a certificate and those above it, the root left out: the worst there is."""
+        return worst_of(list(await asyncio.gather(*map(self.standing, certificates))))
+
+    def _source_of(self, certificate: x509.Certificate) -> Source | None:
+        for source in self._sources:
+            if source.issuer.subject == certificate.issuer:
+                try:
+                    certificate.verify_directly_issued_by(source.issuer)
+                except (ValueError, TypeError, InvalidSignature):
+                    continue
+                return source
+        return None
+
+    async def _once(self, key: tuple[str, int], ask: Ask) -> Standing | RevocationList | None:
+        """What is kept under the key, or what the source says now; who asks meanwhile waits for the same."""
+        kept = self._kept.get(key)
+        if kept is not None and self._clock() < kept.until:
+            self._kept.move_to_end(key)
+            return kept.said
+        if self._steady() - self._failed.get(key, float("-inf")) < AGAIN_SECONDS:
+            return None
+        task = self._asking.get(key)
+        if task is None:
+            task = self._asking[key] = asyncio.create_task(self._learn(key, ask))
+            task.add_done_callback(lambda _done: self._asking.pop(key, None))
+        learned = await asyncio.shield(task)
+        return learned.said if learned else None
+
+    async def _learn(self, key: tuple[str, int], ask: Ask) -> _Kept | None:
+        try:
+            learned = await ask()
+        except (ClientError, TimeoutError, OSError, ValueError) as failure:
+            _logger.warning("revocation_source_failed", source=key[0], error=type(failure).__name__)
+            self._failed[key] = self._steady()
+            _bound(self._failed)
+            return None
+        self._failed.pop(key, None)
+        self._kept[key] = learned
+        _bound(self._kept)
+        return learned
+
+    async def _ask(self, certificate: x509.Certificate, source: Source) -> _Kept:
+        body = query(certificate, source.issuer)
+        content = await _fetch(source.ocsp, LARGEST_ANSWER, body)
+        return _Kept(*read_answer(content, certificate, source.issuer, self._clock()))
+
+    async def _fetch_list(self, source: Source) -> _Kept:
+        content = await _fetch(source.crl, LARGEST_LIST)
+        found = await asyncio.to_thread(read_list, content, source.issuer, self._clock())
+        return _Kept(found, found.until)
+
+
+async def _fetch(url: str, largest: int, query: bytes = b"") -> bytes:
+    """An answer of bounded size from one address: no redirection, no proxy. Raises several errors."""
+    async with (
+        ClientSession(timeout=ClientTimeout(total=ANSWER_SECONDS), trust_env=False) as session,
+        session.request(
+            "POST" if query else "GET",
+            url,
+            data=query or None,
+            headers={"Content-Type": "application/ocsp-request"} if query else None,
+            allow_redirects=False,
+        ) as answer,
+    ):
+        if answer.status != 200:
+            raise ValueError(f"the source answers {answer.status}")
+        content = bytearray()
+        async for piece in answer.content.iter_chunked(64 * 1024):
+            content += piece
+            if len(content) > largest:
+                raise ValueError("the answer is larger than it may be")
+        return bytes(content)
+
+
+def _bound(held: OrderedDict[tuple[str, int], T]) -> None:
+    while len(held) > KEPT:
+        held.popitem(last=False)
