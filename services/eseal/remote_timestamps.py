@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import ClientError
 from asn1crypto import tsp
 from pyhanko.sign.timestamps.aiohttp_client import HTTPTimeStamper
-from pyhanko.sign.timestamps.common_utils import TimestampRequestError
 
 from core import log
 from services.eseal.remote_rules import TimestampAuthorityAwayError, TimestampNotOfferedError
+from services.eseal.trust.timestamps import ANSWER_SECONDS, FAILURES
 
-ANSWER_SECONDS = 5.0
 _DIGESTS = {32: "sha256", 48: "sha384", 64: "sha512"}
 _GRANTED = {"granted", "granted_with_mods"}
 
@@ -43,15 +41,7 @@ class Timestamps:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._stamper.async_request_tsa_response(tsp.TimeStampReq(asked))
             return _token_of(answer, imprint, nonce)
-        except (
-            TimestampRequestError,
-            ClientError,
-            TimeoutError,
-            OSError,
-            ValueError,
-            TypeError,
-            KeyError,
-        ) as failure:
+        except FAILURES as failure:
             _logger.warning("timestamp_authority_away", error=type(failure).__name__)
             raise TimestampAuthorityAwayError(
                 "the timestamp authority does not answer as it should", retry_after=5.0

@@ -102,6 +102,14 @@ class TimestampAuthority:
         return Token(token.dump(), found.timestamp)
 
 
+def _agrees(before: datetime, said: datetime, after: datetime) -> bool:
+    """Whether our clock, read before and after asking, is with the authority's; if not, it is logged."""
+    if before - TOLERANCE <= said <= after + TOLERANCE:
+        return True
+    _logger.error("clock_wrong", seconds=round((after - said).total_seconds(), 1))
+    return False
+
+
 class SealStamper:
     """Puts timestamps into seals: the authority's word, as long as it and our clock agree."""
 
@@ -123,9 +131,7 @@ class SealStamper:
                 "the timestamp authority has not answered as it should; nothing was sealed",
                 retry_after=AGAIN_SECONDS,
             ) from None
-        after = self._clock()
-        if not before - TOLERANCE <= token.moment <= after + TOLERANCE:
-            _logger.error("clock_wrong", seconds=round((after - token.moment).total_seconds(), 1))
+        if not _agrees(before, token.moment, self._clock()):
             raise TimeNotProvedError(
                 "our clock and the timestamp authority's differ; nothing was sealed",
                 retry_after=AGAIN_SECONDS,
@@ -156,9 +162,8 @@ class ProvedClock:
             _logger.warning("timestamp_authority_away", error=type(failure).__name__)
             return False
         after = self._clock()
-        if not before - TOLERANCE <= said <= after + TOLERANCE:
+        if not _agrees(before, said, after):
             self._proof = None
-            _logger.error("clock_wrong", seconds=round((after - said).total_seconds(), 1))
             return False
         at = self._steady()
         self._proof = Proof(at, after.timestamp() - at)
