@@ -35,6 +35,7 @@ from services.eseal.keys.undumped import forbid_dumps
 from services.eseal.keystore import VaultKeystore
 from services.eseal.making import VaultSealMaker, load_authorities
 from services.eseal.pictures.vector import draw_round_seal
+from services.eseal.putting import Keystore, Proofs
 from services.eseal.refusals import KeystoreUnavailableError, Sm2UnavailableError
 from services.eseal.remote_desk import RemoteDesk
 from services.eseal.remote_keys import RemoteKeys
@@ -44,7 +45,7 @@ from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote_store import PgRemoteStore
 from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
-from services.eseal.service import Keystore, Proofs, SealDesk
+from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
 from services.eseal.trust.authority import load_roots
 from services.eseal.trust.lasting import LastingProof

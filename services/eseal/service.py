@@ -4,59 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from core.clock import Clock
 from core.disclosure import Disclosure, Produced, RecordRef, Released, RequestContext, Transaction
-from core.errors import fault_error
 from services.eseal.domain import (
     DEFAULT_PAGE_SIZE,
     MAX_PAGE_SIZE,
     Finding,
     Format,
     Seal,
-    SealedDocument,
-    SealUser,
-    SignatureRecord,
-    Stamp,
     format_of,
-    require_allowed,
     require_size,
 )
-from services.eseal.levels import Level, level_of, require_means
 from services.eseal.placing import Placing
-from services.eseal.pressing import (
-    Envelope,
-    Lasting,
-    Order,
-    Presses,
-    SealSignature,
-    Signer,
-    Workshop,
-    sha256_of,
+from services.eseal.pressing import Envelope, Presses, SealSignature, Workshop, sha256_of
+from services.eseal.putting import (
+    SIGN,
+    Keystore,
+    Proofs,
+    Putting,
+    PuttingStore,
+    Wish,
+    matter_of,
+    require_office,
+    rule_of,
+    seal_ref,
 )
-from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, SealNotInForceError
-from services.eseal.standing import Standing, State, require_good
+from services.eseal.standing import Standing, State
 from services.eseal.usage import day_in_china, quota_spent
 from services.eseal.verdict import DocumentReport, report_on
 
-SIGN = "eseal.sign"
 VERIFY = "eseal.verify"
 
 
-class SealStore(Protocol):
-    """Seals and the records of signatures."""
-
-    async def find(self, tx: Transaction, seal_id: UUID) -> tuple[Seal, Sequence[SealUser]] | None:
-        """A seal with its current key, and the permissions to use it, as the transaction sees them."""
-        ...
-
-    async def find_to_put(self, seal_id: UUID) -> tuple[Seal, Sequence[SealUser], Stamp] | None:
-        """A seal with its current key, the permissions to use it, and what it puts on a document."""
-        ...
+class SealStore(PuttingStore, Protocol):
+    """What the desk reads and writes besides."""
 
     async def list_usable(
         self,
@@ -79,47 +64,6 @@ class SealStore(Protocol):
         """When our signatures were put, by SHA-256 of their CMS objects."""
         ...
 
-    async def has_quota(self, rule: SealUser, day: date) -> bool:
-        """Whether a limited permission has something left on a day."""
-        ...
-
-    async def take_quota(self, tx: Transaction, rule: SealUser, day: date) -> bool:
-        """Takes one use of a limited permission in the act's transaction; False where it is used up."""
-        ...
-
-    async def add_signature(self, tx: Transaction, record: SignatureRecord) -> None:
-        """Writes the record of a signature, in the act's transaction."""
-        ...
-
-
-class Keystore(Protocol):
-    """Where keys are kept."""
-
-    async def signer(self, key_id: UUID) -> Signer:
-        """A key ready for use. Raises KeyUnknownError."""
-        ...
-
-
-class Statuses(Protocol):
-    """Who knows what became of certificates."""
-
-    async def of_chain(self, certificates: Sequence[bytes]) -> Standing:
-        """Of a certificate and those above it, DER, the root left out: the worst there is."""
-        ...
-
-
-@dataclass(frozen=True)
-class Proofs:
-    """What vouches for seals besides their signatures; without any, seals are of level B-B, and nobody is
-    asked about revocations."""
-
-    lasting: Lasting | None = None
-    statuses: Statuses | None = None
-    refuse_unknown: bool = False
-    """Whether a certificate of which nobody says that it is good counts as none."""
-    time_roots: Sequence[bytes] = ()
-    """The authorities whose timestamps are believed, DER."""
-
 
 class SealDesk:
     """What callers may do with seals. The context has been verified; rights to seals are checked here."""
@@ -136,13 +80,15 @@ class SealDesk:
         disclosure: Disclosure,
         roots: Mapping[Format, Sequence[bytes]],
         clock: Clock,
-        proofs: Proofs = Proofs(),  # frozen
+        proofs: Proofs = Proofs(),  # noqa: B008  # frozen
     ) -> None:
         self._store = store
-        self._keystore = keystore
         self._workshop = workshop
         self._public_workshop = public_workshop  # Its own: a crowd of strangers holds up no office.
         self._presses = Presses(workshop, envelope, seal_signature, proofs.lasting)
+        self._putting = Putting(
+            store=store, keystore=keystore, presses=self._presses, proofs=proofs, clock=clock
+        )
         self._proofs = proofs
         self._disclosure = disclosure
         self._roots = roots
@@ -152,11 +98,11 @@ class SealDesk:
         self, context: RequestContext, *, page_size: int, after: UUID | None
     ) -> tuple[Sequence[Seal], UUID | None]:
         """The seals that the context's office may use, and the id to go on after, None on the last page."""
-        office = _office(context)
+        office = require_office(context)
         size = min(page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         seals = await self._store.list_usable(
             office=office,
-            matter_code=_matter(context),
+            matter_code=matter_of(context),
             after=after,
             limit=size + 1,
             operator=context.operator,
@@ -185,65 +131,31 @@ class SealDesk:
         CERTIFICATION_NOT_FIRST, TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED,
         REVOCATION_UNKNOWN.
         """
-        require_size(document)
-        seal, stamp = await self._authorised(context, seal_id)
-        form = format_of(document)
-        seal.require_format(form)
-        wanted = level_of(level, Level(stamp.least_level), form)
-        if certify and form is Format.OFD:
-            raise LevelNotForFormatError("an OFD is not certified; leave certify out", field="certify")
-        require_means(
-            wanted, stamps=self._proofs.lasting is not None, statuses=self._proofs.statuses is not None
-        )
-        # What the seal changes comes after the file: it is taken in once, for all three digests.
-        original = await sha256_of(document)
-        document_sha256 = original.digest()
-        signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)
+        found = await self._putting.find(seal_id)
+        rule = self._putting.permitted(found, context)
+        if rule.is_limited and not await self._store.has_quota(rule, day_in_china(self._clock())):
+            raise quota_spent()
         async with asyncio.timeout(self._seconds_left(context)):
-            signer = await self._keystore.signer(seal.key_id)
-            await self._require_good(signer)
-            name = f"seal-{signature_id}"
-            order = Order(document, form, place, stamp, name, seal.name, signed_at, wanted, certify)
-            press = await self._presses.lay_out(order, original)
+            laid_out = await self._putting.lay_out(found, Wish(document, place, level, certify))
 
         async def do(tx: Transaction, intent_id: UUID) -> Produced:
-            # Anew: the seal may have been suspended or given another key since, the permission withdrawn.
-            found = await self._store.find(tx, seal.id)
-            if found is None or found[0].key_id != seal.key_id:
-                raise SealNotInForceError("the seal's key was replaced meanwhile; ask again")
-            current, users = found
-            current.require_in_force(self._clock())
-            rule = _rule(users, context)
+            # Anew: the permission may have been withdrawn since.
+            rule = rule_of(await self._putting.users_now(tx, laid_out.seal), context)
             # Before the key is used; who comes at the same time waits here until this one is stored.
             if rule.is_limited and not await self._store.take_quota(tx, rule, day_in_china(self._clock())):
                 raise quota_spent()
             async with asyncio.timeout(self._seconds_left(context)):
-                pressed = await press(signer)
-            record = SignatureRecord(
-                id=signature_id,
-                seal_id=seal.id,
-                key_id=seal.key_id,
-                signed_at=signed_at,
-                document_sha256=document_sha256,
-                sealed_sha256=pressed.sealed_sha256,
-                cms_sha256=pressed.value_sha256,
-                intent_id=intent_id,
-                caller=context.caller.name,
-                office_code=context.office,
-                matter_code=_matter(context),
-                case_number=context.basis.case_number if context.basis else "",
-            )
+                produced, record = await self._putting.press(laid_out, context, intent_id)
             await self._store.add_signature(tx, record)
-            answer = SealedDocument(document, pressed.update, signature_id, signed_at, form)
-            return Produced(answer, records=[_seal_ref(seal), RecordRef("signature", str(signature_id))])
+            return produced
 
-        async with self._presses.slot(wanted):
+        async with self._presses.slot(laid_out.level):
             return await self._disclosure.act(
                 context,
                 method=SIGN,
-                body=document_sha256 + body,
+                body=laid_out.document_sha256 + body,
                 do=do,
-                records=[_seal_ref(seal)],
+                records=[seal_ref(found.seal)],
             )
 
     async def verify(self, context: RequestContext, *, document: bytes, body: bytes) -> Released:
@@ -310,48 +222,5 @@ class SealDesk:
             for finding, said in zip(findings, asked, strict=True)
         ]
 
-    async def _require_good(self, signer: Signer) -> None:
-        """Passes a key whose certificates have not been revoked, as far as anybody can be asked."""
-        if self._proofs.statuses is not None:
-            standing = await self._proofs.statuses.of_chain([signer.certificate, *signer.chain])
-            require_good(standing, refuse_unknown=self._proofs.refuse_unknown)
-
-    async def _authorised(self, context: RequestContext, seal_id: UUID) -> tuple[Seal, Stamp]:
-        """The seal, which the context's office may use now for the context's matter, and what it puts."""
-        _office(context)
-        found = await self._store.find_to_put(seal_id)
-        if found is None:
-            raise SealNotFoundError("no seal has this id; list the seals that the office may use")
-        seal, users, stamp = found
-        rule = _rule(users, context)
-        seal.require_in_force(self._clock())
-        if rule.is_limited and not await self._store.has_quota(rule, day_in_china(self._clock())):
-            raise quota_spent()
-        return seal, stamp
-
     def _seconds_left(self, context: RequestContext) -> float:
         return max(0.0, (context.deadline - self._clock()).total_seconds())
-
-
-def _office(context: RequestContext) -> str:
-    if not context.office:
-        raise fault_error("context.office", "required", "the USCC of the office that uses the seal")
-    return context.office
-
-
-def _rule(users: Sequence[SealUser], context: RequestContext) -> SealUser:
-    return require_allowed(
-        users,
-        office=context.office,
-        matter_code=_matter(context),
-        operator=context.operator,
-        caller=context.caller.name,
-    )
-
-
-def _matter(context: RequestContext) -> str:
-    return context.basis.matter_code if context.basis else ""
-
-
-def _seal_ref(seal: Seal) -> RecordRef:
-    return RecordRef(f"seal:{seal.id}", seal.certificate_sha256)

@@ -29,8 +29,8 @@ from core import log
 from core.clock import Clock
 from core.errors import UnavailableError
 from services.eseal.pressing import Signer
+from services.eseal.putting import Keystore
 from services.eseal.refusals import TimestampUnavailableError
-from services.eseal.service import Keystore
 
 TOLERANCE = timedelta(minutes=1)
 """How far our clock may be from the authority's; its answers may have whole seconds only."""

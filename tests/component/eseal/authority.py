@@ -19,7 +19,7 @@ from deploy.authority.revocations import Revocation, Revocations
 from deploy.authority.stamping import Stamper
 from deploy.authority.status import Status
 from deploy.local.pki import Authority, open_authority
-from services.eseal.service import Proofs
+from services.eseal.putting import Proofs
 from services.eseal.trust.authority import load_roots
 from services.eseal.trust.lasting import LastingProof
 from services.eseal.trust.revocation import Statuses

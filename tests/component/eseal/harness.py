@@ -39,6 +39,7 @@ from services.eseal.gm.sm2_certificate import load_certificates
 from services.eseal.keystore import VaultKeystore
 from services.eseal.making import SealOrder, Sm2Maker, make_seal
 from services.eseal.pictures.vector import draw_round_seal
+from services.eseal.putting import Proofs
 from services.eseal.remote_desk import RemoteDesk
 from services.eseal.remote_keys import RemoteKeys
 from services.eseal.remote_rpc import RemoteServicer, presenting
@@ -47,7 +48,7 @@ from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote_store import PgRemoteStore
 from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
-from services.eseal.service import Proofs, SealDesk
+from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
 from services.eseal.trust.authority import SealAuthority, load_roots
 from services.eseal.workshop import Workshop
