@@ -7,8 +7,6 @@ transaction → append outcome → release. Services import its words from here 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -35,8 +33,21 @@ from core.entries import (
     StoredReply,
     Transaction,
 )
-from core.errors import FieldFault, InvalidError, Kind, ServiceError
 from core.identity import Subject
+from core.intents import (
+    ActAbortedError,
+    IdempotencyKeyMissingError,
+    IdempotencyKeyReusedError,
+    RequestInProgressError,
+    aborted,
+    beside,
+    entry_about,
+    in_progress,
+    key_missing,
+    key_reused,
+    outcome_id,
+    reply_key,
+)
 
 __all__ = [
     "OPEN_INTENT_GRACE",
@@ -68,33 +79,6 @@ OPEN_INTENT_GRACE = timedelta(seconds=30)
 """An intent younger than this may still be under way and is left alone by recovery."""
 
 
-class IdempotencyKeyMissingError(InvalidError):
-    """A call that changes state came without its key."""
-
-    reason = "IDEMPOTENCY_KEY_MISSING"
-
-
-class IdempotencyKeyReusedError(ServiceError):
-    """The same key came with another body."""
-
-    kind = Kind.CONFLICT
-    reason = "IDEMPOTENCY_KEY_REUSED"
-
-
-class RequestInProgressError(ServiceError):
-    """The same request is under way."""
-
-    kind = Kind.CONFLICT
-    reason = "REQUEST_IN_PROGRESS"
-
-
-class ActAbortedError(ServiceError):
-    """The act came too late: its intent had been closed. Nothing was done."""
-
-    kind = Kind.UNAVAILABLE
-    reason = "ACT_ABORTED"
-
-
 class Disclosure:
     """Runs reads and acts by the protocol. Authorise before calling: a replay is authorised afresh."""
 
@@ -120,12 +104,12 @@ class Disclosure:
         `confirm` runs between append and release, to confirm a reservation under the entry's receipt.
         With a request_id the first answer is remembered for 24 hours and given again.
         """
-        key = _reply_key(context, method)
+        key = reply_key(context, method)
         if key is not None and (stored := await self._replies.find(key, body)) is not None:
             return _replayed_read(stored)
         produced = await produce()
         presented = self._present(produced.answer)
-        entry = _entry(
+        entry = entry_about(
             context,
             EntryKind.DISCLOSURE,
             method,
@@ -134,7 +118,7 @@ class Disclosure:
             outcome=Outcome.RELEASED,
             canonical=presented.canonical,
         )
-        receipt = _beside(presented, await self._ledger.append(entry))
+        receipt = beside(presented, await self._ledger.append(entry))
         if confirm is not None:
             await confirm(receipt)
         if key is not None and not await self._replies.store_read(key, body, presented.wire, receipt):
@@ -160,29 +144,29 @@ class Disclosure:
         Errors: IDEMPOTENCY_KEY_MISSING, IDEMPOTENCY_KEY_REUSED, REQUEST_IN_PROGRESS, ACT_ABORTED, and
         those of `do`, after which the intent is closed as aborted.
         """
-        key = _reply_key(context, method)
+        key = reply_key(context, method)
         if key is None:
-            raise _key_missing()
+            raise key_missing()
         stored = await self._replies.find(key, body)
         if stored is not None and not stored.body_matches:
-            raise _key_reused()
+            raise key_reused()
         if stored is not None and stored.outcome is not None:
             receipt = await self._ledger.append(stored.outcome)
             return Released(stored.wire, replace(receipt, answer_json=stored.answer_json))
         about = Produced(None, field_names, records, subject)
-        intent = _entry(context, EntryKind.INTENT, method, about, item_id=uuid.uuid4())
+        intent = entry_about(context, EntryKind.INTENT, method, about, item_id=uuid.uuid4())
         await self._claim(key, body, context, intent, stored)
         try:
             await self._ledger.append(intent)
             async with self._replies.transaction() as tx:
                 produced = await do(tx, intent.item_id)
                 presented = self._present(produced.answer)
-                outcome = _entry(
+                outcome = entry_about(
                     context,
                     EntryKind.OUTCOME,
                     method,
                     produced,
-                    item_id=_outcome_id(intent),
+                    item_id=outcome_id(intent),
                     intent_id=intent.item_id,
                     outcome=Outcome.COMPLETED,
                     canonical=presented.canonical,
@@ -191,7 +175,7 @@ class Disclosure:
         except BaseException:
             self._close_later(intent)
             raise
-        return Released(presented.wire, _beside(presented, await self._ledger.append(outcome)))
+        return Released(presented.wire, beside(presented, await self._ledger.append(outcome)))
 
     async def recover(self) -> None:
         """Closes this service's open intents from its own records: completed where stored, else aborted.
@@ -230,10 +214,10 @@ class Disclosure:
         if stored is not None and stored.intent_id is not None and not stored.aborted:
             left = (stored.deadline - self._clock()).total_seconds()
             if left > 0:
-                raise _in_progress(left)
-            await self._replies.close(_aborted(replace(intent, item_id=stored.intent_id)))
+                raise in_progress(left)
+            await self._replies.close(aborted(replace(intent, item_id=stored.intent_id)))
         if not await self._replies.claim(key, body, intent.item_id, context.deadline):
-            raise _in_progress(1.0)
+            raise in_progress(1.0)
 
     def _close_later(self, intent: Entry) -> None:
         """Closes a failed act's intent even though its caller may be gone."""
@@ -249,89 +233,12 @@ class Disclosure:
 
     async def _close(self, intent: Entry) -> None:
         """Appends the outcome that this service's records give an intent."""
-        await self._ledger.append(await self._replies.close(_aborted(intent)))
-
-
-def _entry(
-    context: RequestContext,
-    kind: EntryKind,
-    method: str,
-    about: Produced,
-    *,
-    item_id: uuid.UUID,
-    intent_id: uuid.UUID | None = None,
-    outcome: Outcome = Outcome.NONE,
-    canonical: bytes | None = None,
-) -> Entry:
-    """An entry; with a fresh salt and the commitment that it opens, where there is an answer to commit to."""
-    salt = secrets.token_bytes(32) if canonical is not None else b""
-    return Entry(
-        item_id=item_id,
-        kind=kind,
-        method=method,
-        caller=context.caller.name,
-        office=context.office,
-        basis=context.basis,
-        purpose=context.purpose,
-        operator=context.operator,
-        subject=about.subject or context.caller.subject,
-        field_names=tuple(about.field_names),
-        records=tuple(about.records),
-        outcome=outcome,
-        intent_id=intent_id,
-        answer_commitment=hmac.digest(salt, canonical, "sha256") if canonical is not None else b"",
-        answer_salt=salt,
-        further_subjects=tuple(about.further_subjects),
-    )
-
-
-def _beside(presented: Presented, receipt: Receipt) -> Receipt:
-    """The receipt with the very bytes that it commits to."""
-    return replace(receipt, answer_json=presented.canonical) if presented.is_json else receipt
-
-
-def _aborted(intent: Entry) -> Entry:
-    """The outcome of an intent that nothing came of."""
-    return replace(
-        intent,
-        item_id=_outcome_id(intent),
-        kind=EntryKind.OUTCOME,
-        outcome=Outcome.ABORTED,
-        intent_id=intent.item_id,
-    )
-
-
-def _outcome_id(intent: Entry) -> uuid.UUID:
-    """An intent has one outcome, so its id follows from the intent's."""
-    return uuid.uuid5(intent.item_id, "outcome")
-
-
-def _reply_key(context: RequestContext, method: str) -> ReplyKey | None:
-    if not context.request_id:
-        return None
-    subject = context.caller.subject
-    code = subject.code if subject is not None else ""
-    return ReplyKey(context.caller.name, context.operator, method, context.request_id, code)
+        await self._ledger.append(await self._replies.close(aborted(intent)))
 
 
 def _replayed_read(stored: StoredReply) -> Released:
     if not stored.body_matches:
-        raise _key_reused()
+        raise key_reused()
     if stored.wire is None or stored.receipt is None:
-        raise _in_progress(1.0)
+        raise in_progress(1.0)
     return Released(stored.wire, stored.receipt)
-
-
-def _in_progress(seconds: float) -> RequestInProgressError:
-    return RequestInProgressError("the same request is under way; ask again shortly", retry_after=seconds)
-
-
-def _key_missing() -> IdempotencyKeyMissingError:
-    message = "a call that changes state needs an Idempotency-Key, 1 to 128 characters of A-Z a-z 0-9 _ . : -"
-    return IdempotencyKeyMissingError(message, faults=[FieldFault("Idempotency-Key", "required", message)])
-
-
-def _key_reused() -> IdempotencyKeyReusedError:
-    return IdempotencyKeyReusedError(
-        "this Idempotency-Key came before with another body; take a new key for a new request"
-    )

@@ -37,6 +37,17 @@ class LedgerClient:
         item.trace_parent = current_trace_parent()
         return await self._coalescer.submit(item)
 
+    async def append_all(self, entries: Sequence[Entry]) -> Sequence[Receipt | ServiceError]:
+        """For each the receipt, once it is durable, or its own error: in one call, at most 1,024 entries.
+
+        Raises the ledger's error where that is of the whole call.
+        """
+        items = [item_of(entry) for entry in entries]
+        trace_parent = current_trace_parent()
+        for item in items:
+            item.trace_parent = trace_parent
+        return await self._send(items)
+
     async def open_intents(self, older_than: datetime) -> list[Entry]:
         """This part's intents that have no outcome yet."""
         request = pb.ListOpenIntentsRequest(limit=MOST_OPEN_INTENTS)

@@ -80,7 +80,7 @@ class PgReplies:
             self._request(key),
             reply_id,
             self._body(body),
-            self._vault.seal(_packed(wire), row=reply_id, column="reply.answer"),
+            self._vault.seal(packed(wire), row=reply_id, column="reply.answer"),
             self._vault.seal(
                 receipt_to_pb(receipt).SerializeToString(), row=reply_id, column="reply.receipt"
             ),
@@ -98,9 +98,8 @@ class PgReplies:
         ended = await connection.fetchval(Q.insert_terminal, intent_id, True, self._sealed(outcome))
         if reply_id is None or ended is None:
             raise ActAbortedError("the request took too long and was not carried out; ask again")
-        answer = self._vault.seal(_packed(presented.wire), row=reply_id, column="reply.answer")
-        said = receipt_pb2.Receipt(answer_json=presented.canonical if presented.is_json else b"")
-        beside = self._vault.seal(said.SerializeToString(), row=reply_id, column="reply.receipt")
+        answer = self._vault.seal(packed(presented.wire), row=reply_id, column="reply.answer")
+        beside = self._vault.seal(beside_answer(presented), row=reply_id, column="reply.receipt")
         await connection.fetchval(Q.store_act_reply, request, intent_id, answer, beside)
 
     async def close(self, aborted: Entry) -> Entry:
@@ -176,7 +175,14 @@ class PgReplies:
         return entry_of(ledger_pb2.AppendItem.FromString(plain))
 
 
-def _packed(wire: object) -> bytes:
+def beside_answer(presented: Presented) -> bytes:
+    """What is kept in the place of an act's receipt, which comes from appending its outcome again."""
+    return receipt_pb2.Receipt(
+        answer_json=presented.canonical if presented.is_json else b""
+    ).SerializeToString()
+
+
+def packed(wire: object) -> bytes:
     """The answer with its type's name."""
     packed = AnyMessage()
     packed.Pack(cast(Message, wire))

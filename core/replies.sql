@@ -7,6 +7,15 @@ SELECT reply.reply_id, reply.body, reply.intent_id, reply.answer, reply.receipt,
  WHERE reply.request = $1
    AND reply.expires_at > now();
 
+-- name: find_replies
+-- $1 request hashes
+SELECT reply.request, reply.reply_id, reply.body, reply.intent_id, reply.answer, reply.receipt, reply.deadline,
+       intent_terminal.completed, intent_terminal.outcome
+  FROM reply
+  LEFT JOIN intent_terminal ON intent_terminal.intent_id = reply.intent_id
+ WHERE reply.request = ANY ($1)
+   AND reply.expires_at > now();
+
 -- name: claim_reply
 -- $1 request hash, $2 reply id, $3 body hash, $4 intent id, $5 deadline, $6 expires at
 -- Takes over what has expired, and what was aborted.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from joserfc import jwt
@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 
 from core.clock import Clock
 from core.disclosure import Entry, EntryKind, Receipt
-from core.errors import UnavailableError
+from core.errors import ServiceError, UnavailableError
 from core.identity import Subject
 from core.tokens import ALGORITHM, AUDIENCE, CITIZEN_CLIENT, ISSUER, IssuerKeys, TokenVerifier
 
@@ -34,11 +34,13 @@ class FakeClock:
 class FakeLedger:
     """A ledger without proofs: idempotent per item, an outcome once per intent, and it can be down.
 
-    `entries` holds what was appended, in order.
+    `entries` holds what was appended, in order; `calls` how many came together, where several did.
     """
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.calls: list[int] = []
+        self.refuses: set[str] = set()
         self.down = False
         self._receipts: dict[uuid.UUID, Receipt] = {}
 
@@ -66,6 +68,16 @@ class FakeLedger:
         )
         self._receipts[entry.item_id] = receipt
         return receipt
+
+    async def append_all(self, entries: Sequence[Entry]) -> list[Receipt | ServiceError]:
+        """The same for many; an entry whose case is in `refuses` is refused alone."""
+        self.calls.append(len(entries))
+        return [
+            UnavailableError("the ledger refuses this one")
+            if one.basis is not None and one.basis.case_number in self.refuses
+            else await self.append(one)
+            for one in entries
+        ]
 
     async def open_intents(self, older_than: datetime) -> list[Entry]:
         """Intents without an outcome; the fake does not know when each was appended."""

@@ -38,7 +38,7 @@ CONTRACTS = {
 RECEIPT = "onestop.common.v1.Receipt"
 
 ONLY_IN: Mapping[str, frozenset[str]] = {
-    "Released": frozenset({"core/disclosure.py"}),
+    "Released": frozenset({"core/disclosure.py", "core/together.py"}),
     "Answered": frozenset({"core/release.py"}),
     "receipt_to_pb": frozenset({"core/release.py", "core/replies.py", "services/ledger/rpc.py"}),
     "receipt_pb2.Receipt": frozenset({"core/ledger.py", "core/replies.py"}),
