@@ -9,7 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from core.disclosure import Disclosure, Entry, EntryKind, Produced, Receipt, _entry
+from core.disclosure import Disclosure, Entry, EntryKind, Produced, Receipt
+from core.intents import entry_about
 from core.replies import PgReplies
 from core.rpc import protocol_tasks
 from tests.unit.core.test_disclosure import City, crash_before_outcome
@@ -23,7 +24,7 @@ async def test_an_intent_that_cannot_be_closed_holds_up_no_other() -> None:
     await city.disclosure.drain()
     (stuck,) = city.memory.terminal
     key = city.context("k2")
-    await city.ledger.append(_entry(key, EntryKind.INTENT, "eseal.sign", Produced(None), item_id=OTHER))
+    await city.ledger.append(entry_about(key, EntryKind.INTENT, "eseal.sign", Produced(None), item_id=OTHER))
     append = city.ledger.append
 
     async def refuses_one(entry: Entry) -> Receipt:
