@@ -6,6 +6,8 @@ from hashlib import sha256
 HASH_LENGTH = 32
 # MTH of the empty list, RFC 6962 section 2.1.
 EMPTY_ROOT = sha256(b"").digest()
+NODE_PREFIX = b"\x01"
+"""What an inner node's hash begins with."""
 
 
 class VerificationError(Exception):
@@ -22,7 +24,7 @@ def leaf_hash(entry: bytes) -> bytes:
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Hash of an inner node: SHA-256(0x01 || left || right), RFC 6962 section 2.1."""
-    return sha256(b"\x01" + left + right).digest()
+    return sha256(NODE_PREFIX + left + right).digest()
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, hashes: Sequence[bytes]) -> bytes:

@@ -14,7 +14,8 @@ from core.merkle import EMPTY_ROOT, VerificationError
 from core.policy import Witness
 from services.ledger.custody import LogReader, Notary, load_tree
 from services.ledger.domain import CustodyError, Head, StoreLostError
-from services.ledger.merkle import Tree, consistency_ranges, tiles_of
+from services.ledger.merkle import consistency_ranges
+from services.ledger.proving import Prover
 
 PAUSE_SECONDS = 1.0
 """Between two looks at the log: a checkpoint is under way to the witnesses that long after it at most."""
@@ -129,6 +130,7 @@ class Feeder:
         repeat: float = REPEAT_SECONDS,
     ) -> None:
         self._log = log
+        self._prover = Prover(log)
         self._album = album
         self._notary = notary
         self._origin = origin
@@ -284,7 +286,7 @@ class Feeder:
             return ()
         ranges = consistency_ranges(old_size, size)
         try:
-            return Tree.load(size, await self._log.tiles(tiles_of(ranges))).hashes(ranges)
+            return await self._prover.hashes(size, ranges)
         except (KeyError, ValueError):
             raise CustodyError(f"the stored tree is not whole at size {size}") from None
 

@@ -6,17 +6,20 @@ MTH(D[i * 2**h : (i + 1) * 2**h]). A tile (C2SP tlog-tiles) of level l holds 256
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Self
 
-from core.merkle import EMPTY_ROOT, HASH_LENGTH, node_hash
+from core.merkle import EMPTY_ROOT, HASH_LENGTH, NODE_PREFIX, node_hash
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 
 Range = tuple[int, int]
 """Leaves from the first up to, without, the second: the tree over them is one hash of a proof."""
+Subtree = tuple[int, int]
+"""Height and position of a complete subtree."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,6 +41,25 @@ class Tile:
     id: TileId
     hashes: bytes
     root: bytes
+
+
+class TileBranches:
+    """Every complete subtree within one tile, from its 1 to 256 hashes of 32 bytes."""
+
+    def __init__(self, tile: TileId, hashes: bytes) -> None:
+        self.width = len(hashes) // HASH_LENGTH
+        self._height = tile.level * TILE_HEIGHT
+        self._first = tile.index << TILE_HEIGHT
+        self._rows = [hashes[: self.width * HASH_LENGTH]]
+        while len(self._rows[-1]) >= 2 * HASH_LENGTH:
+            self._rows.append(_row_above(self._rows[-1]))
+
+    def node(self, subtree: Subtree) -> bytes:
+        """The root of a subtree whose top lies in this tile."""
+        height, position = subtree
+        row = height - self._height
+        at = (position - (self._first >> row)) * HASH_LENGTH
+        return self._rows[row][at : at + HASH_LENGTH]
 
 
 def inclusion_ranges(index: int, size: int) -> list[Range]:
@@ -76,12 +98,23 @@ def consistency_ranges(old_size: int, size: int) -> list[Range]:
 
 def tiles_of(ranges: Iterable[Range]) -> set[TileId]:
     """The tiles that hold what the hashes of these subtrees are made of."""
-    needed: set[TileId] = set()
-    for low, high in ranges:
-        for height, position in _subtrees(low, high):
-            level = height // TILE_HEIGHT
-            needed.add(TileId(level, (position << (height - TILE_HEIGHT * level)) >> TILE_HEIGHT))
-    return needed
+    return {tile_with(subtree) for low, high in ranges for subtree in _subtrees(low, high)}
+
+
+def tile_with(subtree: Subtree) -> TileId:
+    """The tile that holds the hashes right below a subtree, or its own."""
+    height, position = subtree
+    level = height // TILE_HEIGHT
+    return TileId(level, (position << (height - TILE_HEIGHT * level)) >> TILE_HEIGHT)
+
+
+def span_of(node: Callable[[Subtree], bytes], low: int, high: int) -> bytes:
+    """MTH of the leaves of a range that a proof names, from the roots of complete subtrees."""
+    *rest, last = _subtrees(low, high)
+    root = node(last)
+    for subtree in reversed(rest):
+        root = node_hash(node(subtree), root)
+    return root
 
 
 def edge_tiles(size: int) -> list[TileId]:
@@ -163,11 +196,7 @@ class Tree:
             return EMPTY_ROOT
         known = self._spans.get((low, high))
         if known is None:
-            *rest, last = _subtrees(low, high)
-            known = self._nodes[last]
-            for subtree in reversed(rest):
-                known = node_hash(self._nodes[subtree], known)
-            self._spans[low, high] = known
+            known = self._spans[low, high] = span_of(self._nodes.__getitem__, low, high)
         return known
 
     def hashes(self, ranges: Sequence[Range]) -> tuple[bytes, ...]:
@@ -191,10 +220,16 @@ class Tree:
 
 def tile_root(hashes: bytes) -> bytes:
     """The root of the subtree that a full tile's 256 hashes span."""
-    row = [hashes[at : at + HASH_LENGTH] for at in range(0, len(hashes), HASH_LENGTH)]
-    while len(row) > 1:
-        row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
-    return row[0]
+    while len(hashes) > HASH_LENGTH:
+        hashes = _row_above(hashes)
+    return hashes
+
+
+def _row_above(row: bytes) -> bytes:
+    """The nodes over each whole pair of a row."""
+    pair = 2 * HASH_LENGTH
+    ends = range(pair, len(row) + 1, pair)
+    return b"".join([sha256(NODE_PREFIX + row[end - pair : end]).digest() for end in ends])
 
 
 def _split(count: int) -> int:
@@ -202,7 +237,7 @@ def _split(count: int) -> int:
     return 1 << ((count - 1).bit_length() - 1)
 
 
-def _subtrees(low: int, high: int) -> list[tuple[int, int]]:
+def _subtrees(low: int, high: int) -> list[Subtree]:
     """The complete subtrees, largest first, that a proof's range is made of.
 
     `low` is a multiple of the largest power of two in the range's length, as RFC 6962 splits trees.

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 from uuid import UUID
@@ -105,6 +106,14 @@ class State(Enum):
     """Refuses until somebody has looked: the store does not hold the released log."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Release:
+    """A committed batch whose checkpoint is being kept outside the database; its receipts wait for that."""
+
+    batch: Sequence[Waiting]
+    task: asyncio.Task[None]
+
+
 class Sequencer:
     """Appends what is submitted, in order, a transaction at a time. `run` it beside the server."""
 
@@ -133,6 +142,7 @@ class Sequencer:
         self._failures = 0
         self._confirmed = 0.0  # When the store said last that this one leads; by this process's own clock.
         self._newest = ""
+        self._release: _Release | None = None
         self.state = State.STANDBY
 
     def submit(self, items: Iterable[Prepared]) -> list[asyncio.Future[Appended]]:
@@ -208,9 +218,11 @@ class Sequencer:
                     raise
         finally:
             sweep.cancel()
+            await self._end_release()
 
     async def _show(self, session: LogSession, epoch: int, tree: Tree) -> None:
         """Without new entries: shows that this one is there, and sees that it still leads."""
+        await self._released_before()
         await session.beat(epoch)
         self._confirmed = time.monotonic()
         await self._sign_anew(session, epoch, tree)
@@ -283,8 +295,8 @@ class Sequencer:
         return await self._write(session, epoch, tree, plan(batch, await session.known(ids)))
 
     async def _write(self, session: LogSession, epoch: int, tree: Tree, made: Plan) -> Tree:
-        """Commits the new entries, keeps the checkpoint, then releases; the tree afterwards."""
-        receipts: list[Receipt] = []
+        """Commits the new entries; the tree afterwards. They are released while the next are committed."""
+        grown, checkpoint = tree, self._newest
         if made.new:
             grown, tiles = tree.grow(leaf_hash(entry.leaf) for entry in made.new)
             checkpoint = self._notary.sign(TreeHead(grown.size, grown.root()))
@@ -292,16 +304,42 @@ class Sequencer:
                 epoch, Batch(tree.size, made.new, tiles, grown.size, checkpoint, self._clock())
             )
             self._confirmed, self._newest = time.monotonic(), checkpoint
-            await self._released.keep(checkpoint)
-            receipts = [
-                _receipt(entry, grown, tree.size + place, checkpoint) for place, entry in enumerate(made.new)
-            ]
-            tree = grown.settled() if tiles else grown  # Only a full tile leaves something to let go of.
+        # What is answered as a repetition may have been committed by the batch that is being released.
+        await self._released_before()
         for one, answer in made.settled:
             one.settle(answer)
+        if not made.new:
+            return tree
+        batch = [one for one, _ in made.following]
+        self._release = _Release(batch, asyncio.create_task(self._let_go(made, tree.size, grown, checkpoint)))
+        self._release.task.add_done_callback(self._wake_if_failed)
+        return grown.settled() if tiles else grown  # Only a full tile leaves something to let go of.
+
+    async def _let_go(self, made: Plan, first: int, grown: Tree, checkpoint: str) -> None:
+        """Keeps the checkpoint outside the database, then gives the receipts that it proves."""
+        await self._released.keep(checkpoint)
+        receipts = [_receipt(entry, grown, first + place, checkpoint) for place, entry in enumerate(made.new)]
         for one, place in made.following:
             one.settle(receipts[place])
-        return tree
+
+    async def _released_before(self) -> None:
+        """Waits until everything committed is released. Raises StoreLostError where it could not be."""
+        if self._release is not None:
+            await asyncio.wait({self._release.task})
+            self._release.task.result()
+            self._release = None
+
+    async def _end_release(self) -> None:
+        """Lets a release come to its end, so that no older checkpoint is kept after a newer one."""
+        if self._release is not None:
+            await asyncio.wait({self._release.task})
+            if self._release.task.cancelled() or self._release.task.exception() is not None:
+                self._put_back(self._release.batch)
+            self._release = None
+
+    def _wake_if_failed(self, released: asyncio.Task[None]) -> None:
+        if released.cancelled() or released.exception() is not None:
+            self._arrived.set()
 
     async def _sweep(self) -> None:
         """Proves the leaves below the older tiles, slowly; a failure ends the appending."""

@@ -27,8 +27,9 @@ from services.ledger.domain import (
     unavailable,
 )
 from services.ledger.entry import Opening, item_bytes, leaf_bytes, read_item
-from services.ledger.merkle import Tree, inclusion_ranges, tiles_of
+from services.ledger.merkle import inclusion_ranges
 from services.ledger.plan import Repeated
+from services.ledger.proving import Prover
 from services.ledger.publishing import PublicLog
 from services.ledger.sequencer import Sequencer
 
@@ -89,6 +90,7 @@ class LedgerDesk:
     ) -> None:
         self._sequencer = sequencer
         self._archive = archive
+        self._prover = Prover(archive)
         self._public = public
         self._sealer = sealer
         self._clock = clock
@@ -226,13 +228,13 @@ class LedgerDesk:
         """The receipt in a tree; proved before it leaves, for the store may have been altered."""
         ranges = inclusion_ranges(kept.index, size)
         try:
-            tree = Tree.load(size, await self._archive.tiles(tiles_of(ranges)))
-            hashes = tree.hashes(ranges)
+            hashes = await self._prover.hashes(size, ranges)
             head = await self._public.opened(checkpoint)
             verify_inclusion(leaf_hash(kept.leaf), kept.index, head.size, hashes, head.root)
         except StoreLostError as lost:
             raise unavailable("the ledger's database does not answer") from lost
         except (CustodyError, VerificationError, KeyError, ValueError):
+            self._prover.forget()
             return CustodyError(f"the stored entry {kept.index} does not lead to its checkpoint")
         opening = self._opening(kept.item_id, kept.sealed)
         return Receipt(
