@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
+
+import orjson
 
 from core.entries import EntryKind
 from core.merkle import EMPTY_ROOT, HASH_LENGTH, leaf_hash
@@ -208,7 +209,7 @@ def _leaf_hashes(rows: Sequence[LeafRow], first: int, end: int) -> bytes:
 
 def _agrees(row: LeafRow) -> bool:
     try:
-        entry = json.loads(row.leaf)
+        entry = orjson.loads(row.leaf)
     except ValueError:
         return False
     said = [entry.get(name) for name in ("id", "kind", "recorder", "caller", "intent_id")]
