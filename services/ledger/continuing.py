@@ -23,7 +23,7 @@ from services.ledger.continuation import (
 from services.ledger.custody import LogReader, load_tree, prove
 from services.ledger.domain import Batch, CustodyError, Head, Prepared, TreeHead
 from services.ledger.entry import Opening
-from services.ledger.sequencer import LogSession
+from services.ledger.session import LogSession
 
 _NOTHING_HIDDEN = Opening(b"", "", b"", None, b"")
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Protocol
-from uuid import UUID
 
 from core.clock import Clock
-from core.entries import Receipt
 from core.errors import ServiceError
 from core.merkle import EMPTY_ROOT, leaf_hash
-from services.ledger.custody import LogReader, Notary, prove
+from services.ledger.custody import Notary, prove
 from services.ledger.domain import (
     PART,
     Batch,
@@ -24,7 +21,6 @@ from services.ledger.domain import (
     FencedError,
     Head,
     ItemsTakenError,
-    Known,
     Prepared,
     ReadOnlyError,
     StoreLostError,
@@ -33,7 +29,9 @@ from services.ledger.domain import (
 )
 from services.ledger.merkle import TILE_HEIGHT, Tree
 from services.ledger.plan import Appended, Plan, Waiting, plan
-from services.ledger.standby import LEASE_SECONDS, LastReleased, LeafProofs, Peers, Place, Standby
+from services.ledger.releasing import Committed, Releasing
+from services.ledger.session import LogSession, LogStore
+from services.ledger.standby import LEASE_SECONDS, LastReleased, LeafProofs, Peers, Standby
 
 LARGEST_BATCH = 2048
 MOST_ATTEMPTS = 3
@@ -44,45 +42,6 @@ LONGEST_RETRY_SECONDS = 3.0
 NEWEST_TILES = 256
 """So many full tiles of leaves are proved before the first append; the older ones while appending."""
 SWEEP_PAUSE_SECONDS = 0.05
-
-
-class LogSession(Place, Protocol):
-    """A session of the store that alone may append, as long as it lives."""
-
-    async def take_epoch(self) -> Head:
-        """Makes every earlier sequencer's writes impossible; the head after what they had committed."""
-        ...
-
-    async def begin(self, epoch: int, checkpoint: str) -> None:
-        """Keeps the checkpoint of the empty tree, with which a log begins. Raises FencedError."""
-        ...
-
-    async def sign_head(self, epoch: int, size: int, checkpoint: str) -> None:
-        """Keeps another signature of the same tree. Raises FencedError."""
-        ...
-
-    async def beat(self, epoch: int) -> None:
-        """Shows whoever stands by that this one is at work. Raises FencedError at a newer epoch."""
-        ...
-
-    async def known(self, item_ids: Collection[UUID]) -> Mapping[UUID, Known]:
-        """What the log holds under these ids."""
-        ...
-
-    async def commit(self, epoch: int, batch: Batch) -> None:
-        """Appends durably, all or nothing.
-
-        Raises FencedError, ItemsTakenError, or StoreLostError: then it is not known whether it did.
-        """
-        ...
-
-
-class LogStore(LogReader, Protocol):
-    """The store; every method may raise StoreLostError."""
-
-    def session(self) -> AbstractAsyncContextManager[LogSession]:
-        """A session of its own, given back at the end together with the sequencer's place."""
-        ...
 
 
 class Observer(Protocol):
@@ -104,14 +63,6 @@ class State(Enum):
     """Lets it wait: the database has gone away and may be back at once."""
     READ_ONLY = "read_only"
     """Refuses until somebody has looked: the store does not hold the released log."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Release:
-    """A committed batch whose checkpoint is being kept outside the database; its receipts wait for that."""
-
-    batch: Sequence[Waiting]
-    task: asyncio.Task[None]
 
 
 class Sequencer:
@@ -142,7 +93,7 @@ class Sequencer:
         self._failures = 0
         self._confirmed = 0.0  # When the store said last that this one leads; by this process's own clock.
         self._newest = ""
-        self._release: _Release | None = None
+        self._releasing = Releasing(released, self._arrived.set)
         self.state = State.STANDBY
 
     def submit(self, items: Iterable[Prepared]) -> list[asyncio.Future[Appended]]:
@@ -218,11 +169,11 @@ class Sequencer:
                     raise
         finally:
             sweep.cancel()
-            await self._end_release()
+            self._put_back(await self._releasing.end())
 
     async def _show(self, session: LogSession, epoch: int, tree: Tree) -> None:
         """Without new entries: shows that this one is there, and sees that it still leads."""
-        await self._released_before()
+        await self._releasing.finished()
         await session.beat(epoch)
         self._confirmed = time.monotonic()
         await self._sign_anew(session, epoch, tree)
@@ -305,41 +256,13 @@ class Sequencer:
             )
             self._confirmed, self._newest = time.monotonic(), checkpoint
         # What is answered as a repetition may have been committed by the batch that is being released.
-        await self._released_before()
+        await self._releasing.finished()
         for one, answer in made.settled:
             one.settle(answer)
         if not made.new:
             return tree
-        batch = [one for one, _ in made.following]
-        self._release = _Release(batch, asyncio.create_task(self._let_go(made, tree.size, grown, checkpoint)))
-        self._release.task.add_done_callback(self._wake_if_failed)
+        self._releasing.begin(Committed(made, tree.size, grown, checkpoint))
         return grown.settled() if tiles else grown  # Only a full tile leaves something to let go of.
-
-    async def _let_go(self, made: Plan, first: int, grown: Tree, checkpoint: str) -> None:
-        """Keeps the checkpoint outside the database, then gives the receipts that it proves."""
-        await self._released.keep(checkpoint)
-        receipts = [_receipt(entry, grown, first + place, checkpoint) for place, entry in enumerate(made.new)]
-        for one, place in made.following:
-            one.settle(receipts[place])
-
-    async def _released_before(self) -> None:
-        """Waits until everything committed is released. Raises StoreLostError where it could not be."""
-        if self._release is not None:
-            await asyncio.wait({self._release.task})
-            self._release.task.result()
-            self._release = None
-
-    async def _end_release(self) -> None:
-        """Lets a release come to its end, so that no older checkpoint is kept after a newer one."""
-        if self._release is not None:
-            await asyncio.wait({self._release.task})
-            if self._release.task.cancelled() or self._release.task.exception() is not None:
-                self._put_back(self._release.batch)
-            self._release = None
-
-    def _wake_if_failed(self, released: asyncio.Task[None]) -> None:
-        if released.cancelled() or released.exception() is not None:
-            self._arrived.set()
 
     async def _sweep(self) -> None:
         """Proves the leaves below the older tiles, slowly; a failure ends the appending."""
@@ -373,15 +296,3 @@ class Sequencer:
         if (state, why) != (self.state, self._why):
             self.state, self._why = state, why
             self._observer.changed(state, why)
-
-
-def _receipt(entry: Prepared, tree: Tree, index: int, checkpoint: str) -> Receipt:
-    return Receipt(
-        id=str(entry.item_id),
-        entry=entry.leaf,
-        index=index,
-        tree_size=tree.size,
-        hashes=tree.inclusion(index),
-        checkpoint=checkpoint,
-        answer_salt=entry.answer_salt,
-    )
