@@ -18,6 +18,7 @@ class Command:
 
 COMMANDS = {
     "audit": Command("cli.audit.__main__", "reconcile the ledger with all services' own records"),
+    "authority": Command("cli.authority.__main__", "revoke certificates of the development authority"),
     "backup": Command("cli.backup.__main__", "back the city up while it runs; check a backup"),
     "demo": Command("cli.demo.__main__", "walk the whole path through the running city"),
     "export": Command("cli.export.__main__", "a period of the ledger for an auditor, and its check"),

@@ -26,7 +26,8 @@ SELECT s.id, s.standing, s.valid_until <= now(), s.name, s.owner_code, s.kind, s
 
 -- name: seal
 SELECT s.name, s.standing, s.valid_until <= now(), s.owner_code, s.owner_type, s.kind, s.code, s.valid_from,
-       s.valid_until, k.algorithm, encode(k.certificate_sha256, 'hex'), k.destroyed_at
+       s.valid_until, k.algorithm, encode(k.certificate_sha256, 'hex'), k.destroyed_at,
+       k.certificate
   FROM eseal.seal s
   LEFT JOIN eseal.seal_key k ON k.seal_id = s.id AND k.is_current
  WHERE s.id = %(seal)s;

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
+from cryptography import x509
+
 from cli.operator import OperatorError
 from cli.seal.session import DONE, Q, Rows, run
 from services.eseal.domain import SealState
@@ -64,12 +66,14 @@ def show_one(connection: Rows, seal: UUID) -> int:
 
 
 def _tell(row: tuple[object, ...]) -> None:
-    name, standing, is_over, owner, owner_type, kind, code, begins, ends, algorithm, digest, destroyed = row
+    name, standing, is_over, owner, owner_type, kind, code, begins, ends, *of_key = row
+    algorithm, digest, destroyed, certificate = of_key
     print(f"{name}: {_state(standing, is_over)}")
     print(f"  {kind} seal of the {owner_type} {owner}, code {code}, {_time(begins)} to {_time(ends)}")
     if algorithm:
         gone = f"; the key was destroyed {_time(destroyed)}" if destroyed else ""
-        print(f"  {algorithm}, certificate {digest}{gone}")
+        serial = x509.load_der_x509_certificate(cast(bytes, certificate)).serial_number
+        print(f"  {algorithm}, certificate {digest}, serial number {serial:x}{gone}")
 
 
 def _state(standing: object, is_over: object) -> str:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 
 from asn1crypto import algos, cms, core, tsp, x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from pyhanko.sign.general import as_signing_certificate_v2, simple_cms_attribute
 
 POLICY = "2.999.440200.1"
 """Of the arc for examples (X.660 annex A): nobody's real policy."""
-LONGEST_QUERY = 16 * 1024
 _DIGESTS = {"sha256": 32, "sha384": 48, "sha512": 64}
 
 
-class Stamper:
-    """A timestamp authority: its certificate, DER, and its key."""
+class _Rejection(core.Sequence):  # type: ignore[misc]  # the library has no types
+    """TimeStampResp without a token, which the library's own must have (RFC 3161 section 2.4.2)."""
 
-    def __init__(self, certificate: bytes, key: ec.EllipticCurvePrivateKey) -> None:
-        self._certificate = x509.Certificate.load(certificate)
-        self._key = key
+    _fields = [("status", tsp.PKIStatusInfo)]  # noqa: RUF012
+
+
+class Stamper:
+    """A timestamp authority: its certificate, and what signs with its key (ECDSA with SHA-256, DER)."""
+
+    def __init__(self, certificate: x509.Certificate, sign: Callable[[bytes], bytes]) -> None:
+        self._certificate = certificate
+        self._sign = sign
 
     def answer(self, query: bytes, moment: datetime) -> bytes:
         """TimeStampResp, DER, at a moment in UTC; a query that is not granted is told why (section 2.4.2)."""
@@ -58,12 +61,12 @@ class Stamper:
     def _token(self, info: bytes, moment: datetime, *, with_certificate: bool) -> cms.ContentInfo:
         attributes = cms.CMSAttributes(
             [
-                simple_cms_attribute("content_type", "tst_info"),
-                simple_cms_attribute(
+                _attribute("content_type", "tst_info"),
+                _attribute(
                     "signing_time", cms.Time({"utc_time": core.UTCTime(moment.replace(microsecond=0))})
                 ),
-                simple_cms_attribute("signing_certificate_v2", as_signing_certificate_v2(self._certificate)),
-                simple_cms_attribute("message_digest", hashlib.sha256(info).digest()),
+                _attribute("signing_certificate_v2", _which(self._certificate)),
+                _attribute("message_digest", hashlib.sha256(info).digest()),
             ]
         )
         sha256 = algos.DigestAlgorithm({"algorithm": "sha256"})
@@ -83,7 +86,7 @@ class Stamper:
                 "digest_algorithm": sha256,
                 "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}),
                 "signed_attrs": attributes,
-                "signature": self._key.sign(attributes.dump(), ec.ECDSA(SHA256())),
+                "signature": self._sign(attributes.dump()),
             }
         )
         signed = cms.SignedData(
@@ -98,6 +101,15 @@ class Stamper:
         return cms.ContentInfo({"content_type": "signed_data", "content": signed})
 
 
+def _which(certificate: x509.Certificate) -> tsp.SigningCertificateV2:
+    """Whose signature it is, by digest (RFC 5816 section 2.2.1)."""
+    digest = hashlib.sha256(certificate.dump()).digest()
+    return tsp.SigningCertificateV2({"certs": [tsp.ESSCertIDv2({"cert_hash": digest})]})
+
+
+def _attribute(kind: str, value: object) -> cms.CMSAttribute:
+    return cms.CMSAttribute({"type": kind, "values": [value]})
+
+
 def _rejection(why: str) -> bytes:
-    status = {"status": "rejection", "fail_info": {why}}
-    return bytes(tsp.TimeStampResp({"status": status}).dump())
+    return bytes(_Rejection({"status": {"status": "rejection", "fail_info": {why}}}).dump())

@@ -2,101 +2,159 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import ocsp
+from asn1crypto import core, crl, ocsp, x509
 
-from deploy.authority.revocations import Revocations
-from deploy.local.pki import Authority
+from deploy.authority.issuers import Issuer
+from deploy.authority.revocations import Revocation, Revocations
 
-LONGEST_QUERY = 16 * 1024
 FRESH = timedelta(seconds=60)
 """How long an answer may be kept: so soon a revocation takes effect everywhere."""
 BACKDATED = timedelta(minutes=1)
 
 
 class Status:
-    """What a few authorities, by name, say of their certificates."""
+    """What a few authorities say of their certificates."""
 
-    def __init__(self, authorities: dict[str, Authority], revocations: Revocations) -> None:
-        self._authorities = authorities
+    def __init__(self, issuers: Sequence[Issuer], revocations: Revocations) -> None:
+        self._issuers = {issuer.name: issuer for issuer in issuers}
         self._revocations = revocations
 
+    def has_list(self, name: str) -> bool:
+        """Whether there is a revocation list of an authority: only its own key makes one."""
+        issuer = self._issuers.get(name)
+        return issuer is not None and issuer.own is not None
+
     def crl(self, name: str, now: datetime) -> bytes:
-        """An authority's revocation list, DER. Raises KeyError for an authority that there is not."""
-        authority = self._authorities[name]
-        builder = (
-            x509.CertificateRevocationListBuilder()
-            .issuer_name(authority.certificate.subject)
-            .last_update(now - BACKDATED)
-            .next_update(now + FRESH)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False
-            )
-            .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+        """An authority's revocation list, DER. Raises KeyError where it has none."""
+        issuer = self._issuers[name]
+        if issuer.own is None:
+            raise KeyError(name)
+        content: dict[str, object] = {
+            "version": "v2",
+            "signature": {"algorithm": issuer.own.algorithm},
+            "issuer": issuer.certificate.subject,
+            "this_update": _time(now - BACKDATED),
+            "next_update": _time(now + FRESH),
+            "crl_extensions": [
+                _extension("authority_key_identifier", {"key_identifier": _key_id(issuer.certificate)}),
+                _extension("crl_number", int(now.timestamp() * 1000)),
+            ],
+        }
+        entries = [
+            _entry(serial, revocation)
+            for (authority, serial), revocation in self._revocations.all().items()
+            if authority == name
+        ]
+        if entries:  # RFC 5280 5.1.2.6: without any, the list of them is absent
+            content["revoked_certificates"] = entries
+        signed = crl.TbsCertList(content)
+        made = crl.CertificateList(
+            {
+                "tbs_cert_list": signed,
+                "signature_algorithm": {"algorithm": issuer.own.algorithm},
+                "signature": core.OctetBitString(issuer.own.sign(signed.dump())),
+            }
         )
-        for (issuer, serial), revocation in self._revocations.all().items():
-            if issuer != name:
-                continue
-            entry = x509.RevokedCertificateBuilder().serial_number(serial)
-            entry = entry.revocation_date(revocation.moment)
-            # RFC 5280 5.3.1: an entry without a reason is one with `unspecified`.
-            if revocation.reason is not x509.ReasonFlags.unspecified:
-                entry = entry.add_extension(x509.CRLReason(revocation.reason), critical=False)
-            builder = builder.add_revoked_certificate(entry.build())
-        return builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        return bytes(made.dump())
 
     def ocsp(self, query: bytes, now: datetime) -> bytes:
-        """OCSPResponse, DER, signed by the certificate's own authority; a nonce is given back."""
+        """OCSPResponse, DER, by the responder of the certificate's authority; a nonce is given back."""
         try:
-            asked = ocsp.load_der_ocsp_request(query)
-            name, authority = self._asked_of(asked)
-        except (ValueError, TypeError):
-            return _without_answer(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
+            request = ocsp.OCSPRequest.load(query, strict=True)
+            (asked,) = request["tbs_request"]["request_list"]
+            named = asked["req_cert"]
+            issuer = self._issuer_of(named)
+            serial = int(named["serial_number"].native)
+            nonce = request.nonce_value
         except KeyError:
-            return _without_answer(ocsp.OCSPResponseStatus.UNAUTHORIZED)
-        revocation = self._revocations.all().get((name, asked.serial_number))
-        builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
-            issuer_name_hash=asked.issuer_name_hash,
-            issuer_key_hash=asked.issuer_key_hash,
-            serial_number=asked.serial_number,
-            algorithm=asked.hash_algorithm,
-            cert_status=ocsp.OCSPCertStatus.REVOKED if revocation else ocsp.OCSPCertStatus.GOOD,
-            this_update=now - BACKDATED,
-            next_update=now + FRESH,
-            revocation_time=revocation.moment if revocation else None,
-            revocation_reason=revocation.reason if revocation else None,
+            return _without_answer("unauthorized")
+        except (ValueError, TypeError):
+            return _without_answer("malformed_request")
+        said = {
+            "cert_id": named,
+            "cert_status": _status(self._revocations.all().get((issuer.name, serial))),
+            "this_update": _whole(now - BACKDATED),
+            "next_update": _whole(now + FRESH),
+        }
+        responder = issuer.responder
+        content: dict[str, object] = {
+            "responder_id": ocsp.ResponderId(name="by_key", value=responder.certificate.public_key.sha1),
+            "produced_at": _whole(now),
+            "responses": [said],
+        }
+        if nonce is not None:
+            content["response_extensions"] = [{"extn_id": "nonce", "extn_value": nonce.native}]
+        signed = ocsp.ResponseData(content)
+        basic = ocsp.BasicOCSPResponse(
+            {
+                "tbs_response_data": signed,
+                "signature_algorithm": {"algorithm": responder.algorithm},
+                "signature": core.OctetBitString(responder.sign(signed.dump())),
+                "certs": [responder.certificate],
+            }
         )
-        builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, authority.certificate)
-        for extension in asked.extensions:
-            if isinstance(extension.value, x509.OCSPNonce):
-                builder = builder.add_extension(extension.value, critical=False)
-        return builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        response = {"response_type": "basic_ocsp_response", "response": basic}
+        return bytes(ocsp.OCSPResponse({"response_status": "successful", "response_bytes": response}).dump())
 
-    def _asked_of(self, asked: x509.ocsp.OCSPRequest) -> tuple[str, Authority]:
+    def _issuer_of(self, named: ocsp.CertId) -> Issuer:
         """The authority that a query is about. Raises KeyError where it is none of ours."""
-        for name, authority in self._authorities.items():
-            if _hashes(authority.certificate, asked.hash_algorithm) == (
-                asked.issuer_name_hash,
-                asked.issuer_key_hash,
-            ):
-                return name, authority
-        raise KeyError
+        algorithm = str(named["hash_algorithm"]["algorithm"].native)
+        asked = (bytes(named["issuer_name_hash"].native), bytes(named["issuer_key_hash"].native))
+        for issuer in self._issuers.values():
+            if _hashes(issuer.certificate, algorithm) == asked:
+                return issuer
+        raise KeyError(algorithm)
 
 
-def _hashes(certificate: x509.Certificate, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
-    """Of the issuer's name and key, as a query has them (RFC 6960 section 4.1.1)."""
-    key = certificate.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    found = []
-    for data in (certificate.subject.public_bytes(), key):
-        running = hashes.Hash(algorithm)
-        running.update(data)
-        found.append(running.finalize())
-    return found[0], found[1]
+def _hashes(certificate: x509.Certificate, algorithm: str) -> tuple[bytes, bytes]:
+    """Of the issuer's name and key, as a query has them (RFC 6960 section 4.1.1). Raises ValueError."""
+    key = bytes(certificate.public_key["public_key"].native)
+    name, of_key = (hashlib.new(algorithm, one).digest() for one in (certificate.subject.dump(), key))
+    return name, of_key
 
 
-def _without_answer(status: ocsp.OCSPResponseStatus) -> bytes:
-    return ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(Encoding.DER)
+def _status(revocation: Revocation | None) -> ocsp.CertStatus:
+    if revocation is None:
+        return ocsp.CertStatus(name="good", value=core.Null())
+    said: dict[str, object] = {"revocation_time": revocation.moment}
+    if revocation.reason != "unspecified":
+        said["revocation_reason"] = revocation.reason
+    return ocsp.CertStatus(name="revoked", value=ocsp.RevokedInfo(said))
+
+
+def _entry(serial: int, revocation: Revocation) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "user_certificate": serial,
+        "revocation_date": _time(revocation.moment),
+    }
+    # RFC 5280 5.3.1: an entry without a reason is one with `unspecified`.
+    if revocation.reason != "unspecified":
+        entry["crl_entry_extensions"] = [_extension("crl_reason", revocation.reason)]
+    return entry
+
+
+def _extension(name: str, value: object) -> dict[str, object]:
+    return {"extn_id": name, "critical": False, "extn_value": value}
+
+
+def _key_id(certificate: x509.Certificate) -> bytes:
+    found: bytes | None = certificate.key_identifier
+    return found if found is not None else bytes(certificate.public_key.sha1)
+
+
+def _time(moment: datetime) -> x509.Time:
+    """RFC 5280 5.1.2.4: UTCTime up to 2049."""
+    kind = "general_time" if moment.year >= 2050 else "utc_time"
+    return x509.Time({kind: _whole(moment)})
+
+
+def _whole(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
+
+
+def _without_answer(status: str) -> bytes:
+    return bytes(ocsp.OCSPResponse({"response_status": status}).dump())

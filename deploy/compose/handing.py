@@ -14,10 +14,13 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from core.config import Mode
 from core.production import DEVELOPMENT_ORIGIN
+from deploy.authority.issuers import AUTHORITIES, SM2_ROOT, TIME
+from deploy.authority.revocations import REVOKED
 from deploy.local import files
 from deploy.local.errors import GroundError
 from deploy.local.migrate import AUDITOR_ROLE, PARTS, role_of
-from deploy.local.settings import WITNESS
+from deploy.local.settings import AUTHORITY, WITNESS
+from services.eseal.addresses import SOURCES
 
 CITY = Path("/city")
 """Where the city's folder is mounted: `pki/`, `keys/`, `demo/` as on one machine."""
@@ -88,6 +91,8 @@ def belongings(part: str) -> dict[str, str]:
     }
     if part == DATABASE:
         return own | {"owner.password": "keys/owner.password"}
+    if part == AUTHORITY:
+        return dict(_AUTHORITY)
     if part == WITNESS:
         return own | {
             "signing.key": "keys/witness-signing.key",
@@ -108,6 +113,20 @@ def belongings(part: str) -> dict[str, str]:
 _PROVIDER = {"oidc-ca.crt": "pki/oidc-ca.crt"}  # Authorities of the identity provider's certificate.
 _CALLERS = {"callers-ca.crt": "pki/callers-ca.crt"}  # Authorities of the outside callers' certificates.
 
+# No key of an authority's own: it has responders of theirs speak.
+_AUTHORITY = {
+    name: f"pki/{name}"
+    for name in (
+        *(
+            f"{authority}{ending}"
+            for authority in AUTHORITIES
+            for ending in (".crt", "-ocsp.crt", "-ocsp.key")
+        ),
+        *(f"{TIME}{ending}" for ending in (".crt", ".key")),
+        REVOKED,
+    )
+}
+
 _SPECIAL: Mapping[str, Mapping[str, str]] = {
     "ledger": {
         "signing.key": "keys/ledger-signing.key",
@@ -121,23 +140,32 @@ _SPECIAL: Mapping[str, Mapping[str, str]] = {
         "seal-ca.crt": "pki/seal-ca.crt",
         "seal-ca-sm2.crt": "pki/seal-ca-sm2.crt",
         "timestamp-ca.crt": "pki/timestamp-ca.crt",
+        "time-ca.crt": "pki/time-ca.crt",
+        SOURCES: f"pki/{SOURCES}",
     },
     "idp": {"idp-password": "keys/idp-password", "idp-signing.key": "keys/idp-signing.key"},
 }
 
 
-OPTIONAL = frozenset({"pki/seal-ca-sm2.crt"})
+OPTIONAL = frozenset(
+    {
+        *(f"pki/{SM2_ROOT}{ending}" for ending in (".crt", "-ocsp.crt", "-ocsp.key")),
+        "pki/time-ca.crt",
+        f"pki/{SOURCES}",
+    }
+)
 """What a city may lack: the part is given an empty file, and believes nobody by it."""
 
 
 def hand_out(city: Path, own: Path, parts: Sequence[str]) -> None:
-    """Fills the volumes of the database, of these parts and of the witness; what no longer belongs there is
-    removed.
+    """Fills the volumes of the database, of these parts, of the witness, and of the development authority
+    where the city has one; what no longer belongs there is removed.
 
     The database server runs as a user of its own, who reads by the group. Raises GroundError that names a
     file that is missing.
     """
-    for part in (DATABASE, *parts, WITNESS):
+    beside = (WITNESS, AUTHORITY) if (city / "pki" / REVOKED).exists() else (WITNESS,)
+    for part in (DATABASE, *parts, *beside):
         content = {
             name: b"" if file in OPTIONAL and not (city / file).exists() else _read(city / file)
             for name, file in belongings(part).items()

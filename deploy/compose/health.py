@@ -28,6 +28,8 @@ def is_well(part: str, environment: Mapping[str, str], service: str = "") -> boo
     if part == "gateway":
         return _reads(f"http://{environment['ONESTOP_OPERATIONS_LISTEN']}/readyz", None)
     port = environment["ONESTOP_LISTEN"].rpartition(":")[2]
+    if part == "authority":
+        return _reads(f"http://127.0.0.1:{port}/healthz", None)
     if part == "idp":
         tls = ssl.create_default_context(cafile=environment["ONESTOP_TLS_CA"])
         return _reads(f"https://localhost:{port}/.well-known/openid-configuration", tls)

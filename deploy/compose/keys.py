@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.config import Mode
+from deploy.authority.pki import make_authority
 from deploy.compose.handing import (
     CITY,
     DATABASE,
@@ -35,7 +36,7 @@ from deploy.local import files
 from deploy.local.errors import GroundError
 from deploy.local.keys import make_keys, write_policy
 from deploy.local.pki import make_pki
-from deploy.local.settings import PORTS, WITNESS
+from deploy.local.settings import AUTHORITY, PORTS, WITNESS
 
 
 def prepare(city: Path, own: Path, mode: Mode, origin: str = "") -> list[str]:
@@ -47,9 +48,12 @@ def prepare(city: Path, own: Path, mode: Mode, origin: str = "") -> list[str]:
     made: list[str] = []
     if mode is Mode.DEVELOPMENT:
         made = make_pki(city / "pki", (*parts, WITNESS, DATABASE), clients=roles_of(parts))
-        for name in ("oidc-ca.crt", "callers-ca.crt", "timestamp-ca.crt"):
+        make_authority(city / "pki", f"http://{AUTHORITY}:{PORTS[AUTHORITY]}", lists=False)
+        for name in ("oidc-ca.crt", "callers-ca.crt"):
             if not (trusted := city / "pki" / name).exists():
                 files.write_private(trusted, (city / "pki" / "ca.crt").read_bytes(), mode=0o644)
+        root = (city / "pki" / "time-ca.crt").read_bytes()
+        files.write_private(city / "pki" / "timestamp-ca.crt", root, mode=0o644)
     elif absent := missing(city, brought(parts)):
         raise GroundError(
             f"Certificates of the data centre's own authority are missing in {city}: {', '.join(absent)}.",

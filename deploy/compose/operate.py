@@ -25,8 +25,8 @@ from services.ledger.released import LastReleasedFile
 RELEASED = Path("/released")
 """Where the ledger's own volume is mounted."""
 LAST_CHECKPOINT = "last-checkpoint"
-COMMANDS = ("audit", "backup", "export", "ledger", "prune", "restore", "shred", "verify")
-HANDING = ("ledger", "restore")
+COMMANDS = ("audit", "authority", "backup", "export", "ledger", "prune", "restore", "shred", "verify")
+HANDING = ("authority", "ledger", "restore")
 """Commands that may leave other keys than the parts have."""
 WRONG = 2
 

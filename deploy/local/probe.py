@@ -18,19 +18,21 @@ from grpc_health.v1 import health_pb2
 
 from core.access import STANDS_BY
 from deploy.local.pki import PROBER
-from deploy.local.settings import WITNESS, Settings, part_of, read_settings
+from deploy.local.settings import AUTHORITY, WITNESS, Settings, part_of, read_settings
 
 ANSWER_SECONDS = 2.0
 CHECK = "/grpc.health.v1.Health/Check"
 WRITE = health_pb2.HealthCheckRequest.SerializeToString
 READ = health_pb2.HealthCheckResponse.FromString
-WITHOUT_GRPC = ("gateway", "idp", WITNESS)
+WITHOUT_GRPC = ("gateway", "idp", WITNESS, AUTHORITY)
 
 
 async def is_well(settings: Settings, part: str) -> bool:
     """Whether the part answers its health check now."""
     if part == "gateway":
         return await _gateway_says(settings, "readyz")
+    if part == AUTHORITY:
+        return await asyncio.to_thread(_reads, f"{settings.authority_url}/healthz", None)
     if part == WITNESS:
         own = (str(settings.pki / f"{PROBER}.crt"), str(settings.pki / f"{PROBER}.key"))
         tls = ssl.create_default_context(cafile=str(settings.pki / "ca.crt"))

@@ -16,8 +16,10 @@ from deploy.local.migrate import PARTS, ROOT
 
 DATABASE = "onestop"
 WITNESS = "witness"
-PROCESSES = (*PARTS, WITNESS)
-"""Every part that `make run` starts: those with a schema in the database, and the witness."""
+AUTHORITY = "authority"
+"""The development authority: timestamps, and what became of seals' certificates."""
+PROCESSES = (*PARTS, WITNESS, AUTHORITY)
+"""Every part that `make run` starts: those with a schema in the database, the witness and the authority."""
 
 # All below 32768: above, the kernel takes ports for outgoing connections. Each has a variable of its own,
 # ONESTOP_<NAME>_PORT; ONESTOP_PORT_OFFSET moves those that are not set.
@@ -31,6 +33,7 @@ PORTS: Mapping[str, int] = {
     "eseal": 7106,
     "agricredit": 7107,
     "witness": 7108,
+    "authority": 7109,
     "ledger_standby": 7121,
     "idp": 8480,
     "machines": 8443,
@@ -53,7 +56,7 @@ STAGES = (
     ("idp", "autofill", "agricredit"),
     ("licence", "datanode", "eseal"),
     ("ledger", "issuer"),
-    ("witness",),
+    ("witness", "authority"),
 )
 
 
@@ -126,7 +129,8 @@ class Settings:
     def command(self, process: str) -> list[str]:
         """What starts a process."""
         part = part_of(process)
-        module = {"gateway": "gateway", "idp": "deploy.idp"}.get(part, f"services.{part}")
+        elsewhere = {"gateway": "gateway", "idp": "deploy.idp", AUTHORITY: "deploy.authority"}
+        module = elsewhere.get(part, f"services.{part}")
         return [sys.executable, "-m", module]
 
     def base_environment(self) -> dict[str, str]:
@@ -148,7 +152,7 @@ class Settings:
             "ONESTOP_TLS_CERT": str(self.pki / f"{part}.crt"),
             "ONESTOP_TLS_KEY": str(self.pki / f"{part}.key"),
         }
-        if part != WITNESS:
+        if part not in (WITNESS, AUTHORITY):
             environment["ONESTOP_DATABASE_DSN_FILE"] = str(self.keys / f"{part}.dsn")
             environment["ONESTOP_KEYRING"] = str(self.keys / f"{part}-keyring.json")
         for name in PORTS:
@@ -184,6 +188,7 @@ class Settings:
                 "ONESTOP_SEAL_AUTHORITY": str(self.pki),
                 **({"ONESTOP_SM2_SEAL_ROOTS": str(sm2_roots)} if sm2_roots.exists() else {}),
             },
+            AUTHORITY: {"ONESTOP_AUTHORITY_PKI": str(self.pki)},
             "idp": {"ONESTOP_ISSUER_URL": provider, "ONESTOP_GATEWAY_URL": people},
             "gateway": {
                 **{
@@ -204,7 +209,8 @@ class Settings:
         )
 
     def _choices(self, part: str) -> dict[str, str]:
-        """What an operator's own variable replaces: the citizens' identity provider, the log's witnesses."""
+        """What an operator's own variable replaces: the citizens' identity provider, the log's witnesses, who
+        stamps the time of seals and tells what became of their certificates."""
         provider = f"https://localhost:{self.ports['idp']}"
         shared = {"ONESTOP_OIDC_ISSUER": provider, "ONESTOP_OIDC_CA": str(self.pki / "ca.crt")}
         choices: dict[str, dict[str, str]] = {
@@ -215,7 +221,18 @@ class Settings:
                 "ONESTOP_WITNESSES_CA": str(self.pki / "ca.crt"),
             },
         }
+        if AUTHORITY in self.parts and (sources := self.pki / "revocation.toml").exists():
+            choices["eseal"] = {
+                "ONESTOP_TIMESTAMP_AUTHORITY": f"{self.authority_url}/tsa",
+                "ONESTOP_TIMESTAMP_ROOTS": str(self.pki / "time-ca.crt"),
+                "ONESTOP_REVOCATION_SOURCES": str(sources),
+            }
         return choices.get(part, {})
+
+    @property
+    def authority_url(self) -> str:
+        """Where the development authority is reached, without a slash at its end."""
+        return f"http://127.0.0.1:{self.ports[AUTHORITY]}"
 
     def variable_of(self, port: str) -> str:
         """The variable that moves a port."""

@@ -50,6 +50,26 @@ def make_sm2_pki(folder: Path, now: datetime) -> None:
         _write(folder / MAKER, certificate_pem(certificate), private_pem(key))
 
 
+def make_sm2_responder(folder: Path, name: str, now: datetime) -> bool:
+    """Who says what became of the authority's certificates, as `name`, unless it is there.
+
+    Answers whether it is there now. Raises GroundError where half of it is lost.
+    """
+    sm2 = _sm2()
+    if sm2 is None or not _is_there(folder / AUTHORITY):
+        return False
+    if not _is_there(folder / name):
+        key = sm2.generate()
+        certificate = Sm2Authority.load(sm2, *_paths(folder / AUTHORITY)).issue_responder(
+            key,
+            f"{DEVELOPMENT_AUTHORITY} {name}",
+            valid_from=now - BACKDATED,
+            valid_until=now + LIFETIME - timedelta(days=1),
+        )
+        _write(folder / name, certificate_pem(certificate), private_pem(key))
+    return True
+
+
 def load_maker(folder: Path) -> Sm2Maker | None:
     """The maker of seals; None where there is none, or no SM2 here."""
     return load_sm2_maker(folder, _sm2())

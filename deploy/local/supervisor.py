@@ -18,6 +18,7 @@ from typing import IO
 import psycopg
 from psycopg import sql
 
+from deploy.authority.pki import make_authority
 from deploy.local import files
 from deploy.local.embedded import embedded, keep_settings
 from deploy.local.errors import GroundError
@@ -69,6 +70,7 @@ class Supervisor:
         self._settings.refuse_taken_ports()
         if made := make_pki(self._settings.pki, PROCESSES):
             self._printer.say(f"certificates made for {', '.join(made)}")
+        make_authority(self._settings.pki, self._settings.authority_url)
         make_keys(self._settings.keys, PARTS)
         write_policy(self._settings.keys, f"https://localhost:{self._settings.ports[WITNESS]}")
         admin_dsn = await self._open_database()

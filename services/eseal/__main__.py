@@ -113,7 +113,9 @@ class EsealConfig(ServiceConfig):
             yield "ONESTOP_TIMESTAMP_AUTHORITY", why
         elif self.timestamp_roots is None:
             yield "ONESTOP_TIMESTAMP_ROOTS", "is unset: a timestamp authority is believed by its roots alone"
-        if self.revocation_sources is None and self.revocation_unknown != "accept":
+        # Who has none to name may be given an empty file.
+        named = self.revocation_sources is not None and self.revocation_sources.stat().st_size > 0
+        if not named and self.revocation_unknown != "accept":
             yield (
                 "ONESTOP_REVOCATION_SOURCES",
                 "is unset: nobody would say that a certificate was revoked; name them, or set"
@@ -204,6 +206,7 @@ async def main(config: EsealConfig) -> None:
     authority = config.authority()
     proof = ProvedClock(authority, now) if authority else None
     if proof is not None:
+        await proof.prove()  # Before anybody can ask for a seal; without an answer it starts all the same.
         keystore = TimedKeystore(keystore, proof)
     disclosure = Disclosure(
         ledger=LedgerClient(ledger), replies=replies, present=presenting(present), clock=now

@@ -19,16 +19,18 @@ from core.db import Connection
 from core.identifiers import check_uscc
 from core.vault import Vault
 from services.eseal import keystore
+from services.eseal.addresses import SOURCES
 from services.eseal.domain import Algorithm
 from services.eseal.gm.ses_making import seal_info, seal_of
 from services.eseal.gm.sm2 import Sm2, Sm2Key
-from services.eseal.gm.sm2_certificate import Sm2Authority, load_credential
+from services.eseal.gm.sm2_certificate import Sm2Authority, load_certificates, load_credential
 from services.eseal.keeping import MadeKey, MadeSeal, Making
 from services.eseal.keeping_store import columns
 from services.eseal.lifecycle import Action, Application, OwnerType, SealKind, Shape
 from services.eseal.pictures.shapes import Look, look_of
 from services.eseal.refusals import SealAuthorityMissingError
 from services.eseal.trust.authority import SealAuthority
+from services.eseal.trust.sources import addresses_of
 
 Q = queries.load(__package__)
 
@@ -81,7 +83,9 @@ def load_sm2_maker(folder: Path, sm2: Sm2 | None) -> Sm2Maker | None:
     certificate, key = (folder / f"{SM2_MAKER}{ending}" for ending in (".crt", ".key"))
     if sm2 is None or not certificate.exists():
         return None
-    authority = Sm2Authority.load(sm2, folder / f"{SM2_AUTHORITY}.crt", folder / f"{SM2_AUTHORITY}.key")
+    own, private = (folder / f"{SM2_AUTHORITY}{ending}" for ending in (".crt", ".key"))
+    (der,) = load_certificates(own)
+    authority = Sm2Authority.load(sm2, own, private, addresses_of(folder / SOURCES, der))
     return Sm2Maker(sm2, authority, *load_credential(sm2, certificate, key))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from asn1crypto import core, keys, pem, x509
 
+from services.eseal.addresses import NOWHERE, Addresses
 from services.eseal.distinguished import seal_subject
 from services.eseal.gm.sm2 import Sm2, Sm2Key
 
@@ -33,9 +34,10 @@ keys.NamedCurve.register("sm2p256v1", SM2_CURVE, 32)
 class Sm2Authority:
     """A certificate authority with SM2, its key in a file: for development."""
 
-    def __init__(self, sm2: Sm2, certificate: bytes, key: Sm2Key) -> None:
+    def __init__(self, sm2: Sm2, certificate: bytes, key: Sm2Key, addresses: Addresses = NOWHERE) -> None:
         self._sm2 = sm2
         self._key = key
+        self._addresses = addresses
         self.certificate = certificate
         """DER."""
 
@@ -51,10 +53,13 @@ class Sm2Authority:
         return cls(sm2, _signed(content, key), key)
 
     @classmethod
-    def load(cls, sm2: Sm2, certificate: Path, key: Path) -> Sm2Authority:
-        """From PEM files. Raises ValueError where the key is not the certificate's."""
+    def load(cls, sm2: Sm2, certificate: Path, key: Path, addresses: Addresses = NOWHERE) -> Sm2Authority:
+        """From PEM files. Its certificates name the addresses at which their state is told.
+
+        Raises ValueError where the key is not the certificate's.
+        """
         der, private = load_credential(sm2, certificate, key)
-        return cls(sm2, der, private)
+        return cls(sm2, der, private, addresses)
 
     def private_pem(self) -> bytes:
         """The key, PKCS #8 in PEM."""
@@ -76,15 +81,37 @@ class Sm2Authority:
     ) -> bytes:
         """A certificate for signing documents, DER. Its subject is as `authority.SealAuthority` writes it."""
         subject = seal_subject(seal_name=seal_name, owner_code=owner_code, owner_name=owner_name)
+        usage = {"digital_signature", "non_repudiation"}
+        more = [_extension("extended_key_usage", [DOCUMENT_SIGNING]), *_named(self._addresses)]
+        return self._issue(subject, key, (valid_from, valid_until), usage, more)
+
+    def issue_responder(
+        self, key: Sm2Key, name: str, *, valid_from: datetime, valid_until: datetime
+    ) -> bytes:
+        """A certificate, DER, for saying what became of this authority's certificates (RFC 6960 4.2.2.2).
+
+        Its own state is not asked for (4.2.2.2.1).
+        """
+        subject = x509.Name.build({"common_name": name})
+        more = [_extension("extended_key_usage", ["ocsp_signing"]), _extension("ocsp_no_check", core.Null())]
+        return self._issue(subject, key, (valid_from, valid_until), {"digital_signature"}, more)
+
+    def _issue(
+        self,
+        subject: x509.Name,
+        key: Sm2Key,
+        validity: tuple[datetime, datetime],
+        usage: set[str],
+        more: Sequence[x509.Extension],
+    ) -> bytes:
         issuer = x509.Certificate.load(self.certificate)
         extensions = [
             _extension("basic_constraints", {"ca": False}, critical=True),
-            _extension("key_usage", {"digital_signature", "non_repudiation"}, critical=True),
-            _extension("extended_key_usage", [DOCUMENT_SIGNING]),
+            _extension("key_usage", usage, critical=True),
             _extension("authority_key_identifier", {"key_identifier": issuer.key_identifier}),
+            *more,
         ]
-        content = _content(issuer.subject, subject, key, (valid_from, valid_until), extensions)
-        return _signed(content, self._key)
+        return _signed(_content(issuer.subject, subject, key, validity, extensions), self._key)
 
 
 @dataclass(frozen=True)
@@ -218,6 +245,20 @@ def _signed(content: x509.TbsCertificate, key: Sm2Key) -> bytes:
             }
         ).dump()
     )
+
+
+def _named(addresses: Addresses) -> list[x509.Extension]:
+    """The extensions by which a certificate names who tells what became of it."""
+    found = []
+    if addresses.ocsp:
+        responder = x509.GeneralName("uniform_resource_identifier", addresses.ocsp)
+        described = {"access_method": "ocsp", "access_location": responder}
+        found.append(_extension("authority_information_access", [described]))
+    if addresses.crl:
+        place = x509.GeneralName("uniform_resource_identifier", addresses.crl)
+        point = x509.DistributionPointName("full_name", [place])
+        found.append(_extension("crl_distribution_points", [{"distribution_point": point}]))
+    return found
 
 
 def _extension(name: str, value: object, *, critical: bool = False) -> x509.Extension:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, ObjectIdentifier
 
+from services.eseal.addresses import NOWHERE, SOURCES, Addresses
 from services.eseal.keys.signers import PublicKey
+from services.eseal.trust.sources import addresses_of
 
 DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 """Extended key usage id-kp-documentSigning (RFC 9336)."""
@@ -31,20 +34,30 @@ _ONLY_SIGNATURES = x509.KeyUsage(
 
 
 class SealAuthority:
-    """Issues certificates for seals."""
+    """Issues certificates for seals, which name the addresses at which their state is told."""
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        key: ec.EllipticCurvePrivateKey,
+        addresses: Addresses = NOWHERE,
+    ) -> None:
         self._certificate = certificate
         self._key = key
+        self._addresses = addresses
 
     @classmethod
     def load(cls, certificate: Path, key: Path) -> SealAuthority:
-        """From PEM files. Raises ValueError where the key is no P-256 key or not the certificate's."""
+        """From PEM files; the addresses from the file of sources beside them, where there is one.
+
+        Raises ValueError where the key is no P-256 key or not the certificate's.
+        """
         issuer = x509.load_pem_x509_certificate(certificate.read_bytes())
         private = load_pem_private_key(key.read_bytes(), None)
         if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != issuer.public_key():
             raise ValueError(f"{key.name} is not the key of {certificate.name}")
-        return cls(issuer, private)
+        der = issuer.public_bytes(Encoding.DER)
+        return cls(issuer, private, addresses_of(certificate.parent / SOURCES, der))
 
     def issue(
         self,
@@ -69,7 +82,7 @@ class SealAuthority:
             ]
         )
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        certificate = (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._certificate.subject)
@@ -82,9 +95,21 @@ class SealAuthority:
             .add_extension(x509.ExtendedKeyUsage([DOCUMENT_SIGNING]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(issuer_key, critical=False)
-            .sign(self._key, SHA256())
         )
-        return certificate.public_bytes(Encoding.DER)
+        for extension in address_extensions(self._addresses):
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(self._key, SHA256()).public_bytes(Encoding.DER)
+
+
+def address_extensions(addresses: Addresses) -> Iterator[x509.ExtensionType]:
+    """The extensions by which a certificate names who tells what became of it."""
+    if addresses.ocsp:
+        responder = x509.UniformResourceIdentifier(addresses.ocsp)
+        described = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, responder)
+        yield x509.AuthorityInformationAccess([described])
+    if addresses.crl:
+        place = x509.UniformResourceIdentifier(addresses.crl)
+        yield x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
 
 
 def _attribute(oid: ObjectIdentifier, value: str) -> x509.NameAttribute[str]:

@@ -19,6 +19,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from services.eseal.addresses import NOWHERE, Addresses
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,19 @@ def load_sources(path: Path) -> Sequence[Source]:
     if not isinstance(rows, list):
         raise ValueError(f"{path}: write each issuer as [[issuer]]")
     return [_source(path, number, row) for number, row in enumerate(rows, start=1)]
+
+
+def addresses_of(path: Path, issuer: bytes) -> Addresses:
+    """What a file of sources says of an issuer (certificate, DER); nothing where there is no such file.
+
+    Raises ValueError as `load_sources`.
+    """
+    if not path.exists():
+        return NOWHERE
+    for source in load_sources(path):
+        if source.issuer.public_bytes(Encoding.DER) == issuer:
+            return Addresses(source.ocsp, source.crl)
+    return NOWHERE
 
 
 def _source(path: Path, number: int, row: object) -> Source:

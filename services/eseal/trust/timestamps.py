@@ -38,6 +38,8 @@ FRESH_SECONDS = 3600.0
 """How long what it said counts. An authority that is away longer costs seals, never their time."""
 EVERY_SECONDS = 600.0
 AGAIN_SECONDS = 10.0
+FIRST_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""After the first failures in a row: an authority may be starting too."""
 ANSWER_SECONDS = 5.0
 
 _logger = log.get_logger()
@@ -171,9 +173,13 @@ class ProvedClock:
 
     async def keep(self) -> None:
         """Asks for as long as the process lives."""
+        pauses = iter(FIRST_PAUSES)
+        proved = self._proof is not None
         while True:
+            if proved:
+                pauses = iter(FIRST_PAUSES)
+            await asyncio.sleep(EVERY_SECONDS if proved else next(pauses, AGAIN_SECONDS))
             proved = await self.prove()
-            await asyncio.sleep(EVERY_SECONDS if proved else AGAIN_SECONDS)
 
     def require(self) -> None:
         """Raises TimeNotProvedError unless the clock was right lately, and has not jumped since."""

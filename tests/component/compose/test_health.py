@@ -98,3 +98,4 @@ def test_nobody_listening_is_not_well(environment: dict[str, str]) -> None:
     assert not is_well(PART, {**environment, "ONESTOP_LISTEN": "0.0.0.0:9"})
     assert not is_well("gateway", {"ONESTOP_OPERATIONS_LISTEN": "127.0.0.1:9"})
     assert not is_well("idp", {**environment, "ONESTOP_LISTEN": "0.0.0.0:9"})
+    assert not is_well("authority", {**environment, "ONESTOP_LISTEN": "0.0.0.0:9"})

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
 from cryptography import x509
 
 from core.clock import Clock
-from deploy.authority.app import build
-from deploy.authority.pki import TIME_ROOT, load_time, make_time_pki
-from deploy.authority.revocations import Revocation, Revocations
-from deploy.authority.stamping import Stamper
+from deploy.authority.answers import Answer, Answers, Asked
+from deploy.authority.issuers import SEAL_ROOT, TIME_ROOT, load_issuers, load_stamper
+from deploy.authority.pki import make_authority
+from deploy.authority.revocations import REVOKED, Revocation, Revocations
+from deploy.authority.server import Server
 from deploy.authority.status import Status
 from deploy.local.pki import Authority, open_authority
+from deploy.local.sm2_pki import make_sm2_pki
+from services.eseal.addresses import SOURCES
 from services.eseal.putting import Proofs
 from services.eseal.trust.authority import load_roots
 from services.eseal.trust.lasting import LastingProof
 from services.eseal.trust.revocation import Statuses
-from services.eseal.trust.sources import Source
+from services.eseal.trust.sources import load_sources
 from services.eseal.trust.timestamps import SealStamper, TimestampAuthority
-
-SEAL_ROOT = "seal-ca"
 
 
 @dataclass
@@ -41,27 +42,21 @@ class RunningAuthority:
     off: timedelta = timedelta()
     down: bool = False
     no_stamps: bool = False
+    no_ocsp: bool = False
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
-    def revoke(self, certificate: bytes, moment: datetime) -> None:
-        """Revokes a certificate of seals, DER."""
+    def revoke(self, certificate: bytes, moment: datetime, issuer: str = SEAL_ROOT) -> None:
+        """Revokes a certificate, DER, of seals unless another issuer is named."""
         serial = x509.load_der_x509_certificate(certificate).serial_number
-        self.revocations.add(
-            SEAL_ROOT, serial, Revocation(moment.replace(microsecond=0), x509.ReasonFlags.key_compromise)
-        )
+        self.revocations.add(issuer, serial, Revocation(moment.replace(microsecond=0), "key_compromise"))
 
     def statuses(self, *, ocsp: bool = True, crl: bool = True) -> Statuses:
         """Its client, without anything kept."""
-        sources = [
-            Source(
-                authority.certificate,
-                f"{self.url}/crl/{name}.crl" if crl else "",
-                f"{self.url}/ocsp" if ocsp else "",
-            )
-            for name, authority in ((SEAL_ROOT, self.seal_ca), (TIME_ROOT, self.time_ca))
-        ]
-        return Statuses(sources, self.clock)
+        sources = load_sources(self.folder / SOURCES)
+        return Statuses(
+            [replace(one, ocsp=one.ocsp * ocsp, crl=one.crl * crl) for one in sources], self.clock
+        )
 
     def proofs(self, *, refuse_unknown: bool = True) -> Proofs:
         """What a desk needs that believes it."""
@@ -70,45 +65,40 @@ class RunningAuthority:
         stamper = SealStamper(TimestampAuthority(f"{self.url}/tsa", roots), self.clock)
         return Proofs(LastingProof(stamper, statuses), statuses, refuse_unknown, roots)
 
-
-class _Stamper(Stamper):
-    """Whose clock may be off."""
-
-    def __init__(self, running: RunningAuthority) -> None:
-        super().__init__(*load_time(running.folder))
-        self._running = running
-
-    def answer(self, query: bytes, moment: datetime) -> bytes:
-        return super().answer(query, moment + self._running.off)
+    def answer(self, answers: Answers, asked: Asked) -> Answer:
+        """As it answers, or as a test has told it to."""
+        self.asked.append(asked.path)
+        away = (
+            self.down or (self.no_stamps and asked.path == "/tsa") or (self.no_ocsp and asked.path == "/ocsp")
+        )
+        if away:
+            return Answer(HTTPStatus.SERVICE_UNAVAILABLE)
+        return answers.to(asked, self.clock() + (self.off if asked.path == "/tsa" else timedelta()))
 
 
 @asynccontextmanager
 async def running_authority(folder: Path, clock: Clock) -> AsyncIterator[RunningAuthority]:
-    """One on a free port, with the seals' authority of `folder`."""
+    """One on a free port, with the seals' authorities of `folder`."""
     folder.mkdir(exist_ok=True)  # noqa: ASYNC240  # a test's own folder
     began = clock() - timedelta(days=2)
     seal_ca = open_authority(folder / SEAL_ROOT, "test seal authority", began)
-    make_time_pki(folder, began)
-    time_ca = open_authority(folder / TIME_ROOT, "", began)
-    revocations = Revocations(folder / "state" / "revoked.json")
-    (folder / "state" / "revoked.json").unlink(missing_ok=True)
-    made = RunningAuthority(folder, clock, seal_ca, time_ca, revocations)
-    status = Status({SEAL_ROOT: seal_ca, TIME_ROOT: time_ca}, revocations)
-    app = build(_Stamper(made), status, clock)
+    make_sm2_pki(folder, began)
+    (folder / REVOKED).unlink(missing_ok=True)
 
-    @web.middleware
-    async def as_told(request: web.Request, handler: Handler) -> web.StreamResponse:
-        made.asked.append(request.path)
-        if made.down or (made.no_stamps and request.path == "/tsa"):
-            raise web.HTTPServiceUnavailable
-        return await handler(request)
+    def answering(asked: Asked) -> Answer:
+        return made.answer(answers, asked)
 
-    app.middlewares.append(as_told)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield made
-    finally:
-        await runner.cleanup()
+    with Server("127.0.0.1", 0, answering) as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        make_authority(folder, url, began)
+        time_ca = open_authority(folder / TIME_ROOT, "", began)
+        revocations = Revocations(folder / REVOKED)
+        made = RunningAuthority(folder, clock, seal_ca, time_ca, revocations, url=url)
+        answers = Answers(load_stamper(folder), Status(load_issuers(folder), revocations))
+        running = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        running.start()
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            running.join()

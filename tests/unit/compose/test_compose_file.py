@@ -13,9 +13,9 @@ from core.config import PARTS
 from deploy.compose.handing import CITY, MOUNTED, OWN
 from deploy.compose.operate import RELEASED
 from deploy.local.migrate import ROOT
-from deploy.local.settings import PORTS, PROCESSES, WITNESS
+from deploy.local.settings import AUTHORITY, PORTS, PROCESSES, WITNESS
 
-LONG_RUNNING = (*PARTS, WITNESS, "gateway", "idp", "postgres")
+LONG_RUNNING = (*PARTS, WITNESS, AUTHORITY, "gateway", "idp", "postgres")
 ONE_SHOT = ("keys", "setup", "operator", "outside")
 PINNED = re.compile(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -73,7 +73,7 @@ def test_every_part_of_the_city_is_a_service(compose: ComposeFile) -> None:
 
 
 def test_each_part_runs_what_make_run_runs(compose: ComposeFile) -> None:
-    modules = {"gateway": "gateway", "idp": "deploy.idp"}
+    modules = {"gateway": "gateway", "idp": "deploy.idp", AUTHORITY: "deploy.authority"}
 
     for part in PROCESSES:
         module = modules.get(part, f"services.{part}")
@@ -187,7 +187,7 @@ def test_an_operator_sees_the_city_and_hands_the_ledger_its_keys(compose: Compos
     assert _listed(operator, "profiles") == ["operator"]  # It starts with nothing, and never by itself.
     assert _listed(operator, "networks") == ["inner"]
     mounted = {_plain(volume) for volume in _listed(operator, "volumes")}
-    handed = {f"own-{name}:{OWN}/{name}" for name in ("postgres", "ledger", "witness")}
+    handed = {f"own-{name}:{OWN}/{name}" for name in ("postgres", "ledger", "witness", AUTHORITY)}
     assert mounted == handed | {f"city:{CITY}", f"ledger:{RELEASED}", "out:/out"}
     assert {"ledger", "out"} < set(compose.volumes)
     address = _mapped(operator, "environment")["ONESTOP_LEDGER"]

@@ -65,7 +65,7 @@ def test_a_command_that_is_none_here_is_refused_with_what_there_is(place: Path) 
     for words in ([], ["keys", "rotate", "kek"], ["demo"]):
         with pytest.raises(GroundError, match="no command here") as refused:
             operate(words)
-        assert "audit, backup, export" in refused.value.advice
+        assert "audit, authority, backup, export" in refused.value.advice
     assert not (place / "city" / "ledger").exists()
 
 

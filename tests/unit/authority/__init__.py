@@ -1,0 +1,1 @@
+"""The development authority: what it answers, to whom."""
