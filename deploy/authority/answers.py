@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -51,10 +52,11 @@ class Answers:
             return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if asked.method == "GET":
             return self._get(asked.path, moment)
+        answer: Callable[[bytes, datetime], bytes]
         if asked.method == "POST" and asked.path == "/tsa":
             wanted, given, answer = _STAMPS, "application/timestamp-reply", self._stamper.answer
         elif asked.method == "POST" and asked.path == "/ocsp":
-            wanted, given, answer = _OCSP, "application/ocsp-response", self._statuses.ocsp
+            wanted, given, answer = _OCSP, "application/ocsp-response", self._statuses.respond
         else:
             return Answer(HTTPStatus.NOT_FOUND)
         if asked.content_type != wanted:
@@ -67,4 +69,4 @@ class Answers:
         named = _LIST.fullmatch(path)
         if named is None or not self._statuses.has_list(named[1]):
             return Answer(HTTPStatus.NOT_FOUND)
-        return Answer(HTTPStatus.OK, "application/pkix-crl", self._statuses.crl(named[1], moment))
+        return Answer(HTTPStatus.OK, "application/pkix-crl", self._statuses.revocations_of(named[1], moment))

@@ -28,7 +28,7 @@ class Status:
         issuer = self._issuers.get(name)
         return issuer is not None and issuer.own is not None
 
-    def crl(self, name: str, now: datetime) -> bytes:
+    def revocations_of(self, name: str, now: datetime) -> bytes:
         """An authority's revocation list, DER. Raises KeyError where it has none."""
         issuer = self._issuers[name]
         if issuer.own is None:
@@ -61,7 +61,7 @@ class Status:
         )
         return bytes(made.dump())
 
-    def ocsp(self, query: bytes, now: datetime) -> bytes:
+    def respond(self, query: bytes, now: datetime) -> bytes:
         """OCSPResponse, DER, by the responder of the certificate's authority; a nonce is given back."""
         try:
             request = ocsp.OCSPRequest.load(query, strict=True)

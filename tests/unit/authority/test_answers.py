@@ -78,7 +78,8 @@ def stamped(answers: Answers, **change: object) -> Answered:
             **change,
         }
     )
-    return Answered.load(ask(answers, "/tsa", "timestamp-query", query.dump()).body)
+    answered: Answered = Answered.load(ask(answers, "/tsa", "timestamp-query", query.dump()).body)
+    return answered
 
 
 def asked_about(answers: Answers, below: x509.Certificate, above: x509.Certificate) -> ocsp.OCSPResponse:
@@ -221,7 +222,7 @@ def test_openssl_takes_what_it_says(folder: Path, answers: Answers, tmp_path: Pa
     answer = answers.to(Asked("POST", "/ocsp", "application/ocsp-request", body), datetime.now(UTC))
     (tmp_path / "answer").write_bytes(answer.body)
 
-    words = ["-respin", tmp_path / "answer", "-CAfile", root, "-issuer", root]
+    words = ["-respin", str(tmp_path / "answer"), "-CAfile", str(root), "-issuer", str(root)]
     done = subprocess.run(
         [openssl, "ocsp", *words, "-serial", str(below.serial_number)],
         capture_output=True,
