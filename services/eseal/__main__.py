@@ -52,6 +52,7 @@ from services.eseal.trust.lasting import LastingProof
 from services.eseal.trust.revocation import Statuses
 from services.eseal.trust.sources import load_sources
 from services.eseal.trust.timestamps import ProvedClock, SealStamper, TimedKeystore, TimestampAuthority
+from services.eseal.trust.vouching import Vouching
 from services.eseal.workshop import Workshop
 
 PART = "eseal"
@@ -154,12 +155,13 @@ class EsealConfig(ServiceConfig):
             raise SystemExit("ONESTOP_TIMESTAMP_ROOTS: is needed with ONESTOP_TIMESTAMP_AUTHORITY")
         return TimestampAuthority(self.timestamp_authority, load_roots(self.timestamp_roots))
 
-    def proofs(self, authority: TimestampAuthority | None) -> Proofs:
+    def proofs(self, authority: TimestampAuthority | None, sm2: Sm2 | None) -> Proofs:
         """What vouches for seals. Raises SystemExit on a file of sources that is out of form."""
         statuses = None
         if self.revocation_sources is not None:
             try:
-                statuses = Statuses(load_sources(self.revocation_sources), now)
+                sources = load_sources(self.revocation_sources)
+                statuses = Statuses(sources, now, vouching=Vouching(sm2)) if sources else None
             except (OSError, ValueError) as fault:
                 raise SystemExit(f"ONESTOP_REVOCATION_SOURCES: {fault}") from None
         return Proofs(
@@ -221,7 +223,7 @@ async def main(config: EsealConfig) -> None:
         disclosure=disclosure,
         roots=roots,
         clock=now,
-        proofs=config.proofs(authority),
+        proofs=config.proofs(authority, sm2),
     )
     remote = PgRemoteStore(pool, vault, now)
     remote_keys = RemoteKeys()

@@ -133,14 +133,18 @@ class Signer:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as fault:
             raise ValueError("this is no certificate of an SM2 key") from fault
 
+    def vouched_by(self, authorities: Sequence[Signer], moment: datetime) -> Signer | None:
+        """Which of the authorities vouches at that moment for this as a signer of documents."""
+        try:
+            if not _may_sign(self.certificate, moment):
+                return None
+            return next((one for one in authorities if _vouches(one, self.certificate, moment)), None)
+        except (ValueError, TypeError, KeyError):
+            return None  # An extension that cannot be read is not obeyed: no trust.
+
     def is_trusted(self, authorities: Sequence[Signer], moment: datetime) -> bool:
         """Whether one of the authorities vouches at that moment for this as a signer of documents."""
-        try:
-            return _may_sign(self.certificate, moment) and any(
-                _vouches(authority, self.certificate, moment) for authority in authorities
-            )
-        except (ValueError, TypeError, KeyError):
-            return False  # An extension that cannot be read is not obeyed: no trust.
+        return self.vouched_by(authorities, moment) is not None
 
 
 def load_credential(sm2: Sm2, certificate: Path, key: Path) -> tuple[bytes, Sm2Key]:

@@ -31,6 +31,15 @@ from services.eseal.ofd.digests import altered_parts, covers_the_list, uncovered
 from services.eseal.ofd.document import SEAL, Body, Listed, Ofd, SignatureFile
 from services.eseal.refusals import DocumentError, DocumentMalformedError
 
+_BROKEN = {
+    "MD5": "md5",
+    "1.2.840.113549.2.5": "md5",
+    "SHA1": "sha1",
+    "SHA-1": "sha1",
+    "1.3.14.3.2.26": "sha1",
+}
+_UNKNOWN = "unknown_algorithm"
+
 
 @dataclass(frozen=True)
 class Belief:
@@ -107,7 +116,10 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
     locked = covers_the_list(file, body)
     claimed = sealed.moment if sealed else None
     then = claimed if claimed and claimed <= belief.moment else None
-    trusted_now = signer.is_trusted(belief.authorities, belief.moment)
+    authority = signer.vouched_by(belief.authorities, belief.moment)
+    trusted_now = authority is not None
+    authority_then = signer.vouched_by(belief.authorities, then) if then else None
+    vouching = authority or authority_then
     genuine_now = sealed is None or _is_genuine(sealed, belief.moment, belief)
     return Finding(
         field_name=put.listed.path,
@@ -118,7 +130,7 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
         intact=not altered and _is_over(ofd, file, said),
         valid=_is_by(signer, file, said),
         trusted_now=trusted_now,
-        trusted_then=trusted_now or (then is not None and signer.is_trusted(belief.authorities, then)),
+        trusted_then=trusted_now or authority_then is not None,
         permitted=not uncovered and not (locked and later),
         covers_whole_document=not uncovered and not later,
         modification=_modification(uncovered, later),
@@ -132,7 +144,19 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
         and (genuine_now or (sealed is not None and then is not None and _is_genuine(sealed, then, belief))),
         altered_parts=tuple(altered),
         uncovered_parts=tuple(uncovered),
+        chain=tuple(distinguished_name(one.subject) for one in (signer, vouching)) if vouching else (),
+        # The maker of the seal too: a seal that its maker's authority has taken back is none.
+        certificates=(signer.der, *((sealed.seal.maker.certificate,) if sealed else ())),
+        weaknesses=_weaknesses(file, said),
     )
+
+
+def _weaknesses(file: SignatureFile, said: SealSignature | PlainSignature) -> tuple[str, ...]:
+    """What is too weak in a signature: the digest of its parts, or an algorithm that is none of ours."""
+    found = [] if file.check_method.upper() in DIGESTS else [_BROKEN.get(file.check_method.upper(), _UNKNOWN)]
+    if said.signer.algorithm != SM2_WITH_SM3:
+        found.append(_UNKNOWN)
+    return tuple(dict.fromkeys(found))
 
 
 def _modification(uncovered: Sequence[str], later: Sequence[Put]) -> Modification:

@@ -12,13 +12,13 @@ from typing import TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from core.clock import Clock
 from core.log import get_logger
 from services.eseal.standing import UNKNOWN, Standing, worst_of
 from services.eseal.trust.sources import Source
 from services.eseal.trust.status_answers import RevocationList, query, read_answer, read_list
+from services.eseal.trust.vouching import USUAL, Vouching
 
 ANSWER_SECONDS = 4.0
 """How long one source may take."""
@@ -50,8 +50,10 @@ class Statuses:
         sources: Sequence[Source],
         clock: Clock,
         steady: Callable[[], float] = time.monotonic,
+        vouching: Vouching = USUAL,
     ) -> None:
         self._sources = sources
+        self._vouching = vouching
         self._clock = clock
         self._steady = steady
         self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
@@ -82,14 +84,9 @@ class Statuses:
         return worst_of(list(await asyncio.gather(*map(self.standing, certificates))))
 
     def _source_of(self, certificate: x509.Certificate) -> Source | None:
-        for source in self._sources:
-            if source.issuer.subject == certificate.issuer:
-                try:
-                    certificate.verify_directly_issued_by(source.issuer)
-                except (ValueError, TypeError, InvalidSignature):
-                    continue
-                return source
-        return None
+        return next(
+            (one for one in self._sources if self._vouching.has_issued(one.issuer, certificate)), None
+        )
 
     async def _once(self, key: tuple[str, int], ask: Ask) -> Standing | RevocationList | None:
         """What is kept under the key, or what the source says now; who asks meanwhile waits for the same."""
@@ -122,11 +119,14 @@ class Statuses:
     async def _ask(self, certificate: x509.Certificate, source: Source) -> _Kept:
         body = query(certificate, source.issuer)
         content = await _fetch(source.ocsp, LARGEST_ANSWER, body)
-        return _Kept(*read_answer(content, certificate, source.issuer, self._clock()))
+        now = self._clock()
+        return _Kept(*read_answer(content, certificate, source.issuer, now, vouching=self._vouching))
 
     async def _fetch_list(self, source: Source) -> _Kept:
         content = await _fetch(source.crl, LARGEST_LIST)
-        found = await asyncio.to_thread(read_list, content, source.issuer, self._clock())
+        found = await asyncio.to_thread(
+            read_list, content, source.issuer, self._clock(), vouching=self._vouching
+        )
         return _Kept(found, found.until)
 
 

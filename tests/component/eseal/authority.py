@@ -22,12 +22,14 @@ from deploy.authority.status import Status
 from deploy.local.pki import Authority, open_authority
 from deploy.local.sm2_pki import make_sm2_pki
 from services.eseal.addresses import SOURCES
+from services.eseal.gm.sm2 import load_sm2
 from services.eseal.putting import Proofs
 from services.eseal.trust.authority import load_roots
 from services.eseal.trust.lasting import LastingProof
 from services.eseal.trust.revocation import Statuses
 from services.eseal.trust.sources import load_sources
 from services.eseal.trust.timestamps import SealStamper, TimestampAuthority
+from services.eseal.trust.vouching import Vouching
 
 
 @dataclass
@@ -55,7 +57,9 @@ class RunningAuthority:
         """Its client, without anything kept."""
         sources = load_sources(self.folder / SOURCES)
         return Statuses(
-            [replace(one, ocsp=one.ocsp * ocsp, crl=one.crl * crl) for one in sources], self.clock
+            [replace(one, ocsp=one.ocsp * ocsp, crl=one.crl * crl) for one in sources],
+            self.clock,
+            vouching=Vouching(load_sm2()),
         )
 
     def proofs(self, *, refuse_unknown: bool = True) -> Proofs:
