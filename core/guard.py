@@ -105,15 +105,21 @@ class Guard(grpc.aio.ServerInterceptor):
         )
 
     def _guard_stream(self, handler: Handler, method: str) -> Handler:
-        """Streams are health's and reflection's only: they need the check of the name."""
+        """Of our own streams each message is checked, and each answer; health's and reflection's need the
+        check of the name alone."""
         inner = cast(
             Callable[[Any, Context], AsyncIterator[Any]], handler.unary_stream or handler.stream_stream
         )
+        ours = method.startswith("/onestop.")
 
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
-            await self._admit(method, context)
+            peer = await self._admit(method, context)
             if request is _MALFORMED:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "must be a message of the contract")
+            if ours:
+                async for response in self._watched(inner, request, context, method, peer):
+                    yield response
+                return
             responses = inner(request, context)
             if asyncio.iscoroutine(responses):
                 await responses
@@ -127,6 +133,38 @@ class Guard(grpc.aio.ServerInterceptor):
             else grpc.stream_stream_rpc_method_handler
         )
         return make(cast(Any, guarded), _reading(handler.request_deserializer), handler.response_serializer)
+
+    async def _watched(
+        self,
+        inner: Callable[[Any, Context], AsyncIterator[Any]],
+        request: Any,
+        context: Context,
+        method: str,
+        peer: str,
+    ) -> AsyncIterator[Any]:
+        """The answers of a stream of ours. Each item in it writes its own line in the log, as in a batch."""
+        leaves, began = self._releases(method), time.monotonic()
+        with trace.span(method, _trace_parent(context)), log.bound(method=method, peer=peer):
+            try:
+                async for response in inner(_checked(request), context):
+                    if leaves:
+                        require_receipts(response)
+                    yield response
+                log.answered("ok", began)
+                return
+            except (grpc.aio.AbortError, GeneratorExit):
+                raise
+            except asyncio.CancelledError:
+                log.answered("CANCELLED", began)
+                raise
+            except (ServiceError, TimeoutError) as error:
+                failure: BaseException = error
+            except Exception as error:
+                _logger.exception("call_failed", method=method)
+                failure = error
+            status = to_status(failure)
+            log.answered(reason_in(status), began)
+            await _abort(context, status)
 
     async def _admit(self, method: str, context: Context) -> str:
         """The peer's name, if it may call the method; ends the call otherwise."""
@@ -156,6 +194,16 @@ def _reading(deserialize: Any) -> Callable[[bytes], Any]:
             return _MALFORMED
 
     return read
+
+
+async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The messages of a stream that keep the contract's rules. Raises InvalidError on the first that does
+    not; faults inside `items` are theirs alone."""
+    async for request in requests:
+        if request is _MALFORMED:
+            raise fault_error("request", "wire", "must be a message of the contract")
+        validate(request)
+        yield request
 
 
 async def _each(responses: Any) -> AsyncIterator[Any]:

@@ -7,10 +7,11 @@ was released. So an answer without a receipt is a type error; `make check` finds
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from google.protobuf.message import Message
 from onestop.common.v1 import receipt_pb2
@@ -43,6 +44,34 @@ def answer_of(released: Released, make: Callable[[Any, receipt_pb2.Receipt], R])
         raise MissingReceiptError("a released answer has no receipt")
     log.released(receipt.id, receipt.index, leaf_hash(receipt.entry))
     return Answered(make(released.wire, receipt_to_pb(receipt)))
+
+
+def refused(message: R) -> Answered[R]:
+    """A result that carries an error and no answer."""
+    if not _failed(cast(Message, message)):
+        raise MissingReceiptError("a result without an answer has no error either")
+    return Answered(message)
+
+
+def together(results: Iterable[Answered[S]], make: Callable[[list[S]], R]) -> Answered[R]:
+    """One message of a stream that carries several results."""
+    return Answered(make([result.message for result in results]))
+
+
+def releasing_stream(
+    method: Callable[[S, AsyncIterator[Q], Any], AsyncIterator[Answered[R]]],
+) -> Callable[[S, AsyncIterator[Q], Any], AsyncIterator[R]]:
+    """Makes a servicer's streaming method of one that answers what was released."""
+
+    @wraps(method)
+    async def answers(servicer: S, requests: AsyncIterator[Q], context: Any) -> AsyncIterator[R]:
+        async with aclosing(
+            cast(AsyncGenerator[Answered[R]], method(servicer, requests, context))
+        ) as answered:
+            async for answer in answered:
+                yield answer.message
+
+    return answers
 
 
 def releasing(

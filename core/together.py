@@ -45,6 +45,9 @@ from core.intents import (
     reply_key,
 )
 
+AT_ONCE = 8
+"""Answers that are committed to in one turn of the event loop."""
+
 
 @dataclass(frozen=True)
 class Act:
@@ -78,9 +81,10 @@ class Done:
 
 Result: TypeAlias = Released | Exception
 Do: TypeAlias = Callable[
-    [Transaction, Sequence[tuple[int, uuid.UUID]]], Awaitable[Sequence[Produced | ServiceError]]
+    [Transaction, Sequence[tuple[int, uuid.UUID]]], Awaitable[Sequence[Produced | Exception]]
 ]
-"""Does acts in one transaction: gets the position of each and its intent's id; answers for each in order."""
+"""Does acts in one transaction: gets the position of each and its intent's id; answers for each, in order,
+what it produced or why it was not done."""
 
 
 class ManyLedger(Ledger, Protocol):
@@ -261,7 +265,9 @@ class Together:
                 async with self._replies.transaction() as tx:
                     asked = [(position, mine[position].intent.item_id) for position in waiting]
                     for position, produced in zip(waiting, await do(tx, asked), strict=True):
-                        if isinstance(produced, ServiceError):
+                        if len(done) % AT_ONCE == AT_ONCE - 1:
+                            await asyncio.sleep(0)  # Others have their turn, too.
+                        if isinstance(produced, Exception):
                             refused[position] = produced
                         else:
                             done[position] = self._done(method, mine[position], replies[position], produced)

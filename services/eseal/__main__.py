@@ -20,9 +20,13 @@ from core.keyring import Keyring
 from core.ledger import LedgerClient
 from core.log import get_logger
 from core.production import Refusal
-from core.replies import PgReplies
+from core.replies_many import PgManyReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
+from core.together import Together
 from core.vault import Vault
+from services.eseal.bulk import BulkDesk
+from services.eseal.bulk_rpc import BulkServicer
+from services.eseal.bulk_rpc import register as register_bulk
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.gm.ses_making import seal_signature
@@ -34,8 +38,10 @@ from services.eseal.keys.token import Token, TokenPlace
 from services.eseal.keys.undumped import forbid_dumps
 from services.eseal.keystore import VaultKeystore
 from services.eseal.making import VaultSealMaker, load_authorities
+from services.eseal.patience import PatientWorkshop
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.putting import Keystore, Proofs
+from services.eseal.pressing import Presses
+from services.eseal.putting import Keystore, Proofs, Putting
 from services.eseal.refusals import KeystoreUnavailableError, Sm2UnavailableError
 from services.eseal.remote_desk import RemoteDesk
 from services.eseal.remote_keys import RemoteKeys
@@ -198,7 +204,7 @@ async def main(config: EsealConfig) -> None:
     await public_workshop.open()
     pool = await open_pool(config)
     vault = await Vault.open(pool, Keyring.load(config.keyring))
-    replies = PgReplies(pool, vault, now)
+    replies = PgManyReplies(pool, vault, now)
     ledger = channel(config, "ledger")
     keys = VaultKeystore(pool, vault, sm2, token, writing_token)
     keystore: Keystore = keys
@@ -210,11 +216,11 @@ async def main(config: EsealConfig) -> None:
     if proof is not None:
         await proof.prove()  # Before anybody can ask for a seal; without an answer it starts all the same.
         keystore = TimedKeystore(keystore, proof)
-    disclosure = Disclosure(
-        ledger=LedgerClient(ledger), replies=replies, present=presenting(present), clock=now
-    )
+    entries = LedgerClient(ledger)
+    disclosure = Disclosure(ledger=entries, replies=replies, present=presenting(present), clock=now)
+    proofs, store = config.proofs(authority, sm2), PgSealStore(pool)
     desk = SealDesk(
-        store=PgSealStore(pool),
+        store=store,
         keystore=keystore,
         workshop=workshop,
         public_workshop=public_workshop,
@@ -223,7 +229,7 @@ async def main(config: EsealConfig) -> None:
         disclosure=disclosure,
         roots=roots,
         clock=now,
-        proofs=config.proofs(authority, sm2),
+        proofs=proofs,
     )
     remote = PgRemoteStore(pool, vault, now)
     remote_keys = RemoteKeys()
@@ -245,8 +251,17 @@ async def main(config: EsealConfig) -> None:
         contexts,
     )
 
+    together = Together(ledger=entries, replies=replies, present=present, clock=now)
+    presses = Presses(PatientWorkshop(workshop), pades_envelope, seal_signature, proofs.lasting)
+    putting = Putting(store=store, keystore=keystore, presses=presses, proofs=proofs, clock=now)
+    bulk = BulkServicer(BulkDesk(store, putting, presses, together, now), putting, contexts)
+
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
-        return [*register(desk, contexts, now, server), *register_remote(servicer, server)]
+        return [
+            *register(desk, contexts, now, server),
+            *register_bulk(bulk, server),
+            *register_remote(servicer, server),
+        ]
 
     keeper = Keeper(
         store=PgKeepingStore(pool),
@@ -266,6 +281,8 @@ async def main(config: EsealConfig) -> None:
             *([proof.keep] if proof else []),
         ],
         closers=[
+            bulk.drain,
+            together.drain,
             disclosure.drain,
             workshop.close,
             public_workshop.close,

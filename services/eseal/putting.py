@@ -28,6 +28,7 @@ from services.eseal.domain import (
 )
 from services.eseal.levels import Level, level_of, require_means
 from services.eseal.placing import Placing
+from services.eseal.prepared import RunningDigest
 from services.eseal.pressing import Lasting, Order, Press, Presses, Signer, sha256_of
 from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, SealNotInForceError
 from services.eseal.standing import Standing, require_good
@@ -106,6 +107,8 @@ class Wish:
     place: Placing
     level: int = 0
     certify: bool = False
+    taken_in: RunningDigest | None = None
+    """A SHA-256 that has taken the document in, where there is one already."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class Putting:
         proofs = self._proofs
         require_means(level, stamps=proofs.lasting is not None, statuses=proofs.statuses is not None)
         # What the seal changes comes after the file: it is taken in once, for all three digests.
-        original = await sha256_of(document)
+        original = wish.taken_in or await sha256_of(document)
         document_sha256 = original.digest()
         signer = await self.signer(seal)
         signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)

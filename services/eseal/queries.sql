@@ -87,6 +87,23 @@ UPDATE seal_quota
    AND (in_all IS NULL OR all_uses < in_all)
 RETURNING rule_id;
 
+-- name: quota_left
+-- $1 rule id, $2 day in China; nothing where the permission is gone. Who comes at the same time waits here.
+SELECT greatest(0, least(
+           coalesce(per_day, 2147483647) - CASE WHEN day < $2 THEN 0 ELSE day_uses END,
+           coalesce(in_all, 2147483647) - all_uses))::integer
+  FROM seal_quota
+ WHERE rule_id = $1
+   FOR UPDATE;
+
+-- name: use_quota
+-- $1 rule id, $2 day in China, $3 how many times; no more than are left
+UPDATE seal_quota
+   SET day = greatest(day, $2),
+       day_uses = $3 + CASE WHEN day < $2 THEN 0 ELSE day_uses END,
+       all_uses = all_uses + $3
+ WHERE rule_id = $1;
+
 -- name: has_quota
 -- $1 rule id, $2 day in China
 SELECT (per_day IS NULL OR day < $2 OR day_uses < per_day) AND (in_all IS NULL OR all_uses < in_all)

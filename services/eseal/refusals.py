@@ -195,3 +195,10 @@ class KeystoreUnavailableError(ServiceError):
 
     kind = Kind.UNAVAILABLE
     reason = "KEYSTORE_UNAVAILABLE"
+
+
+class BulkBusyError(ServiceError):
+    """As many streams as there is room for are being sealed."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "BULK_BUSY"

@@ -77,7 +77,7 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
             caller,
             seal_id=UUID(request.seal_id),
             document=document,
-            place=_placing(request.place),
+            place=placing_from(request.place),
             body=request_body(
                 pb.SignDocumentRequest(
                     context=request.context,
@@ -90,9 +90,9 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
             level=request.level,
             certify=request.certify,
         )
-        whole = answer_of(released, lambda kept, receipt: _whole(document, kept, receipt))
+        answered = answer_of(released, lambda kept, receipt: whole(document, kept, receipt))
         await _give_way(document)
-        return whole
+        return answered
 
     @releasing
     async def VerifyDocument(
@@ -163,7 +163,8 @@ def _act(answer: object) -> keeping_pb.SealAct:
 _present_act = AnswerPresenter(_act)
 
 
-def _placing(place: pb.SealPlace) -> Placing:
+def placing_from(place: pb.SealPlace) -> Placing:
+    """Where the picture goes, as the contract says it. Raises InvalidError."""
     return placing_of(
         page=place.page,
         x_mm=place.x_mm,
@@ -182,7 +183,7 @@ async def _give_way(document: bytes) -> None:
         await asyncio.sleep(0)
 
 
-def _whole(
+def whole(
     original: bytes, kept: pb.SignDocumentResponse, receipt: receipt_pb2.Receipt
 ) -> pb.SignDocumentResponse:
     """The answer with the whole file, from what is kept of it: what the seal changed, or (as versions before

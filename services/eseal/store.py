@@ -70,23 +70,39 @@ class PgSealStore:
         """Takes one use of a limited permission; False where it is used up."""
         return await cast(Connection, tx).fetchval(Q.take_quota, rule.rule_id, day) is not None
 
+    async def quota_left(self, tx: Transaction, rule: SealUser, day: date) -> int:
+        """How often a limited permission may still be used; it is locked until the transaction ends."""
+        return await cast(Connection, tx).fetchval(Q.quota_left, rule.rule_id, day) or 0
+
+    async def use_quota(self, tx: Transaction, rule: SealUser, day: date, times: int) -> None:
+        """Uses a limited permission so many times, which are known to be left."""
+        await cast(Connection, tx).execute(Q.use_quota, rule.rule_id, day, times)
+
     async def add_signature(self, tx: Transaction, record: SignatureRecord) -> None:
         """Writes the record of a signature."""
-        await cast(Connection, tx).execute(
-            Q.insert_signature,
-            record.id,
-            record.seal_id,
-            record.key_id,
-            record.signed_at,
-            record.document_sha256,
-            record.sealed_sha256,
-            record.cms_sha256,
-            record.intent_id,
-            record.caller,
-            record.office_code,
-            record.matter_code,
-            record.case_number,
-        )
+        await cast(Connection, tx).execute(Q.insert_signature, *_columns(record))
+
+    async def add_signatures(self, tx: Transaction, records: Sequence[SignatureRecord]) -> None:
+        """Writes the records of signatures, in one round trip."""
+        await cast(Connection, tx).executemany(Q.insert_signature, map(_columns, records))
+
+
+def _columns(record: SignatureRecord) -> tuple[object, ...]:
+    """What `insert_signature` takes."""
+    return (
+        record.id,
+        record.seal_id,
+        record.key_id,
+        record.signed_at,
+        record.document_sha256,
+        record.sealed_sha256,
+        record.cms_sha256,
+        record.intent_id,
+        record.caller,
+        record.office_code,
+        record.matter_code,
+        record.case_number,
+    )
 
 
 def _seal(row: asyncpg.Record) -> Seal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -76,6 +77,23 @@ class Workshop:
         self._all: set[asyncio.subprocess.Process] = set()
         self._ending: set[asyncio.Future[int]] = set()
         self._waiting = 0
+        self._patient: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return self._size
+
+    async def leisure(self) -> None:
+        """Returns when a worker is free and nobody waits for one: to be asked for at once."""
+        while self._waiting or self._idle.empty():
+            turn = asyncio.get_running_loop().create_future()
+            self._patient.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                self._call_patient()  # The turn may have been this one's already.
+                raise
 
     async def open(self) -> None:
         """Starts every worker, so that the first job finds one ready."""
@@ -178,7 +196,7 @@ class Workshop:
             ) from None
         finally:
             if healthy:
-                self._idle.put_nowait(process)
+                self._free(process)
             else:
                 self._discard(process)
 
@@ -196,12 +214,13 @@ class Workshop:
             ) from None
         finally:
             self._waiting -= 1
+            self._call_patient()
         if process is not None and process.returncode is None:
             return process
         try:
             return await self._start()
         except BaseException:
-            self._idle.put_nowait(None)
+            self._free(None)
             raise
 
     def _discard(self, process: asyncio.subprocess.Process) -> None:
@@ -210,7 +229,21 @@ class Workshop:
         ending = asyncio.ensure_future(process.wait())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
-        self._idle.put_nowait(None)
+        self._free(None)
+
+    def _free(self, process: asyncio.subprocess.Process | None) -> None:
+        """A worker is free, or the place of one that has to be started."""
+        self._idle.put_nowait(process)
+        self._call_patient()
+
+    def _call_patient(self) -> None:
+        """Calls the first who waits for leisure, where there is some. It looks for itself: whoever has asked
+        meanwhile went first."""
+        while self._patient and not self._waiting and not self._idle.empty():
+            turn = self._patient.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     async def _start(self) -> asyncio.subprocess.Process:
         """A new worker. Its environment holds no settings of ours, its error stream nobody reads."""

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from onestop.agricredit.v1 import agricredit_pb2_grpc
 from onestop.autofill.v1 import autofill_pb2_grpc
 from onestop.datanode.v1 import datanode_pb2_grpc
-from onestop.eseal.v1 import eseal_pb2_grpc, remote_pb2_grpc
+from onestop.eseal.v1 import bulk_pb2_grpc, eseal_pb2_grpc, remote_pb2_grpc
 from onestop.issuer.v1 import issuer_pb2_grpc
 from onestop.ledger.v1 import ledger_pb2_grpc
 from onestop.licence.v1 import licence_pb2_grpc
@@ -27,6 +27,7 @@ SERVICES = {
     "onestop.agricredit.v1.AgriCreditService": agricredit_pb2_grpc,
     "onestop.autofill.v1.AutofillService": autofill_pb2_grpc,
     "onestop.datanode.v1.DataNodeService": datanode_pb2_grpc,
+    "onestop.eseal.v1.BulkSealService": bulk_pb2_grpc,
     "onestop.eseal.v1.EsealService": eseal_pb2_grpc,
     "onestop.eseal.v1.RemoteSigningService": remote_pb2_grpc,
     "onestop.issuer.v1.IssuerService": issuer_pb2_grpc,

@@ -16,9 +16,9 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from onestop.common.v1 import context_pb2
+from onestop.eseal.v1 import bulk_pb2_grpc, remote_pb2_grpc
 from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
-from onestop.eseal.v1 import remote_pb2_grpc
 
 from core.clock import now
 from core.config import Mode, PeerConfig, ServiceConfig
@@ -26,11 +26,15 @@ from core.context import ContextReader
 from core.disclosure import Disclosure
 from core.identity import Scope
 from core.keyring import Keyring
-from core.replies import PgReplies
+from core.replies_many import PgManyReplies
 from core.rpc import build_server, channel
+from core.together import Together
 from core.vault import Vault
 from deploy.local.pki import open_authority
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
+from services.eseal.bulk import BulkDesk
+from services.eseal.bulk_rpc import BulkServicer
+from services.eseal.bulk_rpc import register as register_bulk
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.gm.ses_making import seal_signature
@@ -38,8 +42,10 @@ from services.eseal.gm.sm2 import load_sm2
 from services.eseal.gm.sm2_certificate import load_certificates
 from services.eseal.keystore import VaultKeystore
 from services.eseal.making import SealOrder, Sm2Maker, make_seal
+from services.eseal.patience import PatientWorkshop
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.putting import Proofs
+from services.eseal.pressing import Presses
+from services.eseal.putting import Proofs, Putting
 from services.eseal.remote_desk import RemoteDesk
 from services.eseal.remote_keys import RemoteKeys
 from services.eseal.remote_rpc import RemoteServicer, presenting
@@ -79,6 +85,7 @@ class Desk:
     """A running seal service, and a gateway's connection to it."""
 
     gateway: pb_grpc.EsealServiceAsyncStub
+    bulk: bulk_pb2_grpc.BulkSealServiceAsyncStub
     remote: remote_pb2_grpc.RemoteSigningServiceAsyncStub
     ledger: FakeLedger
     issuer: FakeIssuer
@@ -88,14 +95,14 @@ class Desk:
     authority: SealAuthority
     maker: Sm2Maker
     settled: Callable[[], Awaitable[None]]
-    """Waits until what failed has been closed."""
+    """Waits until what failed has been closed, and what had begun is done."""
     asking: Asking = field(default_factory=Asking)
 
     async def seals(
         self, asking: Asking | None = None, *, page_size: int = 0, page_token: str = ""
     ) -> pb.ListSealsResponse:
         return await self.gateway.ListSeals(
-            pb.ListSealsRequest(**self._about(asking), page_size=page_size, page_token=page_token)
+            pb.ListSealsRequest(**self.about(asking), page_size=page_size, page_token=page_token)
         )
 
     async def sign(
@@ -114,7 +121,7 @@ class Desk:
             asked = replace(asked, request_id=str(uuid4()))
         return await self.gateway.SignDocument(
             pb.SignDocumentRequest(
-                **self._about(asked),
+                **self.about(asked),
                 seal_id=str(seal_id),
                 document=document,
                 place=place,
@@ -125,7 +132,7 @@ class Desk:
 
     async def verify(self, document: bytes, asking: Asking | None = None) -> pb.VerifyDocumentAnswer:
         response = await self.gateway.VerifyDocument(
-            pb.VerifyDocumentRequest(**self._about(asking), document=document)
+            pb.VerifyDocumentRequest(**self.about(asking), document=document)
         )
         return response.answer
 
@@ -166,13 +173,13 @@ class Desk:
         await connection.close()
         return rows
 
-    def _about(self, asking: Asking | None) -> Mapping[str, Any]:
+    def about(self, asking: Asking | None) -> Mapping[str, Any]:
         asked = asking or self.asking
         token = self.issuer.machine("approval-platform", asked.scopes)
         credential = context_pb2.Credential(token=token, certificate_thumbprint=FakeIssuer.THUMBPRINT)
-        return {"credential": credential, "context": self._context(asked)}
+        return {"credential": credential, "context": self.context(asked)}
 
-    def _context(self, asked: Asking) -> context_pb2.RequestContext:
+    def context(self, asked: Asking) -> context_pb2.RequestContext:
         made = context_pb2.RequestContext(
             office=asked.office,
             operator=asked.operator,
@@ -222,12 +229,12 @@ async def running_desk(
     maker = load_maker(folder)
     assert maker is not None
     vault = await Vault.open(pool, Keyring.load(database.keyring("eseal")))
-    disclosure = Disclosure(
-        ledger=ledger, replies=PgReplies(pool, vault, clock), present=presenting(present), clock=clock
-    )
+    replies = PgManyReplies(pool, vault, clock)
+    disclosure = Disclosure(ledger=ledger, replies=replies, present=presenting(present), clock=clock)
+    store, keystore = PgSealStore(pool), VaultKeystore(pool, vault, load_sm2())
     desk = SealDesk(
-        store=PgSealStore(pool),
-        keystore=VaultKeystore(pool, vault, load_sm2()),
+        store=store,
+        keystore=keystore,
         workshop=workshop,
         public_workshop=workshop,
         envelope=pades_envelope,
@@ -248,6 +255,10 @@ async def running_desk(
         **_identity(pki, "eseal"),
     )
     contexts = ContextReader(issuer.verifier(), clock)
+    together = Together(ledger=ledger, replies=replies, present=present, clock=clock)
+    presses = Presses(PatientWorkshop(workshop), pades_envelope, seal_signature, proofs.lasting)
+    putting = Putting(store=store, keystore=keystore, presses=presses, proofs=proofs, clock=clock)
+    bulk = BulkServicer(BulkDesk(store, putting, presses, together, clock), putting, contexts)
     remote, keys = PgRemoteStore(pool, vault, clock), RemoteKeys()
     signing = RemoteSigning(
         store=remote,
@@ -267,7 +278,16 @@ async def running_desk(
     )
 
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
-        return [*register(desk, contexts, clock, server), *register_remote(servicer, server)]
+        return [
+            *register(desk, contexts, clock, server),
+            *register_bulk(bulk, server),
+            *register_remote(servicer, server),
+        ]
+
+    async def settle() -> None:
+        await bulk.drain()
+        await together.drain()
+        await disclosure.drain()
 
     server, port, _ = build_server(config, register_all)
     await server.start()
@@ -276,6 +296,7 @@ async def running_desk(
         async with channel(peer, "eseal") as gateway:
             yield Desk(
                 gateway=pb_grpc.EsealServiceStub(gateway),
+                bulk=bulk_pb2_grpc.BulkSealServiceStub(gateway),
                 remote=remote_pb2_grpc.RemoteSigningServiceStub(gateway),
                 ledger=ledger,
                 issuer=issuer,
@@ -284,7 +305,7 @@ async def running_desk(
                 database=database,
                 authority=SealAuthority.load(folder / "seal-ca.crt", folder / "seal-ca.key"),
                 maker=maker,
-                settled=disclosure.drain,
+                settled=settle,
             )
     finally:
         await server.stop(None)

@@ -151,7 +151,7 @@ async def test_a_replay_is_authorised_afresh(desk: Desk) -> None:
 
 async def test_without_a_key_nothing_is_sealed(desk: Desk) -> None:
     seal_id = await desk.make_seal()
-    request = pb.SignDocumentRequest(**desk._about(None), seal_id=str(seal_id), document=plain())
+    request = pb.SignDocumentRequest(**desk.about(None), seal_id=str(seal_id), document=plain())
 
     with pytest.raises(grpc.aio.AioRpcError) as failure:
         await desk.gateway.SignDocument(request)

@@ -6,7 +6,7 @@ import pytest
 from onestop.common.v1 import receipt_pb2
 from onestop.eseal.v1 import eseal_pb2 as pb
 
-from services.eseal.rpc import _whole
+from services.eseal.rpc import whole
 
 ORIGINAL = b"%PDF-1.7 ... %%EOF\n"
 UPDATE = b"7 0 obj ... %%EOF\n"
@@ -15,10 +15,10 @@ UPDATE = b"7 0 obj ... %%EOF\n"
 @pytest.mark.parametrize(
     "kept", [UPDATE, ORIGINAL + UPDATE], ids=["update", "whole-file-of-earlier-versions"]
 )
-def test_a_retry_gets_the_whole_file_once(kept: bytes) -> None:
+def test_a_retry_gets_thewhole_file_once(kept: bytes) -> None:
     receipt = receipt_pb2.Receipt(id="r")
 
-    answer = _whole(ORIGINAL, pb.SignDocumentResponse(document=kept, signature_id="s"), receipt)
+    answer = whole(ORIGINAL, pb.SignDocumentResponse(document=kept, signature_id="s"), receipt)
 
     assert answer.document == ORIGINAL + UPDATE
     assert answer.receipt.id == "r"
