@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from core.config import Mode
-from gateway.approval import licences, matters, seals
+from gateway.approval import licences, matters, seals, templates
 from gateway.citizen import consents, disclosures, signin
 from gateway.config import GatewayConfig
 from gateway.handling import Endpoint
@@ -30,6 +30,7 @@ ROUTES: tuple[Route, ...] = tuple(
         licences.ROUTES,
         matters.ROUTES,
         seals.ROUTES,
+        templates.ROUTES,
         consent_requests.ROUTES,
         farmers.ROUTES,
         consents.ROUTES,

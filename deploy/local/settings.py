@@ -186,6 +186,7 @@ class Settings:
             "eseal": {
                 "ONESTOP_SEAL_ROOTS": str(self.pki / "seal-ca.crt"),
                 "ONESTOP_SEAL_AUTHORITY": str(self.pki),
+                "ONESTOP_VERIFICATION_ADDRESS": f"{people}/public/v1/sealed_documents/",
                 **({"ONESTOP_SM2_SEAL_ROOTS": str(sm2_roots)} if sm2_roots.exists() else {}),
             },
             AUTHORITY: {"ONESTOP_AUTHORITY_PKI": str(self.pki)},

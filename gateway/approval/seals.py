@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 from aiohttp import web
 from onestop.eseal.v1 import eseal_pb2 as pb
+from onestop.eseal.v1 import template_pb2
 
 from core.identity import Scope
 from core.public_json import render
@@ -48,6 +49,13 @@ async def sign(call: Call) -> web.StreamResponse:
         certify=said.certify,
     )
     sealed = await call.ask(PART, call.parts.clients.eseal.SignDocument, request)
+    return sealed_file(call, sealed)
+
+
+def sealed_file(
+    call: Call, sealed: pb.SignDocumentResponse | template_pb2.SignTemplateResponse, **headers: str
+) -> web.StreamResponse:
+    """A sealed file with its receipt in the headers; or both as JSON, where that is asked for."""
     if not sealed.receipt.id:
         raise MissingReceiptError("a document was sealed without a receipt")
     call.leaves_with(sealed.receipt.id)
@@ -64,6 +72,7 @@ async def sign(call: Call) -> web.StreamResponse:
             "Signature-Id": sealed.signature_id,
             "Receipt-Id": sealed.receipt.id,
             "Receipt": receipt_header(sealed.receipt),
+            **headers,
         },
     )
 

@@ -53,6 +53,10 @@ from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
+from services.eseal.template_desk import TemplateDesk
+from services.eseal.template_rpc import register as register_templates
+from services.eseal.template_store import PgPlates
+from services.eseal.templates.filler import TemplateFiller
 from services.eseal.trust.authority import load_roots
 from services.eseal.trust.lasting import LastingProof
 from services.eseal.trust.revocation import Statuses
@@ -74,6 +78,9 @@ class EsealConfig(ServiceConfig):
     seal_authority: DirectoryPath | None = None
     """In development: the folder of the authority that issues certificates of seals, and of the maker with
     SM2. Without it the certificate of a seal is requested of an authority elsewhere, and imported."""
+    verification_address: str = Field(default="", max_length=200, pattern=r"^(https://[!-~]+)?$")
+    """What the verification links of documents made of templates begin with; the number follows. Without it
+    no template is filled."""
     libcrypto: FilePath | None = None
     """The libcrypto that SM2 is done with; the one found first that knows it, unless set."""
     pdf_workers: int = Field(default=0, ge=0, le=64)
@@ -218,9 +225,12 @@ async def main(config: EsealConfig) -> None:
         keystore = TimedKeystore(keystore, proof)
     entries = LedgerClient(ledger)
     disclosure = Disclosure(ledger=entries, replies=replies, present=presenting(present), clock=now)
-    proofs, store = config.proofs(authority, sm2), PgSealStore(pool)
+    proofs, store, plates = config.proofs(authority, sm2), PgSealStore(pool), PgPlates(pool)
+    filler = TemplateFiller(config.verification_address, plates)
+    await filler.open()
     desk = SealDesk(
         store=store,
+        filler=filler,
         keystore=keystore,
         workshop=workshop,
         public_workshop=public_workshop,
@@ -253,14 +263,18 @@ async def main(config: EsealConfig) -> None:
 
     together = Together(ledger=entries, replies=replies, present=present, clock=now)
     presses = Presses(PatientWorkshop(workshop), pades_envelope, seal_signature, proofs.lasting)
-    putting = Putting(store=store, keystore=keystore, presses=presses, proofs=proofs, clock=now)
+    putting = Putting(
+        store=store, keystore=keystore, presses=presses, filler=filler, proofs=proofs, clock=now
+    )
     bulk = BulkServicer(BulkDesk(store, putting, presses, together, now), putting, contexts)
+    templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=now)
 
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
         return [
             *register(desk, contexts, now, server),
             *register_bulk(bulk, server),
             *register_remote(servicer, server),
+            *register_templates(desk, templates, contexts, server),
         ]
 
     keeper = Keeper(

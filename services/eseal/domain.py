@@ -255,7 +255,7 @@ class SignatureRecord:
     signed_at: datetime
     key_id: UUID
     document_sha256: bytes
-    """Of the file as it came."""
+    """Of the file as it came; of a filled template, of what its seal signs."""
     sealed_sha256: bytes
     """Of the file as it left."""
     cms_sha256: bytes
@@ -278,6 +278,10 @@ class SealedDocument:
     signature_id: UUID
     signed_at: datetime
     format: Format = Format.PDF
+    plate: bytes = field(default=b"", repr=False)
+    """SHA-256 of what came, where that was no file but a template's plate."""
+    link: str = field(default="", repr=False)
+    """The verification link of a template's document."""
 
     @property
     def document(self) -> bytes:

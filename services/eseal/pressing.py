@@ -172,6 +172,11 @@ class Order:
     certify: bool = False
 
 
+def room_for(level: Level) -> int:
+    """What a PDF's signature of this level gets, in hexadecimal digits."""
+    return STAMPED_HEX if level > Level.B_B else RESERVED_HEX
+
+
 class Presses:
     """Lays documents of each format out for a seal."""
 
@@ -210,10 +215,18 @@ class Presses:
             field_name=order.field_name,
             signer_name=order.signer_name,
             moment=order.moment,
-            room=STAMPED_HEX if order.level > Level.B_B else RESERVED_HEX,
+            room=room_for(order.level),
             certify=order.certify,
         )
         return self._pdf_press(laid_out, original, order)
+
+    def press_of(
+        self, prepared: PreparedDocument | PreparedOfd, original: RunningDigest, order: Order
+    ) -> Press:
+        """How a document is sealed that is laid out already, as a filled template is."""
+        if isinstance(prepared, PreparedOfd):
+            return self._ofd_press(prepared, order.stamp.structure)
+        return self._pdf_press(prepared, original, order)
 
     def _pdf_press(self, prepared: PreparedDocument, original: RunningDigest, order: Order) -> Press:
         """How a PDF is sealed that is laid out; `original` has taken the file in."""

@@ -16,7 +16,9 @@ from core.clock import Clock
 from core.disclosure import Produced, RecordRef, RequestContext, Transaction
 from core.errors import fault_error
 from services.eseal.domain import (
+    SUITES,
     Format,
+    Place,
     Seal,
     SealedDocument,
     SealUser,
@@ -26,10 +28,11 @@ from services.eseal.domain import (
     require_allowed,
     require_size,
 )
+from services.eseal.filling import FORM_FIELD, Filler, FormOrder, FormWish
 from services.eseal.levels import Level, level_of, require_means
 from services.eseal.placing import Placing
 from services.eseal.prepared import RunningDigest
-from services.eseal.pressing import Lasting, Order, Press, Presses, Signer, sha256_of
+from services.eseal.pressing import Lasting, Order, Press, Presses, Signer, room_for, sha256_of
 from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, SealNotInForceError
 from services.eseal.standing import Standing, require_good
 
@@ -124,17 +127,34 @@ class LaidOut:
     signed_at: datetime
     signer: Signer
     press: Press
+    plate: bytes = b""
+    """SHA-256 of the document, where it is no file that came but a template's plate."""
+    link: str = ""
+    """The verification link of a template's document."""
+
+    @property
+    def came_sha256(self) -> bytes:
+        """Of the file that came; a template's document is new at each try, and nothing came."""
+        return b"" if self.plate else self.document_sha256
 
 
 class Putting:
     """Puts seals on documents, step by step."""
 
     def __init__(
-        self, *, store: PuttingStore, keystore: Keystore, presses: Presses, proofs: Proofs, clock: Clock
+        self,
+        *,
+        store: PuttingStore,
+        keystore: Keystore,
+        presses: Presses,
+        filler: Filler,
+        proofs: Proofs,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._keystore = keystore
         self._presses = presses
+        self._filler = filler
         self._proofs = proofs
         self._clock = clock
 
@@ -168,8 +188,7 @@ class Putting:
         level = level_of(wish.level, Level(found.stamp.least_level), form)
         if wish.certify and form is Format.OFD:
             raise LevelNotForFormatError("an OFD is not certified; leave certify out", field="certify")
-        proofs = self._proofs
-        require_means(level, stamps=proofs.lasting is not None, statuses=proofs.statuses is not None)
+        self._require_means(level)
         # What the seal changes comes after the file: it is taken in once, for all three digests.
         original = wish.taken_in or await sha256_of(document)
         document_sha256 = original.digest()
@@ -181,6 +200,41 @@ class Putting:
         )
         press = await self._presses.lay_out(order, original)
         return LaidOut(seal, document, form, level, document_sha256, signature_id, signed_at, signer, press)
+
+    async def lay_out_form(self, found: FoundSeal, wish: FormWish, office: str) -> LaidOut:
+        """Fills a template with the seal laid out on it, a PDF or an OFD as the seal is for; fetches the key.
+
+        Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID, ALGORITHM_UNAVAILABLE, LEVEL_*, TIME_NOT_PROVED,
+        CERTIFICATE_REVOKED, REVOCATION_UNKNOWN.
+        """
+        seal, stamp = found.seal, found.stamp
+        form = SUITES[seal.algorithm].format
+        level = level_of(wish.level, Level(stamp.least_level), form)
+        self._require_means(level)
+        signer = await self.signer(seal)
+        signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)
+        filled = await self._filler.fill(
+            FormOrder(wish, office, stamp, seal.name, form, signature_id, signed_at, room_for(level))
+        )
+        order = Order(filled.plate, form, Place(), stamp, FORM_FIELD, seal.name, signed_at, level)
+        press = self._presses.press_of(filled.prepared, filled.taken_in, order)
+        return LaidOut(
+            seal=seal,
+            document=filled.plate,
+            format=form,
+            level=level,
+            document_sha256=filled.signed_sha256,
+            signature_id=signature_id,
+            signed_at=signed_at,
+            signer=signer,
+            press=press,
+            plate=filled.taken_in.digest(),
+            link=filled.link,
+        )
+
+    def _require_means(self, level: Level) -> None:
+        proofs = self._proofs
+        require_means(level, stamps=proofs.lasting is not None, statuses=proofs.statuses is not None)
 
     async def signer(self, seal: Seal) -> Signer:
         """The seal's key, whose certificates have not been revoked, as far as anybody can be asked.
@@ -225,7 +279,15 @@ class Putting:
             matter_code=matter_of(context),
             case_number=context.basis.case_number if context.basis else "",
         )
-        answer = SealedDocument(document, pressed.update, record.id, record.signed_at, laid_out.format)
+        answer = SealedDocument(
+            document,
+            pressed.update,
+            record.id,
+            record.signed_at,
+            laid_out.format,
+            laid_out.plate,
+            laid_out.link,
+        )
         return Produced(answer, records=[seal_ref(seal), RecordRef("signature", str(record.id))]), record
 
 

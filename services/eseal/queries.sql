@@ -64,6 +64,15 @@ SELECT cms_sha256, signed_at
   FROM signature
  WHERE cms_sha256 = ANY ($1);
 
+-- name: find_signed
+-- $1 signature id
+SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
+       k.id AS key_id, k.algorithm, k.certificate_sha256, s.kind, s.code, g.signed_at
+  FROM signature g
+  JOIN seal s ON s.id = g.seal_id
+  JOIN seal_key k ON k.id = g.key_id
+ WHERE g.id = $1;
+
 -- name: insert_signature
 INSERT INTO signature (id, seal_id, key_id, signed_at, document_sha256, sealed_sha256, cms_sha256,
                        intent_id, caller, office_code, matter_code, case_number)

@@ -202,3 +202,41 @@ class BulkBusyError(ServiceError):
 
     kind = Kind.UNAVAILABLE
     reason = "BULK_BUSY"
+
+
+class TemplateNotFoundError(ServiceError):
+    """There is no such template in this version, or it is another office's."""
+
+    kind = Kind.NOT_FOUND
+    reason = "TEMPLATE_NOT_FOUND"
+
+
+class TemplateFieldsError(ServiceError):
+    """What is to go into a template's fields is not what they take. Every fault is told at once."""
+
+    kind = Kind.INVALID
+    reason = "TEMPLATE_FIELDS_INVALID"
+
+    def __init__(self, faults: Sequence[FieldFault]) -> None:
+        super().__init__("the fields are not what the template takes", faults=faults)
+
+
+class VerificationAddressMissingError(ServiceError):
+    """This installation names no address at which documents made of templates can be verified."""
+
+    kind = Kind.PRECONDITION
+    reason = "VERIFICATION_ADDRESS_MISSING"
+
+
+class SealedDocumentNotFoundError(ServiceError):
+    """No document of this number was sealed here."""
+
+    kind = Kind.NOT_FOUND
+    reason = "DOCUMENT_NOT_FOUND"
+
+
+class PlateLostError(ServiceError):
+    """What a document shares with others is gone, and its answer cannot be given again. A fault of ours."""
+
+    kind = Kind.INTERNAL
+    reason = "PLATE_LOST"

@@ -28,6 +28,7 @@ from services.eseal.domain import SUITES, Format, Seal, SealedDocument, with_upd
 from services.eseal.keeping import KeptAct
 from services.eseal.placing import Placing, placing_of
 from services.eseal.service import SealDesk
+from services.eseal.template_rpc import present_form
 from services.eseal.verdict import DocumentReport, SealReport
 
 SERVICE = "onestop.eseal.v1.EsealService"
@@ -133,6 +134,8 @@ def present(answer: object) -> Presented:
     another file is refused.
     """
     if isinstance(answer, SealedDocument):
+        if answer.plate:
+            return present_form(answer)
         wire = pb.SignDocumentResponse(
             document=answer.update,
             signature_id=str(answer.signature_id),

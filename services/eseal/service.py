@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -19,11 +19,14 @@ from services.eseal.domain import (
     format_of,
     require_size,
 )
+from services.eseal.filling import Filler, FormWish
 from services.eseal.placing import Placing
 from services.eseal.pressing import Envelope, Presses, SealSignature, Workshop, sha256_of
 from services.eseal.putting import (
     SIGN,
+    FoundSeal,
     Keystore,
+    LaidOut,
     Proofs,
     Putting,
     PuttingStore,
@@ -77,6 +80,7 @@ class SealDesk:
         public_workshop: Workshop,
         envelope: Envelope,
         seal_signature: SealSignature,
+        filler: Filler,
         disclosure: Disclosure,
         roots: Mapping[Format, Sequence[bytes]],
         clock: Clock,
@@ -87,7 +91,12 @@ class SealDesk:
         self._public_workshop = public_workshop  # Its own: a crowd of strangers holds up no office.
         self._presses = Presses(workshop, envelope, seal_signature, proofs.lasting)
         self._putting = Putting(
-            store=store, keystore=keystore, presses=self._presses, proofs=proofs, clock=clock
+            store=store,
+            keystore=keystore,
+            presses=self._presses,
+            filler=filler,
+            proofs=proofs,
+            clock=clock,
         )
         self._proofs = proofs
         self._disclosure = disclosure
@@ -131,12 +140,39 @@ class SealDesk:
         CERTIFICATION_NOT_FIRST, TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED,
         REVOCATION_UNKNOWN.
         """
+
+        async def lay_out(found: FoundSeal) -> LaidOut:
+            return await self._putting.lay_out(found, Wish(document, place, level, certify))
+
+        return await self._put(context, seal_id, lay_out, body)
+
+    async def sign_form(
+        self, context: RequestContext, *, seal_id: UUID, wish: FormWish, body: bytes
+    ) -> Released:
+        """Fills a template and seals what it gives, once per request_id; the answer is a SealedDocument.
+
+        Errors: as of `sign`, TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID.
+        """
+
+        async def lay_out(found: FoundSeal) -> LaidOut:
+            return await self._putting.lay_out_form(found, wish, context.office)
+
+        return await self._put(context, seal_id, lay_out, body)
+
+    async def _put(
+        self,
+        context: RequestContext,
+        seal_id: UUID,
+        lay_out: Callable[[FoundSeal], Awaitable[LaidOut]],
+        body: bytes,
+    ) -> Released:
+        """Puts a seal on what is laid out for it, by the disclosure protocol."""
         found = await self._putting.find(seal_id)
         rule = self._putting.permitted(found, context)
         if rule.is_limited and not await self._store.has_quota(rule, day_in_china(self._clock())):
             raise quota_spent()
         async with asyncio.timeout(self._seconds_left(context)):
-            laid_out = await self._putting.lay_out(found, Wish(document, place, level, certify))
+            laid_out = await lay_out(found)
 
         async def do(tx: Transaction, intent_id: UUID) -> Produced:
             # Anew: the permission may have been withdrawn since.
@@ -153,7 +189,7 @@ class SealDesk:
             return await self._disclosure.act(
                 context,
                 method=SIGN,
-                body=laid_out.document_sha256 + body,
+                body=laid_out.came_sha256 + body,
                 do=do,
                 records=[seal_ref(found.seal)],
             )

@@ -62,6 +62,11 @@ class PgSealStore:
         rows = await self._pool.fetch(Q.signing_times, wanted) if wanted else []
         return {row["cms_sha256"]: row["signed_at"] for row in rows}
 
+    async def find_signed(self, signature_id: UUID) -> tuple[Seal, datetime] | None:
+        """The seal of a signature, and when it was put."""
+        row = await self._pool.fetchrow(Q.find_signed, signature_id)
+        return (_seal(row), row["signed_at"]) if row else None
+
     async def has_quota(self, rule: SealUser, day: date) -> bool:
         """Whether a limited permission has something left on a day."""
         return bool(await self._pool.fetchval(Q.has_quota, rule.rule_id, day))

@@ -59,3 +59,23 @@ def sentence_on(
         zh + "无效：" + "、".join(fault[0] for fault in faults) + "。",
         en + "not valid: " + ", ".join(fault[1] for fault in faults) + ".",
     )
+
+
+_STATES = {
+    "in_force": ("印章现行有效", "the seal is in force"),
+    "suspended": ("印章现已停用", "the seal is suspended now"),
+    "revoked": ("印章现已作废", "the seal has been revoked"),
+    "expired": ("印章现已过期", "the seal has expired"),
+    "destroyed": ("印章现已销毁", "the seal has been destroyed"),
+}
+
+
+def sentence_on_number(name: str, moment: datetime, state: str) -> tuple[str, str]:
+    """What is said of a document by its number alone: which seal was put when, and how the seal stands."""
+    local = moment.astimezone(CHINA)
+    zh, en = _STATES.get(state, ("印章不可用", "the seal cannot be used"))
+    return (
+        f"本编号的文书于{local:%Y年%m月%d日%H:%M:%S}加盖“{name}”；{zh}。请核对文书内容，或上传文件验章。",
+        f"A document of this number was sealed with {name} at {local:%Y-%m-%d %H:%M:%S} (UTC+8); {en}."
+        " Whether a file is that document, checking the file says.",
+    )

@@ -17,7 +17,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescript
 from onestop.agricredit.v1 import agricredit_pb2
 from onestop.autofill.v1 import autofill_pb2
 from onestop.datanode.v1 import datanode_pb2
-from onestop.eseal.v1 import bulk_pb2, eseal_pb2, remote_pb2
+from onestop.eseal.v1 import bulk_pb2, eseal_pb2, remote_pb2, template_pb2
 from onestop.issuer.v1 import issuer_pb2
 from onestop.ledger.v1 import ledger_pb2
 from onestop.licence.v1 import licence_pb2
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = {
     "licence": (licence_pb2.DESCRIPTOR,),
     "autofill": (autofill_pb2.DESCRIPTOR,),
-    "eseal": (eseal_pb2.DESCRIPTOR, remote_pb2.DESCRIPTOR, bulk_pb2.DESCRIPTOR),
+    "eseal": (eseal_pb2.DESCRIPTOR, remote_pb2.DESCRIPTOR, bulk_pb2.DESCRIPTOR, template_pb2.DESCRIPTOR),
     "agricredit": (agricredit_pb2.DESCRIPTOR,),
     "datanode": (datanode_pb2.DESCRIPTOR,),
     "issuer": (issuer_pb2.DESCRIPTOR,),

@@ -24,6 +24,7 @@ from tests.story import (
     person,
     platform_of,
 )
+from tests.unit.eseal.forms_filled import DECISION
 
 
 def do_everything(city: City, watch: Watch) -> list[str]:
@@ -82,7 +83,17 @@ def _seal(city: City, platform: Machine, watch: Watch) -> None:
     seal = platform.get("/approval/v1/seals", office=case["office"])["seals"][0]["id"]
     sealed = platform.upload(f"/approval/v1/seals/{seal}:sign", letter(), {"case": case})
     platform.upload("/approval/v1/documents:verify", sealed.content, {"case": case})
+    platform.get("/approval/v1/seal_templates", office=case["office"])
+    fill = {"case": case, "template": "permit_decision", "fields": DECISION}
+    filled = platform.ask(
+        "POST",
+        f"/approval/v1/seals/{seal}:sign_template",
+        {"Idempotency-Key": uuid.uuid4().hex},
+        json=fill,
+    )
+    number = uuid.UUID(filled.headers["Signature-Id"]).hex
     with citizen_of(city, watch) as anybody:
+        anybody.ask("GET", f"/public/v1/sealed_documents/{number}")
         files = {"document": ("sealed.pdf", sealed.content, "application/pdf")}
         anybody.ask("POST", "/public/v1/documents:verify", files=files)
 

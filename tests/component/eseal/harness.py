@@ -16,7 +16,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from onestop.common.v1 import context_pb2
-from onestop.eseal.v1 import bulk_pb2_grpc, remote_pb2_grpc
+from onestop.eseal.v1 import bulk_pb2_grpc, remote_pb2_grpc, template_pb2, template_pb2_grpc
 from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 
@@ -56,12 +56,17 @@ from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
+from services.eseal.template_desk import TemplateDesk
+from services.eseal.template_rpc import register as register_templates
+from services.eseal.template_store import PgPlates
+from services.eseal.templates.filler import TemplateFiller
 from services.eseal.trust.authority import SealAuthority, load_roots
 from services.eseal.workshop import Workshop
 from tests.database import CityDatabase
 from tests.fakes import FakeClock, FakeIssuer, FakeLedger
 from tests.unit.eseal.documents import KIND, OFFICE, OFFICE_CODE
 
+LINKS = "https://city.example/public/v1/sealed_documents/"
 OTHER_OFFICE = "11440299MB2L000118"
 EVERY_SCOPE = (Scope.SEAL_USE, Scope.DOCUMENT_VERIFY)
 
@@ -87,6 +92,7 @@ class Desk:
     gateway: pb_grpc.EsealServiceAsyncStub
     bulk: bulk_pb2_grpc.BulkSealServiceAsyncStub
     remote: remote_pb2_grpc.RemoteSigningServiceAsyncStub
+    templates: template_pb2_grpc.TemplateServiceAsyncStub
     ledger: FakeLedger
     issuer: FakeIssuer
     clock: FakeClock
@@ -94,6 +100,7 @@ class Desk:
     database: CityDatabase
     authority: SealAuthority
     maker: Sm2Maker
+    plates: PgPlates
     settled: Callable[[], Awaitable[None]]
     """Waits until what failed has been closed, and what had begun is done."""
     asking: Asking = field(default_factory=Asking)
@@ -128,6 +135,37 @@ class Desk:
                 level=level,
                 certify=certify,
             )
+        )
+
+    async def sign_template(
+        self,
+        seal_id: UUID,
+        template: str,
+        fields: Mapping[str, str],
+        asking: Asking | None = None,
+        *,
+        version: int = 0,
+        level: pb.SealLevel.ValueType = pb.SEAL_LEVEL_UNSPECIFIED,
+    ) -> template_pb2.SignTemplateResponse:
+        """Fills and seals under a new request_id unless one is named."""
+        asked = asking or self.asking
+        if not asked.request_id:
+            asked = replace(asked, request_id=str(uuid4()))
+        return await self.templates.SignTemplate(
+            template_pb2.SignTemplateRequest(
+                **self.about(asked),
+                seal_id=str(seal_id),
+                fill=template_pb2.TemplateFill(
+                    template=template, version=version, fields=fields, level=level
+                ),
+            )
+        )
+
+    async def list_templates(
+        self, *, page_size: int = 0, page_token: str = ""
+    ) -> template_pb2.ListTemplatesResponse:
+        return await self.templates.ListTemplates(
+            template_pb2.ListTemplatesRequest(**self.about(None), page_size=page_size, page_token=page_token)
         )
 
     async def verify(self, document: bytes, asking: Asking | None = None) -> pb.VerifyDocumentAnswer:
@@ -231,9 +269,13 @@ async def running_desk(
     vault = await Vault.open(pool, Keyring.load(database.keyring("eseal")))
     replies = PgManyReplies(pool, vault, clock)
     disclosure = Disclosure(ledger=ledger, replies=replies, present=presenting(present), clock=clock)
-    store, keystore = PgSealStore(pool), VaultKeystore(pool, vault, load_sm2())
+    store, plates = PgSealStore(pool), PgPlates(pool)
+    filler = TemplateFiller(LINKS, plates)
+    await filler.open()
+    keystore = VaultKeystore(pool, vault, load_sm2())
     desk = SealDesk(
         store=store,
+        filler=filler,
         keystore=keystore,
         workshop=workshop,
         public_workshop=workshop,
@@ -257,7 +299,9 @@ async def running_desk(
     contexts = ContextReader(issuer.verifier(), clock)
     together = Together(ledger=ledger, replies=replies, present=present, clock=clock)
     presses = Presses(PatientWorkshop(workshop), pades_envelope, seal_signature, proofs.lasting)
-    putting = Putting(store=store, keystore=keystore, presses=presses, proofs=proofs, clock=clock)
+    putting = Putting(
+        store=store, keystore=keystore, presses=presses, filler=filler, proofs=proofs, clock=clock
+    )
     bulk = BulkServicer(BulkDesk(store, putting, presses, together, clock), putting, contexts)
     remote, keys = PgRemoteStore(pool, vault, clock), RemoteKeys()
     signing = RemoteSigning(
@@ -277,11 +321,14 @@ async def running_desk(
         contexts,
     )
 
+    templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=clock)
+
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
         return [
             *register(desk, contexts, clock, server),
             *register_bulk(bulk, server),
             *register_remote(servicer, server),
+            *register_templates(desk, templates, contexts, server),
         ]
 
     async def settle() -> None:
@@ -298,6 +345,7 @@ async def running_desk(
                 gateway=pb_grpc.EsealServiceStub(gateway),
                 bulk=bulk_pb2_grpc.BulkSealServiceStub(gateway),
                 remote=remote_pb2_grpc.RemoteSigningServiceStub(gateway),
+                templates=template_pb2_grpc.TemplateServiceStub(gateway),
                 ledger=ledger,
                 issuer=issuer,
                 clock=clock,
@@ -305,6 +353,7 @@ async def running_desk(
                 database=database,
                 authority=SealAuthority.load(folder / "seal-ca.crt", folder / "seal-ca.key"),
                 maker=maker,
+                plates=plates,
                 settled=settle,
             )
     finally:

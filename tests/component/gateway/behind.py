@@ -27,7 +27,7 @@ from joserfc.jwk import ECKey, KeySet
 from onestop.agricredit.v1 import agricredit_pb2, agricredit_pb2_grpc
 from onestop.autofill.v1 import autofill_pb2, autofill_pb2_grpc
 from onestop.common.v1 import receipt_pb2
-from onestop.eseal.v1 import eseal_pb2, eseal_pb2_grpc
+from onestop.eseal.v1 import eseal_pb2, eseal_pb2_grpc, template_pb2, template_pb2_grpc
 from onestop.issuer.v1 import issuer_pb2, issuer_pb2_grpc
 from onestop.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from onestop.licence.v1 import licence_pb2, licence_pb2_grpc
@@ -247,6 +247,30 @@ class _Eseal(eseal_pb2_grpc.EsealServiceServicer):
         return await self._behind.answer("check_document", request, context, usual)
 
 
+class _Templates(template_pb2_grpc.TemplateServiceServicer):
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
+
+    async def ListTemplates(self, request: Any, context: Any) -> Any:
+        usual = template_pb2.ListTemplatesResponse(templates=[template_pb2.Template(name="note", version=1)])
+        return await self._behind.answer("list_templates", request, context, usual)
+
+    async def SignTemplate(self, request: Any, context: Any) -> Any:
+        usual = template_pb2.SignTemplateResponse(
+            document=b"%PDF-sealed",
+            signature_id="sig-1",
+            receipt=self._behind.receipt(),
+            media_type="application/pdf",
+            verification_link="https://city.example/v/1",
+        )
+        usual.signed_at.GetCurrentTime()
+        return await self._behind.answer("sign_template", request, context, usual)
+
+    async def FindSealedDocument(self, request: Any, context: Any) -> Any:
+        usual = template_pb2.FindSealedDocumentResponse(seal_name="专用章")
+        return await self._behind.answer("find_sealed", request, context, usual)
+
+
 class _AgriCredit(agricredit_pb2_grpc.AgriCreditServiceServicer):
     def __init__(self, behind: Behind) -> None:
         self._behind = behind
@@ -412,6 +436,7 @@ async def running(behind: Behind, authority: Authority, trust: Path) -> AsyncIte
     licence_pb2_grpc.add_LicenceServiceServicer_to_server(_Licence(behind), server)
     autofill_pb2_grpc.add_AutofillServiceServicer_to_server(_Autofill(behind), server)
     eseal_pb2_grpc.add_EsealServiceServicer_to_server(_Eseal(behind), server)
+    template_pb2_grpc.add_TemplateServiceServicer_to_server(_Templates(behind), server)
     agricredit_pb2_grpc.add_AgriCreditServiceServicer_to_server(_AgriCredit(behind), server)
     ledger_pb2_grpc.add_LedgerServiceServicer_to_server(_Ledger(behind), server)
     issuer_pb2_grpc.add_IssuerServiceServicer_to_server(_Issuer(behind), server)

@@ -1,0 +1,220 @@
+"""A template of decision letters or licences, and what goes into its fields: pure rules, no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from core.errors import FieldFault
+from services.eseal.refusals import TemplateFieldsError
+from services.eseal.typesetting import Area, Setting
+
+NUMBER = "document_number"
+"""What every template may show without a field of this name: the number that the verification link names."""
+LONGEST = 2000
+"""Characters that a field may have at most, whatever its template says."""
+_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,12})\.[0-9]{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+class FieldType(StrEnum):
+    """What a field takes, and how it is shown."""
+
+    TEXT = "text"
+    """As it is typed."""
+    DATE = "date"
+    """`2026-11-28`, shown as 2026年11月28日."""
+    AMOUNT = "amount"
+    """`1234.50`, yuan and fen, shown as 1,234.50."""
+    CHOICE = "choice"
+    """One of the values that the template lists."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field: its name in requests, what people call it, what it takes."""
+
+    name: str
+    title: str
+    type: FieldType = FieldType.TEXT
+    required: bool = True
+    longest: int = 100
+    """Characters."""
+    multiline: bool = False
+    """Whether a line feed begins a new paragraph."""
+    pattern: str = ""
+    """A regular expression for the whole text; `example` shows what it wants."""
+    example: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text in a box. `{name}` in a paragraph stands for a field."""
+
+    area: Area
+    setting: Setting
+    paragraphs: tuple[str, ...]
+    colour: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The fields that it shows; without any it is the same in every document."""
+        return frozenset(name for text in self.paragraphs for name in _SLOT.findall(text))
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its braces are those of fields alone, as `filled` needs."""
+        return not re.search(r"[{}]", "".join(_SLOT.sub("", text) for text in self.paragraphs))
+
+    def filled(self, shown: Mapping[str, str]) -> list[str]:
+        """Its paragraphs with the fields in them. A line feed in one begins a paragraph indented alike."""
+        filled = []
+        for text in self.paragraphs:
+            whole = text.format_map(shown)
+            if "\n" in whole:
+                indent = "　" * (len(text) - len(text.lstrip("　")))
+                filled += whole.replace("\n", f"\n{indent}").split("\n")
+            else:
+                filled.append(whole)
+        return filled
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A level or upright line, or with a height and a width a frame: lengths in mm."""
+
+    area: Area
+    thickness: float
+    colour: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture of the template's own, PNG."""
+
+    area: Area
+    png: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point in mm from the upper left corner: the middle of the seal, or with a size a corner."""
+
+    x: float
+    y: float
+    size: float = 0.0
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template in one of its versions. What is laid out stays as it is; a change is another version."""
+
+    name: str
+    version: int
+    title: str
+    office: str
+    """USCC of the office whose it is; empty where every office may use it."""
+    width: float
+    height: float
+    fields: Mapping[str, Field]
+    texts: tuple[Text, ...]
+    rules: tuple[Rule, ...] = ()
+    images: tuple[Image, ...] = ()
+    seal: Spot = Spot(0, 0)
+    """The middle of the seal."""
+    code: Spot | None = None
+    """Upper left corner and size of the QR code with the verification link, if it has one."""
+    common: str = ""
+    """Characters that its fields hold often: they go into the font that is made ready once."""
+
+    def shown(self, values: Mapping[str, str], number: str, drawable: frozenset[str]) -> dict[str, str]:
+        """What is shown for each field: what it was given, checked, in its type's form.
+
+        `drawable` are the characters that the font has. Raises TemplateFieldsError that tells every fault,
+        and never a value.
+        """
+        faults = [
+            FieldFault(_path(name), "unknown", f"the template has no such field; it has {self._names()}")
+            for name in values
+            if name not in self.fields
+        ]
+        shown = {NUMBER: number}
+        for name, one in self.fields.items():
+            value = values.get(name, "")
+            if not value:
+                if one.required:
+                    faults.append(FieldFault(_path(name), "required", f"{one.title} is needed"))
+                shown[name] = ""
+                continue
+            found = _fault_of(one, value, drawable)
+            if found is not None:
+                faults.append(found)
+            else:
+                shown[name] = _as_shown(one, value)
+        if faults:
+            raise TemplateFieldsError(faults)
+        return shown
+
+    def _names(self) -> str:
+        return ", ".join(self.fields)
+
+
+def does_not_fit(name: str, most: int, given: int) -> TemplateFieldsError:
+    """The refusal of a field that leaves its text no room: `most` of the text's `given` characters have."""
+    over = f"its text has no room; about {max(1, given - most)} characters or some lines fewer would fit"
+    return TemplateFieldsError([FieldFault(_path(name), "fits", over)])
+
+
+def _path(name: str) -> str:
+    return f"fields.{name[:64]}"
+
+
+def _fault_of(one: Field, value: str, drawable: frozenset[str]) -> FieldFault | None:
+    """What is wrong with a value, and what would be right; never the value itself."""
+
+    def fault(rule: str, message: str) -> FieldFault:
+        return FieldFault(_path(one.name), rule, message)
+
+    longest = min(one.longest, LONGEST)
+    if len(value) > longest:
+        return fault("max_length", f"{one.title} has {len(value)} characters; at most {longest} are taken")
+    if one.type is FieldType.DATE and not _is_day(value):
+        return fault("date", f"{one.title} is a day as in 2026-11-28")
+    if one.type is FieldType.AMOUNT and not _AMOUNT.fullmatch(value):
+        return fault("amount", f"{one.title} is an amount in yuan with two decimals, as in 1234.50")
+    if one.type is FieldType.CHOICE and value not in one.choices:
+        return fault("choice", f"{one.title} is one of {', '.join(one.choices)}")
+    if one.pattern and not re.fullmatch(one.pattern, value):
+        return fault("pattern", f"{one.title} has the form of {one.example}")
+    lacking = set(value) - drawable - ({"\n"} if one.multiline else set())
+    if lacking:
+        at = next(place for place, char in enumerate(value, start=1) if char in lacking)
+        return fault("character", f"character {at} of {one.title} is none that the template's font has")
+    if value != value.strip():
+        return fault("trimmed", f"{one.title} neither begins nor ends with a space")
+    return None
+
+
+def _is_day(value: str) -> bool:
+    if not _DAY.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_shown(one: Field, value: str) -> str:
+    if one.type is FieldType.DATE:
+        day = date.fromisoformat(value)
+        return f"{day.year}年{day.month}月{day.day}日"
+    if one.type is FieldType.AMOUNT:
+        yuan, _, fen = value.partition(".")
+        return f"{int(yuan):,}.{fen}"
+    return value

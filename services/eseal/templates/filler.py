@@ -1,0 +1,127 @@
+"""Fills templates: finds them, keeps what is laid out ready, and makes the data that is attached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources.abc import Traversable
+
+import orjson
+
+from services.eseal.domain import Format
+from services.eseal.filling import Filled, FormOrder, FormWish, Plates
+from services.eseal.prepared import RunningDigest
+from services.eseal.refusals import (
+    SealNotForFormatError,
+    TemplateNotFoundError,
+    VerificationAddressMissingError,
+)
+from services.eseal.template import Template
+from services.eseal.templates.face import Face, serif
+from services.eseal.templates.loading import Key, load_templates
+from services.eseal.templates.pdf import PdfPlate, make_plate
+from services.eseal.templates.qr import Codes, codes_for
+
+_KEPT = 64
+"""Plates kept in memory; one is 50 to 100 kB."""
+_DRAWN_AT_ONCE = 8
+"""Glyphs that may be taken out of the font on the event loop; more of them hold it up."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A plate, and SHA-256 that has taken it in."""
+
+    plate: PdfPlate
+    taken_in: RunningDigest
+
+
+class TemplateFiller:
+    """Templates ready to be filled. `open` reads them; `address` is what verification links begin with."""
+
+    def __init__(self, address: str, plates: Plates, folder: Traversable | None = None) -> None:
+        self._address = address
+        self._plates = plates
+        self._folder = folder
+        self._ready: OrderedDict[object, asyncio.Task[Ready]] = OrderedDict()
+        self._face: Face
+        self._codes: Codes | None = None
+        self._templates: Mapping[Key, Template]
+
+    async def open(self) -> None:
+        """Reads font and templates, and makes the codes ready. Raises TemplateFileError, ValueError."""
+        self._face = await asyncio.to_thread(serif)
+        self._templates = await asyncio.to_thread(load_templates, self._face, self._folder)
+        if self._address:
+            self._codes = await asyncio.to_thread(codes_for, self._address)
+
+    def templates(self, office: str) -> Sequence[Template]:
+        """The templates that an office may use, by name and version."""
+        found = (self._templates[key] for key in sorted(self._templates))
+        return [template for template in found if template.office in {"", office}]
+
+    async def fill(self, order: FormOrder) -> Filled:
+        """The document. Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID, SEAL_NOT_FOR_FORMAT,
+        VERIFICATION_ADDRESS_MISSING."""
+        if self._codes is None:
+            raise VerificationAddressMissingError(
+                "this installation names no address for verification links (ONESTOP_VERIFICATION_ADDRESS)"
+            )
+        template = self._find(order.wish, order.office)
+        number = order.number.hex
+        shown = template.shown(order.wish.fields, number, self._face.characters)
+        link = self._codes.link(number)
+        ready = await self._made_ready(template, order, self._codes)
+        said = {
+            "template": template.name,
+            "version": template.version,
+            "document_number": number,
+            "verification_link": link,
+            "fields": dict(order.wish.fields),
+        }
+        what = (shown, number, order.moment, orjson.dumps(said), order.room)
+        if len(self._face.undrawn("".join(shown.values()))) > _DRAWN_AT_ONCE:
+            prepared = await asyncio.to_thread(ready.plate.fill, *what)
+        else:
+            prepared = ready.plate.fill(*what)
+        return Filled(ready.plate.content, ready.taken_in, prepared, link)
+
+    def _find(self, wish: FormWish, office: str) -> Template:
+        versions = [one for one in self.templates(office) if one.name == wish.template]
+        for template in reversed(versions):
+            if wish.version in {0, template.version}:
+                return template
+        raise TemplateNotFoundError(
+            "there is no such template, or not in this version; list the templates that the office may use"
+        )
+
+    async def _made_ready(self, template: Template, order: FormOrder, codes: Codes) -> Ready:
+        """The template laid out with the seal; once for all who ask at the same time."""
+        picture = order.stamp.picture
+        key = (template.name, template.version, order.format, order.signer_name, picture)
+        task = self._ready.get(key)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._ready[key] = asyncio.create_task(self._make_ready(template, order, codes))
+            if len(self._ready) > _KEPT:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end(key)
+        return await asyncio.shield(task)
+
+    async def _make_ready(self, template: Template, order: FormOrder, codes: Codes) -> Ready:
+        if order.format is not Format.PDF:
+            raise SealNotForFormatError("templates are filled as PDF; use a seal for PDF documents")
+        plate = await asyncio.to_thread(
+            make_plate,
+            template,
+            self._face,
+            codes,
+            picture=order.stamp.picture,
+            signer_name=order.signer_name,
+        )
+        taken_in = sha256(plate.content)
+        # Before anything is sealed with it: an answer that is given again needs it.
+        await self._plates.keep(taken_in.digest(), plate.content)
+        return Ready(plate, taken_in)

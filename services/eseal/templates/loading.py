@@ -1,0 +1,159 @@
+"""Reads the templates' files, and checks each against the schema and against itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from services.eseal.template import NUMBER, Field, FieldType, Image, Rule, Spot, Template, Text
+from services.eseal.templates.face import Face
+from services.eseal.typesetting import Area, DoesNotFitError, Setting, set_text
+
+SCHEMA = "template.schema.json"
+Key = tuple[str, int]
+"""Name and version."""
+
+
+class TemplateFileError(ValueError):
+    """Templates' files are wrong: says which, where in it, and what would be right."""
+
+
+def load_templates(face: Face, folder: Traversable | None = None) -> dict[Key, Template]:
+    """Every template by name and version. `folder` holds `<name>.<version>.json`; the service's own, unless
+    given.
+
+    Raises TemplateFileError that tells all faults of all files.
+    """
+    package = resources.files(__package__ or "services.eseal.templates")
+    folder = folder or package.joinpath("forms")
+    schema = Draft202012Validator(json.loads(package.joinpath(SCHEMA).read_text(encoding="utf-8")))
+    found: dict[Key, Template] = {}
+    faults: list[str] = []
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not file.name.endswith(".json"):
+            continue
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as failure:
+            faults.append(f"{file.name}: is not JSON: {failure}")
+            continue
+        wrong = [_sentence(error) for error in schema.iter_errors(said)]
+        wrong = wrong or list(_contradictions(said, file.name, folder, face))
+        if wrong:
+            faults += [f"{file.name}: {fault}" for fault in wrong]
+        else:
+            template = built(said, folder)
+            found[template.name, template.version] = template
+    if faults:
+        raise TemplateFileError("the templates' files are wrong:\n" + "\n".join(faults[:20]))
+    return found
+
+
+def built(said: Mapping[str, Any], folder: Traversable) -> Template:
+    """The template that a checked file says; its pictures lie in the folder."""
+    seal, code = said["seal"], said.get("code")
+    return Template(
+        name=said["name"],
+        version=said["version"],
+        title=said["title"],
+        office=said.get("office", ""),
+        width=said["page"]["width"],
+        height=said["page"]["height"],
+        fields={one["name"]: _field(one) for one in said["fields"]},
+        texts=tuple(map(_text, said["texts"])),
+        rules=tuple(
+            Rule(Area(*one["area"]), one["thickness"], tuple(one.get("colour", (0, 0, 0))))
+            for one in said.get("rules", ())
+        ),
+        images=tuple(
+            Image(Area(*one["area"]), folder.joinpath(one["file"]).read_bytes())
+            for one in said.get("images", ())
+        ),
+        seal=Spot(seal["x"], seal["y"]),
+        code=Spot(code["x"], code["y"], code["size"]) if code else None,
+        common=said.get("common", ""),
+    )
+
+
+def _field(said: Mapping[str, Any]) -> Field:
+    return Field(
+        name=said["name"],
+        title=said["title"],
+        type=FieldType(said.get("type", "text")),
+        required=said.get("required", True),
+        longest=said.get("max_length", 100),
+        multiline=said.get("multiline", False),
+        pattern=said.get("pattern", ""),
+        example=said.get("example", ""),
+        choices=tuple(said.get("choices", ())),
+    )
+
+
+def _text(said: Mapping[str, Any]) -> Text:
+    size = said["size"]
+    setting = Setting(size, said.get("least_size", size), said.get("leading", 1.5), said.get("align", "left"))
+    return Text(Area(*said["area"]), setting, tuple(said["paragraphs"]), tuple(said.get("colour", (0, 0, 0))))
+
+
+def _contradictions(said: Mapping[str, Any], name: str, folder: Traversable, face: Face) -> Iterator[str]:
+    """What is wrong with a file that the schema takes."""
+    if name != f"{said['name']}.{said['version']}.json":
+        yield "is not called by its name and version, <name>.<version>.json"
+    names = [one["name"] for one in said["fields"]]
+    if len(set(names)) < len(names) or NUMBER in names:
+        yield f"fields: two have one name, or one is called {NUMBER}, which every template has"
+    for one in said["fields"]:
+        yield from _faults_of_field(one, face)
+    for one in said.get("images", ()):
+        if not folder.joinpath(one["file"]).is_file():
+            yield f"images: {one['file']} does not lie beside it"
+    page = said["page"]
+    for kind in ("texts", "rules", "images"):
+        for number, one in enumerate(said.get(kind, ())):
+            area = Area(*one["area"])
+            if area.x + area.width > page["width"] or area.y + area.height > page["height"]:
+                yield f"{kind}[{number}]: reaches over the page's edge"
+    for number, one in enumerate(said["texts"]):
+        yield from (f"texts[{number}]: {fault}" for fault in _faults_of_text(_text(one), set(names), face))
+
+
+def _faults_of_field(said: Mapping[str, Any], face: Face) -> Iterator[str]:
+    try:
+        re.compile(said.get("pattern", ""))
+    except re.error as failure:
+        yield f"fields.{said['name']}: the pattern is no regular expression: {failure}"
+    if set("".join(said.get("choices", ()))) - face.characters:
+        yield f"fields.{said['name']}: a choice has a character that the font lacks"
+
+
+def _faults_of_text(text: Text, names: set[str], face: Face) -> Iterator[str]:
+    if not text.is_sound:
+        yield "has a brace that does not name a field, as {name} does"
+        return
+    unknown = text.names - names - {NUMBER}
+    if unknown:
+        yield f"names fields that there are not: {', '.join(sorted(unknown))}"
+        return
+    if text.setting.least_size > text.setting.size:
+        yield "its least size is larger than its size"
+    fixed = text.filled(dict.fromkeys(text.names, ""))
+    lacking = set("".join(fixed)) - face.characters
+    if lacking:
+        yield f"has characters that the font lacks: {' '.join(sorted(lacking))}"
+        return
+    try:
+        set_text(fixed, text.area, text.setting, face.width)
+    except DoesNotFitError:
+        yield "its own words do not fit into its area"
+
+
+def _sentence(error: ValidationError) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    return f"{where.lstrip('.') or 'the file'}: {error.message}"

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.eseal.refusals import TemplateFieldsError
+from services.eseal.template import NUMBER, Field, FieldType
+from services.eseal.templates.face import serif
+from services.eseal.templates.loading import TemplateFileError, load_templates
+from tests.unit.eseal import forms_filled
+from tests.unit.eseal.forms_filled import DECISION, LICENCE, templates
+
+
+def refused(name: str = "permit_decision", **change: str) -> list[tuple[str, str]]:
+    """Fields and rules at fault."""
+    values = {**(DECISION if name == "permit_decision" else LICENCE), **change}
+    with pytest.raises(TemplateFieldsError) as failure:
+        templates()[name, 1].shown(values, forms_filled.NUMBER, serif().characters)
+    told = "".join(fault.message for fault in failure.value.faults) + failure.value.message
+    assert not any(value and len(value) > 2 and value in told for value in change.values())
+    return [(fault.field, fault.rule) for fault in failure.value.faults]
+
+
+def test_fields_are_shown_in_their_form() -> None:
+    shown = templates()["business_licence", 1].shown(LICENCE, forms_filled.NUMBER, serif().characters)
+
+    assert shown["capital"] == "1,000,000.00"
+    assert shown["founded_on"] == "2026年3月1日"
+    assert shown[NUMBER] == forms_filled.NUMBER
+
+
+def test_every_fault_is_told_at_once_and_names_field_and_rule() -> None:
+    faults = refused(
+        "business_licence",
+        credit_code="91440299ma00000001",
+        company_name="",
+        company_type="无此类型",
+        capital="1,000",
+        founded_on="2026-02-30",
+        address="路" * 121,
+        representative=" 林小满",
+        nobody="x",
+    )
+
+    assert sorted(faults) == [
+        ("fields.address", "max_length"),
+        ("fields.capital", "amount"),
+        ("fields.company_name", "required"),
+        ("fields.company_type", "choice"),
+        ("fields.credit_code", "pattern"),
+        ("fields.founded_on", "date"),
+        ("fields.nobody", "unknown"),
+        ("fields.representative", "trimmed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["林\u202e小满", "林\u200b小满", "林\x00满", "林\n小满", "林\ue000满", "林👪满", "e\u0301", "林\ufeff满"],
+)
+def test_characters_that_show_nothing_or_that_the_font_lacks_are_refused(text: str) -> None:
+    assert refused(applicant=text) == [("fields.applicant", "character")]
+
+
+def test_a_template_s_own_words_never_come_from_a_field() -> None:
+    """A field that looks like a placeholder stays what it is."""
+    text = templates()["permit_decision", 1].texts[3]
+
+    assert text.filled({"applicant": "{office_name}", "office_name": "x"}) == ["{office_name}："]
+
+
+def described(**change: Any) -> dict[str, Any]:
+    """A small template's file."""
+    usual: dict[str, Any] = {
+        "name": "note",
+        "version": 1,
+        "title": "便条",
+        "page": {"width": 100, "height": 100},
+        "fields": [{"name": "words", "title": "内容"}],
+        "texts": [{"area": [10, 10, 80, 20], "size": 12, "paragraphs": ["便条：{words}"]}],
+        "seal": {"x": 70, "y": 70},
+    }
+    return {**usual, **change}
+
+
+def loaded(folder: Path, said: object, name: str = "note.1.json") -> Any:
+    (folder / name).write_text(json.dumps(said), encoding="utf-8")
+    return load_templates(serif(), folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "other"}, "is not called by its name and version"),
+        ({"colour": 1}, "colour"),
+        ({"version": 0}, "version"),
+        ({"fields": [{"name": "words", "title": "x", "type": "choice"}]}, "choices"),
+        ({"fields": [{"name": NUMBER, "title": "x"}, {"name": "words", "title": "x"}]}, "fields"),
+        ({"fields": [{"name": "words", "title": "x", "pattern": "(", "example": "x"}]}, "pattern"),
+        ({"texts": [{"area": [50, 10, 80, 20], "size": 12, "paragraphs": ["x"]}]}, "over the page's edge"),
+        ({"texts": [{"area": [0, 0, 80, 20], "size": 12, "paragraphs": ["{who}"]}]}, "who"),
+        ({"texts": [{"area": [0, 0, 80, 20], "size": 12, "paragraphs": ["{words.x}"]}]}, "brace"),
+        ({"texts": [{"area": [0, 0, 9, 5], "size": 12, "paragraphs": ["太长的文字"]}]}, "do not fit"),
+        ({"texts": [{"area": [0, 0, 80, 20], "size": 12, "paragraphs": ["👪"]}]}, "font lacks"),
+        ({"images": [{"area": [0, 0, 9, 9], "file": "none.png"}]}, "none.png"),
+    ],
+)
+def test_a_template_s_file_is_checked(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    assert loaded(tmp_path, described())["note", 1].title == "便条"
+    (tmp_path / "note.1.json").unlink()
+
+    with pytest.raises(TemplateFileError, match="note") as failure:
+        loaded(tmp_path, described(**change))
+
+    assert told in str(failure.value)
+
+
+def test_a_field_without_a_type_is_text() -> None:
+    assert Field("words", "内容").type is FieldType.TEXT

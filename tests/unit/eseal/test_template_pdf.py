@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+import segno
+from fontTools.cffLib import CFFFontSet
+from fontTools.pens.recordingPen import RecordingPen
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from services.eseal.pictures.vector import draw_round_seal
+from services.eseal.prepared import RESERVED_HEX, PreparedDocument
+from services.eseal.refusals import TemplateFieldsError
+from services.eseal.templates.cff import small_font
+from services.eseal.templates.face import EM, serif
+from services.eseal.templates.pdf import make_plate
+from services.eseal.templates.qr import DIGITS
+from tests.unit.eseal.forms_filled import DECISION, LICENCE, LINKS, NOW, NUMBER, codes, plate
+
+
+def filled(name: str = "permit_decision", data: bytes = b"{}", **change: str) -> PreparedDocument:
+    """A document of one of the service's templates, its signature still empty."""
+    values = {**(DECISION if name == "permit_decision" else LICENCE), **change}
+    ready = plate(name)
+    shown = ready.template.shown(values, NUMBER, serif().characters)
+    return ready.fill(shown, NUMBER, NOW, data, RESERVED_HEX)
+
+
+def text_of(document: bytes) -> str:
+    """All text, without what breaks lines."""
+    pdf = pypdfium2.PdfDocument(document)
+    try:
+        return re.sub(r"\s", "", str(pdf[0].get_textpage().get_text_bounded()))
+    finally:
+        pdf.close()
+
+
+@pytest.mark.parametrize("name", ["permit_decision", "business_licence"])
+def test_text_comes_out_as_it_was_typed(name: str) -> None:
+    values = DECISION if name == "permit_decision" else LICENCE
+
+    text = text_of(filled(name).document)
+
+    for field in ("applicant", "content", "legal_basis", "company_name", "business_scope", "address"):
+        assert re.sub(r"\s", "", values.get(field, "")) in text
+    assert NUMBER in text
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="poppler is not installed here")
+def test_poppler_reads_the_same_text_and_finds_nothing_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "decision.pdf"
+    path.write_bytes(filled().document)
+
+    done = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True)
+
+    assert re.sub(r"\s", "", DECISION["content"]) in re.sub(r"\s", "", done.stdout)
+    assert not done.stderr
+
+
+def test_the_file_keeps_the_rules_of_pdf_a_3u() -> None:
+    data = json.dumps({"fields": DECISION}, ensure_ascii=False).encode()
+    document = filled(data=data).document
+    pdf = PdfFileReader(BytesIO(document), strict=True)
+    root = pdf.root
+
+    assert not pdf.encrypted
+    assert re.match(rb"%PDF-1\.7\n%[\x80-\xff]{4}", document)  # 6.1.2
+    assert len(pdf.trailer["/ID"]) == 2  # 6.1.3
+    assert document.endswith(b"%%EOF\n")
+    metadata = root["/Metadata"]
+    assert "/Filter" not in metadata
+    assert re.search(rb"<pdfaid:part>3</pdfaid:part>\s*<pdfaid:conformance>U<", metadata.data)  # 6.6.4
+    intent = root["/OutputIntents"][0].get_object()  # 6.2.3
+    profile = intent["/DestOutputProfile"]
+    assert intent["/S"] == "/GTS_PDFA1"
+    assert (profile["/N"], profile.data[16:20], profile.data[8] <= 4) == (3, b"RGB ", True)
+    assert profile.data[36:40] == b"acsp"
+    for font in root["/Pages"]["/Kids"][0]["/Resources"]["/Font"].values():  # 6.2.11
+        check_font(font.get_object())
+    spec = root["/AF"][0].get_object()  # 6.8
+    assert (spec["/AFRelationship"], spec["/UF"]) == ("/Data", "data.json")
+    assert spec["/EF"]["/F"]["/Subtype"] == "/application/json"
+    assert spec["/EF"]["/F"].data == data
+    widget = root["/Pages"]["/Kids"][0]["/Annots"][0].get_object()  # 6.3
+    assert widget["/F"] & 0b100111 == 4  # printed, and neither hidden nor left out
+    assert "/N" in widget["/AP"]
+    assert "/NeedAppearances" not in root["/AcroForm"]  # 6.4.1
+    assert not re.search(rb"/(JavaScript|Launch|AA|OpenAction|XFA|LZWDecode)\b", document)
+
+
+def check_font(font: Any) -> None:
+    """Embedded, a subset, mapped to Unicode, and as wide as it says (ISO 19005-3 6.2.11.4 to 6.2.11.7)."""
+    assert re.match(r"/[A-Z]{6}\+NotoSerifSC-Regular", font["/BaseFont"])
+    assert font["/ToUnicode"].data
+    cid_font = font["/DescendantFonts"][0].get_object()
+    assert cid_font["/Subtype"] == "/CIDFontType0"
+    file = cid_font["/FontDescriptor"]["/FontFile3"]
+    assert file["/Subtype"] == "/CIDFontType0C"
+    fonts = CFFFontSet()
+    fonts.decompile(BytesIO(file.data), None)
+    assert f"/{fonts.fontNames[0]}" == font["/BaseFont"] == cid_font["/BaseFont"]
+    said, glyphs = widths_of(cid_font["/W"]), fonts[0].CharStrings
+    for name in fonts[0].charset[1:]:
+        glyph = glyphs[name]
+        glyph.draw(RecordingPen())  # which finds its width
+        assert glyph.width == said.get(int(name.removeprefix("cid")), cid_font["/DW"])
+
+
+def widths_of(array: Any) -> dict[int, int]:
+    """A width array as numbers and widths."""
+    said: dict[int, int] = {}
+    entries = list(array)
+    for start, widths in zip(entries[::2], entries[1::2], strict=True):
+        said |= {start + place: width for place, width in enumerate(widths)}
+    return said
+
+
+def test_a_small_font_draws_what_the_whole_one_draws() -> None:
+    face = serif()
+    beyond = next(iter(face.beyond))
+    fonts = CFFFontSet()
+    fonts.decompile(BytesIO(small_font(face, "永A１，" + beyond, "ABCDEF")), None)
+    font = fonts[0]
+
+    for char in ("永", "A", "，", beyond):
+        drawn, whole = RecordingPen(), RecordingPen()
+        font.CharStrings[f"cid{face.code(char):05d}"].draw(drawn)
+        name = face._font.getBestCmap()[ord(char)]
+        face._font.getGlyphSet()[name].draw(whole)
+        assert drawn.value == whole.value
+    assert face.width("永") == EM
+
+
+def test_codes_are_those_that_the_library_draws() -> None:
+    made = codes()
+    for seed in range(20):
+        number = f"{random.Random(seed).getrandbits(4 * DIGITS):0{DIGITS}x}"
+        whole = segno.make(LINKS + number, error="m", mode="byte", mask=3, boost_error=False)
+
+        bits = made.bits(number)
+
+        rows = [bits[start : start + made.stride] for start in range(0, len(bits), made.stride)]
+        shown = [[row[x // 8] >> (7 - x % 8) & 1 for x in range(made.modules)] for row in rows]
+        assert shown == [list(row) for row in whole.matrix]
+
+
+def test_a_text_without_room_is_refused_by_its_longest_field() -> None:
+    with pytest.raises(TemplateFieldsError) as refused:
+        filled(content="行\n" * 299 + "行")
+
+    assert [(fault.field, fault.rule) for fault in refused.value.faults] == [("fields.content", "fits")]
+
+
+def test_two_documents_share_what_stands_still_and_have_names_of_their_own() -> None:
+    first, second = filled(), filled()
+
+    assert first.original is second.original
+    assert first.update != second.update  # The file's identifier.
+
+
+def test_a_template_without_a_code_is_whole() -> None:
+    ready = plate()
+    bare = make_plate(
+        replace(ready.template, code=None),
+        ready.face,
+        ready.codes,
+        picture=draw_round_seal("武江区市场监督管理局"),
+        signer_name="专用章",
+    )
+    shown = bare.template.shown(DECISION, NUMBER, serif().characters)
+    document = bare.fill(shown, NUMBER, NOW, b"{}", RESERVED_HEX).document
+
+    pdf = PdfFileReader(BytesIO(document), strict=True)
+
+    assert "/Code" not in pdf.root["/Pages"]["/Kids"][0]["/Resources"]["/XObject"]
+    assert pdf.trailer["/Size"] == len(re.findall(rb"(?m)^[0-9]{10} [0-9]{5} [nf] $", document))
+    for number in range(1, pdf.trailer["/Size"]):
+        assert pdf.get_object(generic.Reference(number, 0, pdf)) is not None
