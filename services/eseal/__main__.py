@@ -266,8 +266,8 @@ async def main(config: EsealConfig) -> None:
     putting = Putting(
         store=store, keystore=keystore, presses=presses, filler=filler, proofs=proofs, clock=now
     )
-    bulk = BulkServicer(BulkDesk(store, putting, presses, together, now), putting, contexts)
     templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=now)
+    bulk = BulkServicer(BulkDesk(store, putting, presses, together, now), putting, contexts, templates.plate)
 
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
         return [

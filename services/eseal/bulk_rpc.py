@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -13,12 +13,12 @@ import grpc
 from onestop.common.v1 import context_pb2, receipt_pb2
 from onestop.eseal.v1 import bulk_pb2 as pb
 from onestop.eseal.v1 import bulk_pb2_grpc as pb_grpc
-from onestop.eseal.v1 import eseal_pb2
+from onestop.eseal.v1 import eseal_pb2, template_pb2
 
 from core import log
 from core.context import ContextReader, request_body
 from core.db import is_outage
-from core.disclosure import BasisKind
+from core.disclosure import BasisKind, RequestContext
 from core.errors import FieldFault, InvalidError, ServiceError, fault_error
 from core.identity import Scope
 from core.release import Answered, answer_of, refused, releasing_stream, together
@@ -30,6 +30,8 @@ from services.eseal.pressing import sha256_of
 from services.eseal.putting import FoundSeal, LaidOut, Putting, Wish
 from services.eseal.refusals import BulkBusyError
 from services.eseal.rpc import placing_from, whole
+from services.eseal.template_rpc import body_of, wish_of
+from services.eseal.template_rpc import whole as whole_form
 
 SERVICE = "onestop.eseal.v1.BulkSealService"
 MOST_STREAMS = 8
@@ -84,9 +86,16 @@ class Stream:
 class BulkServicer(pb_grpc.BulkSealServiceServicer):
     """Reads documents as there is room for them, and answers each when it is ready."""
 
-    def __init__(self, desk: BulkDesk, putting: Putting, contexts: ContextReader) -> None:
+    def __init__(
+        self,
+        desk: BulkDesk,
+        putting: Putting,
+        contexts: ContextReader,
+        plate: Callable[[bytes], Awaitable[bytes]],
+    ) -> None:
         self._desk = desk
         self._putting = putting
+        self._plate = plate
         self._contexts = contexts
         self._streams = 0
         self._going_on: set[asyncio.Task[Result]] = set()
@@ -145,9 +154,14 @@ class BulkServicer(pb_grpc.BulkSealServiceServicer):
                 piece = await self._piece(credential, UUID(seal_id), item)
                 pieces.append(piece)
                 released = await self._desk.seal(piece)
-                document = item.upload.document
+                kept = released.wire
+                original = (
+                    await self._plate(kept.plate_sha256)
+                    if isinstance(kept, template_pb2.KeptTemplateAnswer)
+                    else item.upload.document
+                )
                 answered = answer_of(
-                    released, lambda kept, receipt: _sealed(item, position, document, kept, receipt)
+                    released, lambda kept, receipt: _sealed(item, position, original, kept, receipt)
                 )
             except Exception as error:
                 if not isinstance(error, (ServiceError, TimeoutError)) and not is_outage(error):
@@ -167,6 +181,8 @@ class BulkServicer(pb_grpc.BulkSealServiceServicer):
         context = await self._contexts.read(
             credential, item.context, scope=Scope.SEAL_USE, basis=frozenset({BasisKind.MATTER})
         )
+        if item.HasField("fill"):
+            return self._form(context, seal_id, item)
         upload = item.upload
         taken_in = await sha256_of(upload.document)
         wish = Wish(upload.document, placing_from(upload.place), upload.level, upload.certify, taken_in)
@@ -184,6 +200,16 @@ class BulkServicer(pb_grpc.BulkSealServiceServicer):
         )
         return Piece(context, taken_in.digest() + request_body(said), seal_id, lay_out)
 
+    def _form(self, context: RequestContext, seal_id: UUID, item: pb.SealItem) -> Piece:
+        """A template that is to be filled."""
+        wish = wish_of(item.fill)
+
+        async def lay_out(found: FoundSeal) -> LaidOut:
+            return await self._putting.lay_out_form(found, wish, context.office)
+
+        said = template_pb2.SignTemplateRequest(context=item.context, seal_id=str(seal_id), fill=item.fill)
+        return Piece(context, body_of(said), seal_id, lay_out)
+
 
 def register(servicer: BulkServicer, server: grpc.aio.Server) -> Sequence[str]:
     """Adds the servicer to a server; answers the service's name."""
@@ -195,11 +221,16 @@ def _sealed(
     item: pb.SealItem,
     position: int,
     original: bytes,
-    kept: eseal_pb2.SignDocumentResponse,
+    kept: eseal_pb2.SignDocumentResponse | template_pb2.KeptTemplateAnswer,
     receipt: receipt_pb2.Receipt,
 ) -> pb.SealedItem:
-    """What a document's caller gets."""
-    answer = whole(original, kept, receipt)
+    """What a document's caller gets; `original` is what came, or what a template's documents share."""
+    answer: eseal_pb2.SignDocumentResponse | template_pb2.SignTemplateResponse
+    link = ""
+    if isinstance(kept, template_pb2.KeptTemplateAnswer):
+        answer, link = whole_form(original, kept, receipt), kept.verification_link
+    else:
+        answer = whole(original, kept, receipt)
     return pb.SealedItem(
         request_id=item.context.request_id,
         position=position,
@@ -208,4 +239,5 @@ def _sealed(
         signed_at=answer.signed_at,
         media_type=answer.media_type,
         receipt=receipt,
+        verification_link=link,
     )

@@ -71,7 +71,7 @@ class TemplateServicer(pb_grpc.TemplateServiceServicer):
             caller,
             seal_id=UUID(request.seal_id),
             wish=wish_of(request.fill),
-            body=_FORM + request_body(request),
+            body=body_of(request),
         )
         plate = await self._templates.plate(cast(pb.KeptTemplateAnswer, released.wire).plate_sha256)
         return answer_of(released, lambda kept, receipt: whole(plate, kept, receipt))
@@ -98,6 +98,11 @@ def register(
     """Adds the servicer to a server; answers the service's name."""
     pb_grpc.add_TemplateServiceServicer_to_server(TemplateServicer(seals, templates, contexts), server)
     return [SERVICE]
+
+
+def body_of(request: pb.SignTemplateRequest) -> bytes:
+    """What a request says, for comparing a repeated one with the first: alone or among many the same."""
+    return _FORM + request_body(request)
 
 
 def wish_of(fill: pb.TemplateFill) -> FormWish:

@@ -302,7 +302,6 @@ async def running_desk(
     putting = Putting(
         store=store, keystore=keystore, presses=presses, filler=filler, proofs=proofs, clock=clock
     )
-    bulk = BulkServicer(BulkDesk(store, putting, presses, together, clock), putting, contexts)
     remote, keys = PgRemoteStore(pool, vault, clock), RemoteKeys()
     signing = RemoteSigning(
         store=remote,
@@ -322,6 +321,9 @@ async def running_desk(
     )
 
     templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=clock)
+    bulk = BulkServicer(
+        BulkDesk(store, putting, presses, together, clock), putting, contexts, templates.plate
+    )
 
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
         return [

@@ -28,9 +28,10 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from onestop.common.v1 import context_pb2 as onestop_dot_common_dot_v1_dot_context__pb2
 from onestop.common.v1 import receipt_pb2 as onestop_dot_common_dot_v1_dot_receipt__pb2
 from onestop.eseal.v1 import eseal_pb2 as onestop_dot_eseal_dot_v1_dot_eseal__pb2
+from onestop.eseal.v1 import template_pb2 as onestop_dot_eseal_dot_v1_dot_template__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bonestop/eseal/v1/bulk.proto\x12\x10onestop.eseal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\x1a\x1conestop/eseal/v1/eseal.proto\"\xa5\x01\n\x10UploadedDocument\x12\x1e\n\x08\x64ocument\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x12*\n\x05place\x18\x02 \x01(\x0b\x32\x1b.onestop.eseal.v1.SealPlace\x12\x34\n\x05level\x18\x03 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x63\x65rtify\x18\x04 \x01(\x08\"\x8e\x01\n\x08SealItem\x12:\n\x07\x63ontext\x18\x01 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x06upload\x18\x02 \x01(\x0b\x32\".onestop.eseal.v1.UploadedDocumentH\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"\x9c\x01\n\x14SealDocumentsRequest\x12\x31\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.Credential\x12\x1c\n\x07seal_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x33\n\x05items\x18\x03 \x03(\x0b\x32\x1a.onestop.eseal.v1.SealItemB\x08\xbaH\x05\x92\x01\x02\x10@\"\xed\x01\n\nSealedItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\r\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x04 \x01(\t\x12-\n\tsigned_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmedia_type\x18\x06 \x01(\t\x12+\n\x07receipt\x18\x07 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\"=\n\x0c\x42ulkProgress\x12\r\n\x05taken\x18\x01 \x01(\r\x12\x0e\n\x06sealed\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\r\"x\n\x15SealDocumentsResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.onestop.eseal.v1.SealedItem\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.onestop.eseal.v1.BulkProgress2w\n\x0f\x42ulkSealService\x12\x64\n\rSealDocuments\x12&.onestop.eseal.v1.SealDocumentsRequest\x1a\'.onestop.eseal.v1.SealDocumentsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bonestop/eseal/v1/bulk.proto\x12\x10onestop.eseal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\x1a\x1conestop/eseal/v1/eseal.proto\x1a\x1fonestop/eseal/v1/template.proto\"\xa5\x01\n\x10UploadedDocument\x12\x1e\n\x08\x64ocument\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x12*\n\x05place\x18\x02 \x01(\x0b\x32\x1b.onestop.eseal.v1.SealPlace\x12\x34\n\x05level\x18\x03 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x63\x65rtify\x18\x04 \x01(\x08\"\xbe\x01\n\x08SealItem\x12:\n\x07\x63ontext\x18\x01 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x06upload\x18\x02 \x01(\x0b\x32\".onestop.eseal.v1.UploadedDocumentH\x00\x12.\n\x04\x66ill\x18\n \x01(\x0b\x32\x1e.onestop.eseal.v1.TemplateFillH\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"\x9c\x01\n\x14SealDocumentsRequest\x12\x31\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.Credential\x12\x1c\n\x07seal_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x33\n\x05items\x18\x03 \x03(\x0b\x32\x1a.onestop.eseal.v1.SealItemB\x08\xbaH\x05\x92\x01\x02\x10@\"\x88\x02\n\nSealedItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\r\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x04 \x01(\t\x12-\n\tsigned_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmedia_type\x18\x06 \x01(\t\x12+\n\x07receipt\x18\x07 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12\x19\n\x11verification_link\x18\t \x01(\t\"=\n\x0c\x42ulkProgress\x12\r\n\x05taken\x18\x01 \x01(\r\x12\x0e\n\x06sealed\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\r\"x\n\x15SealDocumentsResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.onestop.eseal.v1.SealedItem\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.onestop.eseal.v1.BulkProgress2w\n\x0f\x42ulkSealService\x12\x64\n\rSealDocuments\x12&.onestop.eseal.v1.SealDocumentsRequest\x1a\'.onestop.eseal.v1.SealDocumentsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,18 +50,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEALDOCUMENTSREQUEST'].fields_by_name['seal_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_SEALDOCUMENTSREQUEST'].fields_by_name['items']._loaded_options = None
   _globals['_SEALDOCUMENTSREQUEST'].fields_by_name['items']._serialized_options = b'\272H\005\222\001\002\020@'
-  _globals['_UPLOADEDDOCUMENT']._serialized_start=233
-  _globals['_UPLOADEDDOCUMENT']._serialized_end=398
-  _globals['_SEALITEM']._serialized_start=401
-  _globals['_SEALITEM']._serialized_end=543
-  _globals['_SEALDOCUMENTSREQUEST']._serialized_start=546
-  _globals['_SEALDOCUMENTSREQUEST']._serialized_end=702
-  _globals['_SEALEDITEM']._serialized_start=705
-  _globals['_SEALEDITEM']._serialized_end=942
-  _globals['_BULKPROGRESS']._serialized_start=944
-  _globals['_BULKPROGRESS']._serialized_end=1005
-  _globals['_SEALDOCUMENTSRESPONSE']._serialized_start=1007
-  _globals['_SEALDOCUMENTSRESPONSE']._serialized_end=1127
-  _globals['_BULKSEALSERVICE']._serialized_start=1129
-  _globals['_BULKSEALSERVICE']._serialized_end=1248
+  _globals['_UPLOADEDDOCUMENT']._serialized_start=266
+  _globals['_UPLOADEDDOCUMENT']._serialized_end=431
+  _globals['_SEALITEM']._serialized_start=434
+  _globals['_SEALITEM']._serialized_end=624
+  _globals['_SEALDOCUMENTSREQUEST']._serialized_start=627
+  _globals['_SEALDOCUMENTSREQUEST']._serialized_end=783
+  _globals['_SEALEDITEM']._serialized_start=786
+  _globals['_SEALEDITEM']._serialized_end=1050
+  _globals['_BULKPROGRESS']._serialized_start=1052
+  _globals['_BULKPROGRESS']._serialized_end=1113
+  _globals['_SEALDOCUMENTSRESPONSE']._serialized_start=1115
+  _globals['_SEALDOCUMENTSRESPONSE']._serialized_end=1235
+  _globals['_BULKSEALSERVICE']._serialized_start=1237
+  _globals['_BULKSEALSERVICE']._serialized_end=1356
 # @@protoc_insertion_point(module_scope)

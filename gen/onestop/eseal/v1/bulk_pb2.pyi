@@ -12,6 +12,7 @@ from google.rpc import status_pb2 as status_pb2
 from onestop.common.v1 import context_pb2 as context_pb2
 from onestop.common.v1 import receipt_pb2 as receipt_pb2
 from onestop.eseal.v1 import eseal_pb2 as eseal_pb2
+from onestop.eseal.v1 import template_pb2 as template_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -63,23 +64,29 @@ class SealItem(message.Message):
 
     CONTEXT_FIELD_NUMBER: builtins.int
     UPLOAD_FIELD_NUMBER: builtins.int
+    FILL_FIELD_NUMBER: builtins.int
     @builtins.property
     def context(self) -> context_pb2.RequestContext:
         """Its request_id is the document's own idempotency key; without one it is refused."""
 
     @builtins.property
     def upload(self) -> UploadedDocument: ...
+    @builtins.property
+    def fill(self) -> template_pb2.TemplateFill:
+        """A template that is filled and sealed, as by SignTemplate."""
+
     def __init__(
         self,
         *,
         context: context_pb2.RequestContext | None = ...,
         upload: UploadedDocument | None = ...,
+        fill: template_pb2.TemplateFill | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["content", b"content", "context", b"context", "upload", b"upload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["content", b"content", "context", b"context", "fill", b"fill", "upload", b"upload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["content", b"content", "context", b"context", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["content", b"content", "context", b"context", "fill", b"fill", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = typing.Literal["upload"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = typing.Literal["upload", "fill"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -125,6 +132,7 @@ class SealedItem(message.Message):
     MEDIA_TYPE_FIELD_NUMBER: builtins.int
     RECEIPT_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    VERIFICATION_LINK_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The document's own key."""
     position: builtins.int
@@ -135,6 +143,8 @@ class SealedItem(message.Message):
     """Id of the signature's record."""
     media_type: builtins.str
     """Media type of the document: `application/pdf`, `application/ofd`."""
+    verification_link: builtins.str
+    """Of a filled template: what the document's QR code shows."""
     @builtins.property
     def signed_at(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
@@ -152,10 +162,11 @@ class SealedItem(message.Message):
         media_type: builtins.str = ...,
         receipt: receipt_pb2.Receipt | None = ...,
         error: status_pb2.Status | None = ...,
+        verification_link: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["error", b"error", "receipt", b"receipt", "signed_at", b"signed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["document", b"document", "error", b"error", "media_type", b"media_type", "position", b"position", "receipt", b"receipt", "request_id", b"request_id", "signature_id", b"signature_id", "signed_at", b"signed_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["document", b"document", "error", b"error", "media_type", b"media_type", "position", b"position", "receipt", b"receipt", "request_id", b"request_id", "signature_id", b"signature_id", "signed_at", b"signed_at", "verification_link", b"verification_link"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

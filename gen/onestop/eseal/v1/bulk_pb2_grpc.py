@@ -52,7 +52,8 @@ class BulkSealServiceServicer:
         that is refused harms no other. Whoever sends the same documents again, after a crash say, gets the first answers,
         and the rest is sealed. Nothing more is read than is in hand, so answers have to be taken while documents are
         sent. Called by the gateway. Errors of the stream: REQUEST_INVALID (the first message names no seal or no
-        credential), BULK_BUSY. Errors of an item: as of SignDocument, TOKEN_INVALID, REQUEST_IN_PROGRESS.
+        credential), BULK_BUSY. Errors of an item: as of SignDocument or SignTemplate, TOKEN_INVALID,
+        REQUEST_IN_PROGRESS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,8 @@ class BulkSealServiceStub:
     that is refused harms no other. Whoever sends the same documents again, after a crash say, gets the first answers,
     and the rest is sealed. Nothing more is read than is in hand, so answers have to be taken while documents are
     sent. Called by the gateway. Errors of the stream: REQUEST_INVALID (the first message names no seal or no
-    credential), BULK_BUSY. Errors of an item: as of SignDocument, TOKEN_INVALID, REQUEST_IN_PROGRESS.
+    credential), BULK_BUSY. Errors of an item: as of SignDocument or SignTemplate, TOKEN_INVALID,
+    REQUEST_IN_PROGRESS.
     """
 
 @_typing.type_check_only
@@ -53,7 +54,8 @@ class BulkSealServiceAsyncStub(BulkSealServiceStub):
     that is refused harms no other. Whoever sends the same documents again, after a crash say, gets the first answers,
     and the rest is sealed. Nothing more is read than is in hand, so answers have to be taken while documents are
     sent. Called by the gateway. Errors of the stream: REQUEST_INVALID (the first message names no seal or no
-    credential), BULK_BUSY. Errors of an item: as of SignDocument, TOKEN_INVALID, REQUEST_IN_PROGRESS.
+    credential), BULK_BUSY. Errors of an item: as of SignDocument or SignTemplate, TOKEN_INVALID,
+    REQUEST_IN_PROGRESS.
     """
 
 class BulkSealServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -70,7 +72,8 @@ class BulkSealServiceServicer(metaclass=_abc_1.ABCMeta):
         that is refused harms no other. Whoever sends the same documents again, after a crash say, gets the first answers,
         and the rest is sealed. Nothing more is read than is in hand, so answers have to be taken while documents are
         sent. Called by the gateway. Errors of the stream: REQUEST_INVALID (the first message names no seal or no
-        credential), BULK_BUSY. Errors of an item: as of SignDocument, TOKEN_INVALID, REQUEST_IN_PROGRESS.
+        credential), BULK_BUSY. Errors of an item: as of SignDocument or SignTemplate, TOKEN_INVALID,
+        REQUEST_IN_PROGRESS.
         """
 
 def add_BulkSealServiceServicer_to_server(servicer: BulkSealServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
