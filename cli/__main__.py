@@ -27,6 +27,7 @@ COMMANDS = {
         "cli.ledger.__main__", "go on with a ledger that was restored without its last entries"
     ),
     "prune": Command("cli.prune.__main__", "the oldest entries of the ledger go, their proofs stay"),
+    "remote": Command("cli.remote.__main__", "companies' credentials for remote signing"),
     "restore": Command("cli.restore.__main__", "make a city of a backup, and prove it"),
     "seal": Command("cli.seal.__main__", "the life of a seal, and certificates of its keys"),
     "shred": Command(

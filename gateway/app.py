@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import chain
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -11,6 +10,7 @@ from core.config import Mode
 from gateway.approval import licences, matters, seals, templates
 from gateway.citizen import consents, disclosures, signin
 from gateway.config import GatewayConfig
+from gateway.csc import credentials, service, signatures, taking
 from gateway.handling import Endpoint
 from gateway.observe import observer
 from gateway.openapi import build_document
@@ -33,6 +33,10 @@ ROUTES: tuple[Route, ...] = tuple(
         templates.ROUTES,
         consent_requests.ROUTES,
         farmers.ROUTES,
+        service.ROUTES,
+        credentials.ROUTES,
+        signatures.ROUTES,
+        taking.ROUTES,
         consents.ROUTES,
         disclosures.ROUTES,
         signin.ROUTES,
@@ -74,10 +78,5 @@ def build_operations(parts: Parts, operations: Operations) -> web.Application:
 
 def documentation(config: GatewayConfig) -> Documentation:
     """The API document for these settings, and its reader."""
-    host = urlsplit(config.people_url).hostname or "localhost"
-    port = config.machines_listen.rpartition(":")[2]
-    urls = {
-        Listener.MACHINES: config.machines_url or f"https://{host}:{port}",
-        Listener.PEOPLE: config.people_url,
-    }
+    urls = {Listener.MACHINES: config.machines_address, Listener.PEOPLE: config.people_url}
     return Documentation(build_document(ROUTES, urls, config.oidc_issuer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from limits import parse
 from pydantic import Field, FilePath, field_validator
@@ -74,12 +75,22 @@ class GatewayConfig(PeerConfig):
     token_limit: str = "60 per minute"  # noqa: S105 - a rate, no secret
     approval_limit: str = "2000 per second"
     partner_limit: str = "200 per second"
+    company_limit: str = "20 per second"
+    """Of an application that signs remotely: an authorisation costs the seal service a tenth of a second."""
     citizen_limit: str = "300 per minute"
     address_limit: str = "1200 per minute"
     """For everybody at one address, whoever they are. Behind a load balancer, which passes TLS through and
     hides addresses, this is the limit of all people together: set it accordingly."""
 
-    @field_validator("token_limit", "approval_limit", "partner_limit", "citizen_limit", "address_limit")
+    @property
+    def machines_address(self) -> str:
+        """Where machines reach us: scheme, host and port."""
+        host = urlsplit(self.people_url).hostname or "localhost"
+        return self.machines_url or f"https://{host}:{self.machines_listen.rpartition(':')[2]}"
+
+    @field_validator(
+        "token_limit", "approval_limit", "partner_limit", "company_limit", "citizen_limit", "address_limit"
+    )
     @classmethod
     def _is_a_limit(cls, text: str) -> str:
         try:

@@ -48,11 +48,11 @@ class Endpoint:
         await self._admit(call)
         call.key = read_key(request, self.route.key)
         refuse_unknown_arguments(request, self.route)
-        if self.route.answer.message is not None or self.route.answer.schema is not None:
+        if self.route.answer.has_body:
             wanted_type(request, self.route.answer.types)
         caller = request.get(CALLER, "") or request.remote or ""
         with parts.admission.held(caller):
-            if not isinstance(self.route.body, UploadBody):
+            if not _is_large(self.route):
                 return await self._read_and_handle(call)
             with parts.uploads.room(caller):
                 return await self._read_and_handle(call)
@@ -87,7 +87,7 @@ class Endpoint:
         config, body = call.parts.config, self.route.body
         if isinstance(body, JsonBody):
             call.body = await read_json(
-                call.request, largest=config.largest_json, seconds=config.body_seconds
+                call.request, largest=body.largest or config.largest_json, seconds=config.body_seconds
             )
         elif isinstance(body, UploadBody):
             call.upload = await read_upload(
@@ -99,3 +99,8 @@ class Endpoint:
             )
         elif isinstance(body, FormBody):
             call.form = await read_form(call.request, seconds=config.body_seconds)
+
+
+def _is_large(route: Route) -> bool:
+    """Whether its requests carry documents."""
+    return isinstance(route.body, UploadBody) or (isinstance(route.body, JsonBody) and route.body.largest > 0)

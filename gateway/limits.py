@@ -23,6 +23,7 @@ class Limit(StrEnum):
     TOKEN = "token"  # noqa: S105 - a limit's name
     APPROVAL = "approval"
     PARTNER = "partner"
+    COMPANY = "company"
     CITIZEN = "citizen"
     ADDRESS = "address"
 
@@ -72,6 +73,7 @@ class Limits:
             Limit.TOKEN: parse(config.token_limit),
             Limit.APPROVAL: parse(config.approval_limit),
             Limit.PARTNER: parse(config.partner_limit),
+            Limit.COMPANY: parse(config.company_limit),
             Limit.CITIZEN: parse(config.citizen_limit),
             Limit.ADDRESS: parse(config.address_limit),
         }

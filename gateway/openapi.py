@@ -35,6 +35,7 @@ _TAGS = {
     "approval": "For the approval platform: look up, fill, check, seal. 审批平台",
     "partner": "For lending partners: consents and the data they permit. 合作银行",
     "citizen": "For people: see, grant, revoke. 群众",
+    "company": "For companies: remote signing by the Cloud Signature Consortium's API v2. 企业",
     "sign-in": "Signing in and out with a browser.",
     "ledger": "The verifiable record. 存证",
     "keys": "The city's public keys.",
@@ -205,7 +206,7 @@ def _parameter(one: Parameter) -> dict[str, Any]:
 def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
     answer = route.answer
     success: dict[str, Any] = {"description": answer.description}
-    if answer.message is not None or answer.schema is not None:
+    if answer.has_body:
         success["content"] = {
             kind: {
                 "schema": {"type": "string", "contentMediaType": kind}
@@ -227,7 +228,7 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
     if "content" in success:
         codes.append("406")
     if route.refusal is not None:
-        return {str(answer.status): success, "default": {"description": "An error of RFC 6749 section 5.2."}}
+        return {str(answer.status): success, "default": dict(route.refused)}
     problem = {"$ref": "#/components/responses/Problem"}
     return {str(answer.status): success, **dict.fromkeys(sorted(codes), problem)}
 
@@ -248,6 +249,8 @@ def _answer_schema(route: Route, schemas: Schemas) -> Schema:
     answer = route.answer
     if answer.schema is not None:
         return dict(answer.schema)
+    if answer.model is not None:
+        return schemas.of_model(answer.model, receipt=answer.receipt)
     assert answer.message is not None
     if answer.inside is not None:
         _with_receipt(answer.inside, schemas)

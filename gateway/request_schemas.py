@@ -36,6 +36,8 @@ def request_body(route: Route, schemas: Schemas) -> dict[str, Any]:
 
 
 def _json_body(body: JsonBody, schemas: Schemas) -> Schema:
+    if body.model is not None:
+        return schemas.model_schema(body.model)
     schema: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
     if body.query is not None:
         schema = schemas.message(descriptor_of(body.query), request=True)
@@ -50,7 +52,7 @@ def _json_body(body: JsonBody, schemas: Schemas) -> Schema:
         consent_id = descriptor_of(context_pb2.Basis).fields_by_name["consent_id"]
         beside["consent_id"] = schemas.field(consent_id, request=True)
     schema["properties"] = {**beside, **schema["properties"]}
-    required = [*beside, *schema.get("required", [])]
+    required = [*beside, *(name for name in schema.pop("required", []) if name in schema["properties"])]
     if required:
         schema["required"] = required
     return schema

@@ -9,6 +9,8 @@ from typing import Any, cast
 from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from core.public_json import enum_words
 from gateway.comments import comments, described
@@ -71,6 +73,24 @@ class Schemas:
             schema["description"] = text
         return schema
 
+    def model_schema(self, model: type[BaseModel]) -> Schema:
+        """The schema of a form that is no contract's; those that it refers to are collected too."""
+        schema = model.model_json_schema(
+            ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
+        )
+        self.components |= schema.pop("$defs", {})
+        del schema["title"]
+        return schema
+
+    def of_model(self, model: type[BaseModel], *, receipt: bool) -> Schema:
+        """A reference to such a schema as answers have it, with their receipt if they come with one."""
+        schema = self.model_schema(model)
+        if receipt:
+            schema["properties"]["receipt"] = {"$ref": "#/components/schemas/Receipt"}
+            schema["required"] = sorted({*schema.get("required", []), "receipt"})
+        self.components[model.__name__] = schema
+        return {"$ref": f"#/components/schemas/{model.__name__}"}
+
     def field(self, field: FieldDescriptor, *, request: bool) -> Schema:
         """The schema of one field, with its comment and its rules."""
         rules = _rules(field)
@@ -115,6 +135,14 @@ class Schemas:
             schema = {"type": "string", "enum": list(words), "description": description}
             self.components[enum.name] = schema
         return {"$ref": f"#/components/schemas/{enum.name}"}
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """A field's name says as much as a title made of it."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never."""
+        return False
 
 
 def _rules(field: FieldDescriptor) -> validate_pb2.FieldRules:

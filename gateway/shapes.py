@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 
 from aiohttp import web
 from google.protobuf.message import Message
+from pydantic import BaseModel
 
 from core.identity import Scope
 from gateway.limits import Limit
@@ -70,6 +71,10 @@ class JsonBody:
     """Whether `consent_id` stands beside the fields."""
     without: Sequence[str] = ()
     """Fields of the message that this route does not take."""
+    model: type[BaseModel] | None = None
+    """Where the form is somebody else's standard and so no contract's message."""
+    largest: int = 0
+    """Bytes; as the setting says where it is 0. A body that may be larger is counted among the uploads."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,13 @@ class Answer:
     """Where it is no contract's message."""
     inside: type[Message] | None = None
     """The message, with its receipt, that is encrypted in the answer."""
+    model: type[BaseModel] | None = None
+    """Where the form is somebody else's standard and so no contract's message."""
+
+    @property
+    def has_body(self) -> bool:
+        """Whether anything is answered but the status."""
+        return self.message is not None or self.schema is not None or self.model is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +146,10 @@ class Shape:
     """Whether query parameters that are not listed are let pass."""
     refusal: Callable[[Exception], web.Response] | None = None
     """How errors are told, where it is not by problem documents."""
+    refused: Mapping[str, object] = field(
+        default_factory=lambda: {"description": "An error of RFC 6749 section 5.2."}
+    )
+    """What the API document says of that."""
 
     @property
     def part(self) -> str:

@@ -50,11 +50,15 @@ class Example:
 
     @property
     def refused(self) -> bool:
-        """Whether what must be printed is a problem document."""
+        """Whether what must be printed is a problem document, or an error of remote signing."""
         if not self.is_json or self.output is None:
             return False
         document = json.loads(self.output)
-        return isinstance(document, dict) and "reason" in document and "status" in document
+        return (
+            isinstance(document, dict)
+            and "reason" in document
+            and bool({"status", "error"} & document.keys())
+        )
 
 
 def read_examples(text: str) -> list[Example]:

@@ -42,6 +42,11 @@ OWN: dict[str, tuple[Check, ...]] = {
     "autofill": (),
     "eseal": (
         Check("signatures", ("signatures", "sealed_acts"), "count_signatures"),
+        Check(
+            "remote signatures",
+            ("remote_signatures", "remote_acts", "remote_doubled"),
+            "count_remote_signatures",
+        ),
         Check("lives of seals", ("seal_acts", "seal_acts_told", "seal_standings"), "count_seal_acts"),
     ),
     "agricredit": (

@@ -89,6 +89,63 @@ SELECT 'unknown' AS kind, o.intent_id AS ref, 'a seal was put by the log, and th
    AND position('"method":"eseal.sign"'::bytea IN o.leaf) > 0
    AND s.id IS NULL;
 
+-- name: count_remote_signatures
+SELECT count(*) AS records FROM eseal.remote_signature;
+
+-- name: remote_signatures
+-- Each signature that a company's key has made ↔ the outcome of its act, which names it with its credential.
+SELECT CASE WHEN i.item_id IS NULL OR o.item_id IS NULL THEN 'unrecorded' ELSE 'altered' END AS kind,
+       s.id AS ref,
+       CASE WHEN i.item_id IS NULL THEN 'its intent is not in the log'
+            WHEN o.item_id IS NULL THEN 'its outcome is not in the log'
+            ELSE 'its outcome in the log says something else' END AS detail
+  FROM eseal.remote_signature AS s
+  LEFT JOIN ledger.entry AS i ON i.item_id = s.intent_id AND i.kind = 2 AND i.recorder = 'eseal'
+  LEFT JOIN ledger.entry AS o ON o.intent_id = s.intent_id
+ WHERE NOT EXISTS (SELECT FROM gone WHERE gone.item_id = s.intent_id)
+   AND (i.item_id IS NULL
+    OR CASE WHEN o.item_id IS NULL THEN i.appended_at < %(grace)s
+            ELSE o.recorder <> 'eseal'
+                 OR o.caller <> s.caller
+                 OR position('"outcome":"completed"'::bytea IN o.leaf) = 0
+                 OR position('"method":"eseal.remote_sign_'::bytea IN o.leaf) = 0
+                 OR position(convert_to('"resource":"remote_credential:' || s.credential_id || '"', 'UTF8')
+                             IN o.leaf) = 0
+                 OR position(convert_to('"resource":"remote_signature","version":"' || s.id || '"', 'UTF8')
+                             IN o.leaf) = 0
+       END);
+
+-- name: remote_acts
+-- Each signature that a completed act of remote signing names ↔ its row, which is of that act.
+WITH told AS (
+    SELECT o.intent_id,
+           (regexp_matches(encode(o.leaf, 'escape'),
+                           '"resource":"remote_signature","version":"([0-9a-f-]{36})"', 'g'))[1] AS id
+      FROM ledger.entry AS o
+     WHERE o.kind = 3
+       AND o.recorder = 'eseal'
+       AND position('"outcome":"completed"'::bytea IN o.leaf) > 0
+       AND position('"method":"eseal.remote_sign_'::bytea IN o.leaf) > 0
+)
+SELECT CASE WHEN s.id IS NULL THEN 'unknown' ELSE 'altered' END AS kind, told.id AS ref,
+       CASE WHEN s.id IS NULL THEN 'it was made by the log, and there is no such remote signature'
+            ELSE 'the log says that another act made it' END AS detail
+  FROM told
+  LEFT JOIN eseal.remote_signature AS s ON s.id::text = told.id
+ WHERE s.intent_id IS DISTINCT FROM told.intent_id;
+
+-- name: remote_doubled
+-- A remote signature is told once: by one act, and there one time.
+SELECT 'doubled' AS kind, told.id AS ref, 'the log tells it ' || count(*) || ' times' AS detail
+  FROM (SELECT (regexp_matches(encode(o.leaf, 'escape'),
+                               '"resource":"remote_signature","version":"([0-9a-f-]{36})"', 'g'))[1] AS id
+          FROM ledger.entry AS o
+         WHERE o.kind = 3
+           AND o.recorder = 'eseal'
+           AND position('"method":"eseal.remote_sign_'::bytea IN o.leaf) > 0) AS told
+ GROUP BY told.id
+HAVING count(*) > 1;
+
 -- name: count_seal_acts
 SELECT count(*) AS records FROM eseal.seal_act WHERE intent_id IS NOT NULL;
 

@@ -33,7 +33,9 @@ RENEW_BEFORE = timedelta(days=30)
 BACKDATED = timedelta(minutes=5)  # A peer's clock may be a little behind.
 
 BANK = "rural-bank"
-CLIENTS = ("approval-platform", BANK)
+COMPANY_APP = "company-app"
+"""A company's application, which signs remotely."""
+CLIENTS = ("approval-platform", BANK, COMPANY_APP)
 PROBER = "supervisor"
 EXPORTER = "export"
 """The command that hands a period of the log to an auditor, and has it recorded."""

@@ -40,7 +40,7 @@ Seed = Callable[[City], Awaitable[None]]
 
 
 async def callers(city: City) -> None:
-    """The approval platform and the bank, with the issuer."""
+    """The approval platform, the bank and a company's application, with the issuer."""
     await asyncio.to_thread(seed_issuer.seed, city.dsn)
 
 

@@ -1,4 +1,4 @@
-"""Registers the town's two outside callers with the issuer.
+"""Registers the town's outside callers with the issuer.
 
 `python -m deploy.town.seed_issuer` does it for the database in DATABASE_URL, as its owner; `make run` calls
 `seed` itself. A caller that is registered already stays as the operator has made it.
@@ -26,6 +26,7 @@ CALLERS: Mapping[str, tuple[Scope, ...]] = {
         Scope.LEDGER_READ,
     ),
     "rural-bank": (Scope.CONSENT_REQUEST, Scope.CREDIT_FETCH, Scope.LEDGER_READ),
+    "company-app": (Scope.CSC_SERVICE, Scope.CSC_CREDENTIAL, Scope.LEDGER_READ),
 }
 """Client id, which is also the name in the caller's certificate, and its scopes."""
 

@@ -21,6 +21,7 @@ from services.licence.catalogue import load_labels
 CALLERS = {
     "approval-platform": ("市一体化政务服务平台", "the city's approval platform"),
     "rural-bank": ("韶州农村商业银行（虚构）", "Shaozhou Rural Commercial Bank (made up)"),
+    "company-app": ("某公司的签约系统（虚构）", "a company's signing application (made up)"),
     CITIZEN_CLIENT: ("您本人", "yourself"),
 }
 """By client id."""

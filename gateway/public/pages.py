@@ -9,7 +9,7 @@ from aiohttp import web
 
 _FOLDER = Path(__file__).with_name("pages")
 _PAGES = {"/verify": "verify.html", "/citizen/disclosures": "disclosures.html"}
-_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".png": "image/png"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
     "form-action 'self' {provider}; frame-ancestors 'none'; base-uri 'none'; "

@@ -34,7 +34,7 @@ from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.gm.sm2_certificate import load_certificates
 from services.eseal.keeping import Keeper
 from services.eseal.keeping_store import PgKeepingStore
-from services.eseal.keys.token import Token, TokenPlace
+from services.eseal.keys.token import Token, token_place
 from services.eseal.keys.undumped import forbid_dumps
 from services.eseal.keystore import VaultKeystore
 from services.eseal.making import VaultSealMaker, load_authorities
@@ -49,7 +49,6 @@ from services.eseal.remote_rpc import RemoteServicer, presenting
 from services.eseal.remote_rpc import register as register_remote
 from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote_store import PgRemoteStore
-from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
@@ -57,11 +56,17 @@ from services.eseal.template_desk import TemplateDesk
 from services.eseal.template_rpc import register as register_templates
 from services.eseal.template_store import PgPlates
 from services.eseal.templates.filler import TemplateFiller
-from services.eseal.trust.authority import load_roots
+from services.eseal.trust.authority import known_above, load_roots
 from services.eseal.trust.lasting import LastingProof
 from services.eseal.trust.revocation import Statuses
 from services.eseal.trust.sources import load_sources
-from services.eseal.trust.timestamps import ProvedClock, SealStamper, TimedKeystore, TimestampAuthority
+from services.eseal.trust.timestamps import (
+    OutsideStamps,
+    ProvedClock,
+    SealStamper,
+    TimedKeystore,
+    TimestampAuthority,
+)
 from services.eseal.trust.vouching import Vouching
 from services.eseal.workshop import Workshop
 
@@ -147,14 +152,14 @@ class EsealConfig(ServiceConfig):
 
         One that is `writing` has one session, opened when a key is destroyed.
         """
-        if self.token_module is None:
+        try:
+            place = token_place(self.token_module, self.token_label, self.token_pin_file)
+        except ValueError as failure:
+            raise SystemExit(str(failure)) from None
+        if place is None:
             return None
-        if not self.token_label or self.token_pin_file is None:
-            raise SystemExit(
-                "ONESTOP_TOKEN_LABEL, ONESTOP_TOKEN_PIN_FILE: are needed with ONESTOP_TOKEN_MODULE"
-            )
         return Token(
-            TokenPlace(self.token_module, self.token_label, self.token_pin_file),
+            place,
             sessions=1 if writing else self.token_sessions,
             seconds=self.token_seconds,
             writing=writing,
@@ -257,8 +262,9 @@ async def main(config: EsealConfig) -> None:
     servicer = RemoteServicer(
         RemoteDesk(store=remote, keys=remote_keys, disclosure=disclosure, clock=now),
         signing,
-        Timestamps(config.timestamp_authority),
+        OutsideStamps(authority),
         contexts,
+        above=known_above(roots[Format.PDF]),
     )
 
     together = Together(ledger=entries, replies=replies, present=present, clock=now)

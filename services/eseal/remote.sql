@@ -135,6 +135,20 @@ UPDATE remote_credential
    AND request = $2
 RETURNING id;
 
+-- name: waiting_for_certificate
+-- $1 credential id
+SELECT algorithm, request
+  FROM remote_credential
+ WHERE id = $1
+   AND state = 2;
+
+-- name: lock
+-- $1 credential id, $2 most attempts
+UPDATE remote_credential
+   SET attempts = $2
+ WHERE id = $1
+RETURNING id;
+
 -- name: unlock
 -- $1 credential id
 UPDATE remote_credential

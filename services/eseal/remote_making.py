@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -15,14 +16,16 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from core import queries
 from core.db import Connection
 from core.identifiers import check_uscc
 from services.eseal.domain import Algorithm
+from services.eseal.issued import Issued, NotTakenError, check_issued, read_certificates
 from services.eseal.keys.signers import PublicKey
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.remote_rules import ALGORITHMS, code_digest
+from services.eseal.remote_rules import ALGORITHMS, MOST_ATTEMPTS, code_digest
 from services.eseal.trust.authority import SealAuthority
 
 Q = queries.load(__package__, "remote.sql")
@@ -92,6 +95,51 @@ async def certify(connection: Connection, authority: SealAuthority, now: datetim
         if await connection.fetchval(Q.certify, *values) is not None:
             done.append(row["id"])
     return done
+
+
+async def waiting_request(connection: Connection, credential_id: UUID) -> bytes:
+    """The certificate request of a credential that waits for one, PKCS #10 in DER. Raises NotTakenError."""
+    row = await connection.fetchrow(Q.waiting_for_certificate, credential_id)
+    if row is None:
+        raise NotTakenError("request", "no certificate was asked for: no such credential waits for one")
+    return bytes(row["request"])
+
+
+async def take_certificate(
+    connection: Connection, credential_id: UUID, content: bytes, roots: Sequence[bytes], moment: datetime
+) -> Issued:
+    """Takes what an authority has issued for a credential that waits.
+
+    `content` is the authority's file, `roots` (DER) are the authorities believed. Raises NotTakenError by
+    the rules of `check_issued`, and `request`, `chain`.
+    """
+    certificates = read_certificates(content)
+    async with connection.transaction():
+        row = await connection.fetchrow(Q.waiting_for_certificate, credential_id)
+        if row is None:
+            raise NotTakenError("request", "no certificate was asked for: no such credential waits for one")
+        key = x509.load_der_x509_csr(row["request"]).public_key()
+        issued = await check_issued(
+            certificates,
+            public_key=key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+            algorithm=Algorithm(row["algorithm"]),
+            roots=roots,
+            moment=moment,
+        )
+        if issued.chain:
+            raise NotTakenError("chain", "an authority that is believed here must have issued it itself")
+        values = (credential_id, row["request"], issued.certificate, issued.not_before, issued.not_after)
+        await connection.execute(Q.certify, *values)
+        return issued
+
+
+async def lock(connection: Connection, credential_id: UUID) -> bool:
+    """No factor is tried until it is unlocked, and open authorisations end; False where there is none."""
+    async with connection.transaction():
+        if await connection.fetchval(Q.lock, credential_id, MOST_ATTEMPTS) is None:
+            return False
+        await connection.execute(Q.spend_all, credential_id)
+        return True
 
 
 async def unlock(connection: Connection, credential_id: UUID) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, cast
 from uuid import UUID
@@ -43,9 +43,17 @@ class RemoteServicer(pb_grpc.RemoteSigningServiceServicer):
     """Reads contexts, and hands the work to the desk."""
 
     def __init__(
-        self, desk: RemoteDesk, signing: RemoteSigning, timestamps: Timestamps, contexts: ContextReader
+        self,
+        desk: RemoteDesk,
+        signing: RemoteSigning,
+        timestamps: Timestamps,
+        contexts: ContextReader,
+        *,
+        above: Callable[[bytes], Sequence[bytes]],
     ) -> None:
+        """`above` knows the certificates above one, DER."""
         self._desk = desk
+        self._above = above
         self._signing = signing
         self._timestamps = timestamps
         self._contexts = contexts
@@ -59,7 +67,7 @@ class RemoteServicer(pb_grpc.RemoteSigningServiceServicer):
             caller, holder=request.holder, page_size=request.page_size, after=_page_of(request.page_token)
         )
         return pb.ListCredentialsResponse(
-            credentials=map(_credential, found), next_page_token=str(after) if after else ""
+            credentials=map(self._shown, found), next_page_token=str(after) if after else ""
         )
 
     async def GetCredential(
@@ -68,7 +76,7 @@ class RemoteServicer(pb_grpc.RemoteSigningServiceServicer):
         """One credential of the application."""
         caller = await self._seen(request)
         return pb.GetCredentialResponse(
-            credential=_credential(await self._desk.get(caller, UUID(request.credential_id)))
+            credential=self._shown(await self._desk.get(caller, UUID(request.credential_id)))
         )
 
     @releasing
@@ -136,6 +144,7 @@ class RemoteServicer(pb_grpc.RemoteSigningServiceServicer):
             UUID(request.credential_id),
             sad=request.sad,
             digests=request.digests,
+            algorithms=request.algorithms,
             body=request_body(request),
         )
         return answer_of(
@@ -154,6 +163,7 @@ class RemoteServicer(pb_grpc.RemoteSigningServiceServicer):
             sad=request.sad,
             documents=request.documents,
             digests=request.digests,
+            algorithms=request.algorithms,
             body=request_body(request),
         )
         return answer_of(
@@ -172,6 +182,13 @@ class RemoteServicer(pb_grpc.RemoteSigningServiceServicer):
             raise fault_error("digest", "length", "must be SHA-256, SHA-384 or SHA-512")
         nonce = int(request.nonce, 16) if request.nonce else None
         return pb.TimestampHashResponse(token=await self._timestamps.token(request.digest, nonce))
+
+    def _shown(self, credential: Credential) -> pb.RemoteCredential:
+        """With the certificates above its own."""
+        shown = _credential(credential)
+        if credential.certificate:
+            shown.chain.extend(self._above(credential.certificate))
+        return shown
 
     async def _seen(
         self, request: pb.ListCredentialsRequest | pb.GetCredentialRequest | pb.TimestampHashRequest

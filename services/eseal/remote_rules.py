@@ -14,8 +14,18 @@ from enum import Enum
 from itertools import pairwise
 from uuid import UUID
 
-from core.errors import FieldFault, Kind, ServiceError, UnavailableError, fault_error
+from core.errors import FieldFault, fault_error
 from services.eseal.domain import SUITES, Algorithm
+from services.eseal.remote_refusals import (
+    CredentialNotReadyError,
+    DeviceSecretWeakError,
+    EnrolmentCodeInvalidError,
+    PinWeakError,
+    SadInvalidError,
+    locked,
+    not_authorised,
+    sad_invalid,
+)
 
 MOST_ATTEMPTS = 5
 """Wrong factors in a row, after which a credential is locked until an operator unlocks it."""
@@ -39,89 +49,6 @@ _SECRET_BYTES = 32
 _SHORTEST_PIN = 6
 _DISTINCT_BYTES = 20
 """Of 32 random bytes fewer are distinct once in 10^15 times."""
-
-
-class CredentialNotFoundError(ServiceError):
-    """No credential of this application has this id; whether another's has, nobody is told."""
-
-    kind = Kind.NOT_FOUND
-    reason = "CREDENTIAL_NOT_FOUND"
-
-
-class CredentialNotReadyError(ServiceError):
-    """Not taken yet, without a certificate, not in its validity, or revoked."""
-
-    kind = Kind.PRECONDITION
-    reason = "CREDENTIAL_NOT_READY"
-
-
-class CredentialLockedError(ServiceError):
-    """Too many wrong factors came."""
-
-    kind = Kind.FORBIDDEN
-    reason = "CREDENTIAL_LOCKED"
-
-
-class FactorInvalidError(ServiceError):
-    """PIN or device secret do not release the key; which of them, nobody can tell."""
-
-    kind = Kind.FORBIDDEN
-    reason = "FACTOR_INVALID"
-
-
-class EnrolmentCodeInvalidError(ServiceError):
-    """The code is wrong, used or too old."""
-
-    kind = Kind.FORBIDDEN
-    reason = "ENROLMENT_CODE_INVALID"
-
-
-class PinWeakError(ServiceError):
-    """A PIN that is too short, or one character again and again, or counts up or down."""
-
-    kind = Kind.INVALID
-    reason = "PIN_WEAK"
-
-
-class DeviceSecretWeakError(ServiceError):
-    """A device secret that nobody has drawn at random."""
-
-    kind = Kind.INVALID
-    reason = "DEVICE_SECRET_WEAK"
-
-
-class SadInvalidError(ServiceError):
-    """Signature activation data that is not ours, another's, used up or too old."""
-
-    kind = Kind.FORBIDDEN
-    reason = "SAD_INVALID"
-
-
-class DigestNotAuthorisedError(ServiceError):
-    """A digest that was not authorised, or is signed already."""
-
-    kind = Kind.FORBIDDEN
-    reason = "DIGEST_NOT_AUTHORISED"
-
-
-class ToldOnceError(ServiceError):
-    """The retry of a request whose answer holds a secret, which is kept nowhere and so not told again."""
-
-    kind = Kind.CONFLICT
-    reason = "TOLD_ONCE"
-
-
-class TimestampNotOfferedError(ServiceError):
-    """This installation has no timestamp authority."""
-
-    kind = Kind.UNSUPPORTED
-    reason = "TIMESTAMP_NOT_OFFERED"
-
-
-class TimestampAuthorityAwayError(UnavailableError):
-    """The timestamp authority does not answer, or not as it should."""
-
-    reason = "TIMESTAMP_AUTHORITY_AWAY"
 
 
 class CredentialState(Enum):
@@ -314,16 +241,7 @@ def digest_bytes(algorithm: Algorithm) -> int:
     return hashlib.new(SUITES[algorithm].digest).digest_size
 
 
-def locked() -> CredentialLockedError:
-    """Too many wrong factors."""
-    return CredentialLockedError("too many wrong factors came; an operator unlocks the credential")
-
-
-def sad_invalid() -> SadInvalidError:
-    """One answer for whatever is no SAD of this credential."""
-    return SadInvalidError("this is no SAD of the credential; authorise first")
-
-
-def not_authorised() -> DigestNotAuthorisedError:
-    """A digest that the SAD does not name, or no longer."""
-    return DigestNotAuthorisedError("a digest is not authorised by the SAD, or is signed already")
+def require_suite(algorithm: Algorithm, meant: Sequence[str]) -> None:
+    """Passes a credential's suite that the caller can mean; nothing named means any. Raises InvalidError."""
+    if meant and algorithm.value not in meant:
+        raise fault_error("algorithms", "other", f"the credential signs by {algorithm.value}")

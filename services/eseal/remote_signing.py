@@ -17,7 +17,9 @@ from services.eseal.domain import SUITES, Format, Picture, Place, format_of
 from services.eseal.prepared import PreparedDocument
 from services.eseal.pressing import Envelope, Signer, Workshop
 from services.eseal.refusals import DocumentTooLargeError, SealNotForFormatError
-from services.eseal.remote_desk import RemoteStore, by_holder, company, credential_ref, of_caller
+from services.eseal.remote_desk import by_holder, company, credential_ref, of_caller
+from services.eseal.remote_ports import RemoteStore
+from services.eseal.remote_refusals import not_authorised, sad_invalid
 from services.eseal.remote_rules import (
     MOST_DOCUMENT_BYTES,
     Authorisation,
@@ -26,10 +28,9 @@ from services.eseal.remote_rules import (
     SignedDocuments,
     SignedHashes,
     digest_bytes,
-    not_authorised,
     read_sad,
     require_digests,
-    sad_invalid,
+    require_suite,
 )
 
 SIGN_HASHES = "eseal.remote_sign_hashes"
@@ -89,13 +90,21 @@ class RemoteSigning:
         self._clock = clock
 
     async def sign_hashes(
-        self, context: RequestContext, credential_id: UUID, *, sad: str, digests: Sequence[bytes], body: bytes
+        self,
+        context: RequestContext,
+        credential_id: UUID,
+        *,
+        sad: str,
+        digests: Sequence[bytes],
+        algorithms: Sequence[str],
+        body: bytes,
     ) -> Released:
-        """A signature over each digest; the answer is SignedHashes.
+        """A signature over each digest, by one of these suites if any is named; the answer is SignedHashes.
 
         Errors: SAD_INVALID, DIGEST_NOT_AUTHORISED.
         """
         asked = await self._asked(context, credential_id, sad)
+        require_suite(asked.credential.algorithm, algorithms)
         require_digests(digests, digest_bytes(asked.credential.algorithm), "digests")
 
         async def sign(key: DigestSigner) -> SignedHashes:
@@ -111,6 +120,7 @@ class RemoteSigning:
         sad: str,
         documents: Sequence[bytes],
         digests: Sequence[bytes],
+        algorithms: Sequence[str],
         body: bytes,
     ) -> Released:
         """PDFs sealed as PAdES B-B, and CMS objects over digests; the answer is SignedDocuments.
@@ -119,6 +129,7 @@ class RemoteSigning:
         leaves no trace of a signature. Errors: as of `sign_hashes`, DOCUMENT_*, SEAL_NOT_FOR_FORMAT.
         """
         asked = await self._asked(context, credential_id, sad)
+        require_suite(asked.credential.algorithm, algorithms)
         if not documents and not digests:
             raise fault_error("documents", "required", "give documents, or digests of documents")
         if sum(map(len, documents)) > MOST_DOCUMENT_BYTES:

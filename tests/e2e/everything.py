@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from tests.city import City
+from tests.companies import SHA256, digest_of, signing_company
 from tests.story import (
     HOUSEHOLD_REGISTER,
     ID_CARD,
@@ -34,6 +35,7 @@ def do_everything(city: City, watch: Watch) -> list[str]:
         fill_every_form(city, platform, cast)
         use_code = _look_up(city, platform, cast)
         _seal(city, platform, watch)
+        _sign_remotely(city, watch)
         return [platform.token, use_code, *_lend(city, watch, cast)]
 
 
@@ -96,6 +98,19 @@ def _seal(city: City, platform: Machine, watch: Watch) -> None:
         anybody.ask("GET", f"/public/v1/sealed_documents/{number}")
         files = {"document": ("sealed.pdf", sealed.content, "application/pdf")}
         anybody.ask("POST", "/public/v1/documents:verify", files=files)
+
+
+def _sign_remotely(city: City, watch: Watch) -> None:
+    with signing_company(city, watch) as company:
+        company.csc("info", {})
+        company.csc("credentials/list", {})
+        hashes, document = [digest_of(b"contract")], letter()
+        company.sign_hash(company.authorize(hashes), hashes)
+        company.sign_doc(company.authorize([digest_of(document)]), [document])
+        stamping = {"hash": hashes[0], "hashAlgo": SHA256, "nonce": "5A"}
+        company.csc("signatures/timestamp", stamping)
+        company.certificate()
+        company.change_factor("another-pin-9")
 
 
 def _lend(city: City, watch: Watch, cast: Json) -> list[str]:

@@ -32,6 +32,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.city import City
+from tests.companies import signing_company
 from tests.e2e.contract import LONG_NUMBER
 from tests.story import Json, bank_of, cast_of, citizen_of, platform_of
 
@@ -50,7 +51,7 @@ MADE_BY_NOBODY = {
 }
 PLENTY = {
     f"ONESTOP_{name}_LIMIT": "1000000 per minute"
-    for name in ("TOKEN", "APPROVAL", "PARTNER", "CITIZEN", "ADDRESS")
+    for name in ("TOKEN", "APPROVAL", "PARTNER", "COMPANY", "CITIZEN", "ADDRESS")
 }
 """So that it is judged by what it is, and not by how much it is."""
 
@@ -115,12 +116,14 @@ def ground() -> Iterator[Ground]:
         ca = str(city.settings.pki / "ca.crt")
         cast = cast_of(city)
         platform, bank = stack.enter_context(platform_of(city)), stack.enter_context(bank_of(city))
+        company = stack.enter_context(signing_company(city))
         farmer = stack.enter_context(citizen_of(city))
         farmer.sign_in(cast["farmer"]["login"], cast["password"])
         askers = {}
         for name, url, token, certificate in (
             ("platform", city.machines, platform.token, "approval-platform"),
             ("bank", city.machines, bank.token, "rural-bank"),
+            ("company", city.machines, company.token, "company-app"),
             ("farmer", city.people, farmer.token, ""),
             ("nobody", city.people, "", ""),
         ):
@@ -136,7 +139,7 @@ def ground() -> Iterator[Ground]:
 
 @pytest.mark.timeout(0 if EXAMPLES else 180)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize("who", ["platform", "bank", "farmer", "nobody"])
+@pytest.mark.parametrize("who", ["platform", "bank", "company", "farmer", "nobody"])
 def test_no_request_is_answered_by_a_fault_or_otherwise_than_described(
     ground: Ground, who: str, mode: GenerationMode
 ) -> None:

@@ -19,7 +19,14 @@ from tests.city import City
 from tests.pages import Reader, page, read_examples, rows, section, words
 from tests.story import ID_CARD, Json, Machine, case_of, person
 
-PAGES = {"approval-platform": 9, "lending-partner": 9, "operators": 9, "ledger": 4, "receipts": 9}
+PAGES = {
+    "approval-platform": 9,
+    "lending-partner": 9,
+    "operators": 9,
+    "ledger": 4,
+    "receipts": 9,
+    "remote-signing": 12,
+}
 """Each with how many examples it has at least."""
 READMES = ("README.md", "README.zh-CN.md")
 

@@ -18,6 +18,7 @@ from cli.audit.evidence import audit_city
 from cli.audit.findings import Report
 from deploy.local.migrate import ROOT
 from tests.city import City
+from tests.companies import digest_of, signing_company
 from tests.story import (
     ID_CARD,
     PURPOSE,
@@ -56,6 +57,9 @@ def town() -> Iterator[City]:
             for key in ("", uuid.uuid4().hex):
                 wanted = {"consent_id": consent_id, "purpose_code": PURPOSE}
                 bank.post("/partner/v1/farmers:land_rights", wanted, key)
+        with signing_company(made) as company:
+            hashes = [digest_of(b"one"), digest_of(b"two")]
+            company.sign_hash(company.authorize(hashes), hashes)
         yield made
         made.stop()
     finally:
@@ -81,6 +85,7 @@ def test_the_books_of_a_city_that_runs_balance(town: City) -> None:
     assert report.limits == []
     for what in (
         "signatures (eseal)",
+        "remote signatures (eseal)",
         "consents (agricredit)",
         "uses of consents (agricredit)",
         "ends of acts (eseal)",
@@ -148,6 +153,15 @@ COPY_SIGNATURE = (
     " sealed_sha256, sha256(cms_sha256), gen_random_uuid(), caller, office_code, matter_code, case_number"
     " FROM eseal.signature LIMIT 1"
 )
+REMOTE, ENTRY = "eseal.remote_signature", "ledger.entry"
+COPY_REMOTE = (
+    f"INSERT INTO {REMOTE} SELECT gen_random_uuid(), credential_id, authorisation_id, gen_random_uuid(),"
+    f" digest, signed_at, caller FROM {REMOTE} LIMIT 1"
+)
+TOLD_TWICE = (
+    f'UPDATE {ENTRY} SET leaf = leaf || substring(leaf FROM position(\'"resource":"remote_signature"\'::bytea'
+    " IN leaf)) WHERE kind = 3 AND position('eseal.remote_sign_hashes'::bytea IN leaf) > 0"
+)
 END = "(intent_id, completed, outcome) VALUES (gen_random_uuid(), true, '')"
 OTHER_ENTRY = "(SELECT item_id FROM ledger.entry WHERE kind = 1 AND recorder = 'licence' LIMIT 1)"
 INTENT = "(SELECT item_id FROM ledger.entry WHERE kind = 2 LIMIT 1)"
@@ -164,6 +178,12 @@ CONSENT, REQUEST, USE = "agricredit.consent", "agricredit.consent_request", "agr
         (SIGNATURES, "UPDATE eseal.signature SET caller = 'somebody else'", "altered"),
         (SIGNATURES, "UPDATE eseal.signature SET case_number = 'another'", "altered"),
         (SIGNATURES, COPY_SIGNATURE, "unrecorded"),
+        (REMOTE, f"DELETE FROM {REMOTE}", "unknown"),
+        (REMOTE, f"UPDATE {REMOTE} SET caller = 'somebody else'", "altered"),
+        (REMOTE, f"UPDATE {REMOTE} SET credential_id = gen_random_uuid()", "altered"),
+        (REMOTE, f"UPDATE {REMOTE} SET intent_id = {INTENT}", "altered"),
+        (REMOTE, COPY_REMOTE, "unrecorded"),
+        (ENTRY, TOLD_TWICE, "doubled"),
         (ENDS, f"UPDATE {ENDS} SET completed = NOT completed", "altered"),
         (ENDS, f"DELETE FROM {ENDS}", "unknown"),
         (ENDS, f"INSERT INTO {ENDS} {END}", "unrecorded"),
@@ -188,7 +208,8 @@ def test_a_changed_record_of_a_service_is_found(town: City, table: str, change: 
 
         report = audit_city(town.settings)
 
-    assert (kind, table.partition(".")[0]) in found(report), report.document()
+    part = "eseal" if table == ENTRY else table.partition(".")[0]
+    assert (kind, part) in found(report), report.document()
 
 
 GET = "/onestop.licence.v1.LicenceService/BatchGetLicences"

@@ -42,6 +42,15 @@ class TokenPlace:
     pin_file: Path
 
 
+def token_place(module: Path | None, label: str, pin_file: Path | None) -> TokenPlace | None:
+    """The token that settings name; None where they name none. Raises ValueError on a part of it."""
+    if module is None:
+        return None
+    if not label or pin_file is None:
+        raise ValueError("ONESTOP_TOKEN_LABEL, ONESTOP_TOKEN_PIN_FILE: are needed with ONESTOP_TOKEN_MODULE")
+    return TokenPlace(module, label, pin_file)
+
+
 class Token:
     """A token's keys. `close` ends its sessions, which are opened as they are needed.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -126,3 +128,23 @@ def load_roots(path: Path) -> list[bytes]:
     """The certificates of a PEM file, DER: the authorities whose seals are believed. Raises ValueError."""
     found = x509.load_pem_x509_certificates(path.read_bytes())
     return [certificate.public_bytes(Encoding.DER) for certificate in found]
+
+
+def known_above(roots: Sequence[bytes]) -> Callable[[bytes], Sequence[bytes]]:
+    """Finds, of these authorities (DER), the one that has issued a certificate; none where it is another."""
+    authorities = [x509.load_der_x509_certificate(root) for root in roots]
+
+    @lru_cache(maxsize=1024)
+    def above(certificate: bytes) -> Sequence[bytes]:
+        issued = x509.load_der_x509_certificate(certificate)
+        return [one.public_bytes(Encoding.DER) for one in authorities if _has_issued(one, issued)]
+
+    return above
+
+
+def _has_issued(authority: x509.Certificate, issued: x509.Certificate) -> bool:
+    try:
+        issued.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

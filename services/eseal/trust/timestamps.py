@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from aiohttp import ClientError
-from asn1crypto import x509
+from asn1crypto import tsp, x509
 from pyhanko.sign.general import SigningError
 from pyhanko.sign.timestamps.aiohttp_client import HTTPTimeStamper
 from pyhanko.sign.timestamps.common_utils import TimestampRequestError
@@ -31,6 +31,7 @@ from core.errors import UnavailableError
 from services.eseal.pressing import Signer
 from services.eseal.putting import Keystore
 from services.eseal.refusals import TimestampUnavailableError
+from services.eseal.remote_refusals import TimestampAuthorityAwayError, TimestampNotOfferedError
 
 TOLERANCE = timedelta(minutes=1)
 """How far our clock may be from the authority's; its answers may have whole seconds only."""
@@ -41,6 +42,9 @@ AGAIN_SECONDS = 10.0
 FIRST_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 """After the first failures in a row: an authority may be starting too."""
 ANSWER_SECONDS = 5.0
+DIGESTS = {32: "sha256", 48: "sha384", 64: "sha512"}
+"""Whose digest it is, by its bytes."""
+_GRANTED = frozenset({"granted", "granted_with_mods"})
 
 _logger = log.get_logger()
 FAILURES = (
@@ -89,14 +93,28 @@ class TimestampAuthority:
         """Its time, from a timestamp made for this question alone. Raises one of several errors otherwise."""
         return (await self.token(hashlib.sha256(secrets.token_bytes(32)).digest())).moment
 
-    async def token(self, digest: bytes) -> Token:
-        """Its timestamp over a SHA-256 digest, checked. Raises one of FAILURES."""
-        token = await self._stamper.async_timestamp(digest, "sha256")
+    async def token(self, digest: bytes, *, nonce: int | None = None) -> Token:
+        """Its timestamp over a digest, checked; by the digest's length SHA-256, SHA-384 or SHA-512.
+
+        `nonce` is sent, and comes back in the token; one of our own where there is none given.
+        Raises one of FAILURES.
+        """
+        function = DIGESTS[len(digest)]
+        sent = secrets.randbits(63) if nonce is None else nonce
+        imprint = {"hash_algorithm": {"algorithm": function}, "hashed_message": digest}
+        asked = tsp.TimeStampReq({"version": 1, "message_imprint": imprint, "nonce": sent, "cert_req": True})
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer = await self._stamper.async_request_tsa_response(asked)
+        if answer["status"]["status"].native not in _GRANTED:
+            raise TimestampRequestError("the authority refuses")
+        token = answer["time_stamp_token"]
+        if token["content"]["encap_content_info"]["content"].parsed["nonce"].native != sent:
+            raise TimestampRequestError("the token answers another question")
         found = TimestampSignatureStatus(
             **await validate_tst_signed_data(
                 token["content"],
                 ValidationContext(trust_roots=self._roots, allow_fetching=False),
-                lambda algorithm: digest if algorithm == "sha256" else b"",
+                lambda algorithm: digest if algorithm == function else b"",
             )
         )
         if not (found.intact and found.valid and found.trusted):
@@ -139,6 +157,28 @@ class SealStamper:
                 retry_after=AGAIN_SECONDS,
             )
         return token.content
+
+
+class OutsideStamps:
+    """Timestamps for whoever asks by remote signing; none where the settings name no authority."""
+
+    def __init__(self, authority: TimestampAuthority | None) -> None:
+        self._authority = authority
+
+    async def token(self, digest: bytes, nonce: int | None) -> bytes:
+        """The token over a digest, DER, with the nonce in it if one is given.
+
+        Errors: TIMESTAMP_NOT_OFFERED, TIMESTAMP_AUTHORITY_AWAY.
+        """
+        if self._authority is None:
+            raise TimestampNotOfferedError("this installation has no timestamp authority")
+        try:
+            return (await self._authority.token(digest, nonce=nonce)).content
+        except FAILURES as failure:
+            _logger.warning("timestamp_authority_away", error=type(failure).__name__)
+            raise TimestampAuthorityAwayError(
+                "the timestamp authority does not answer as it should", retry_after=AGAIN_SECONDS
+            ) from None
 
 
 class ProvedClock:

@@ -83,11 +83,17 @@ class Company:
             )
         )
 
-    async def sign(self, sad: str, digests: Sequence[bytes], *, key: str = "") -> pb.SignHashesResponse:
+    async def sign(
+        self, sad: str, digests: Sequence[bytes], *, key: str = "", algorithms: Sequence[str] = ()
+    ) -> pb.SignHashesResponse:
         """Signs digests."""
         return await self.desk.remote.SignHashes(
             pb.SignHashesRequest(
-                **self.about(key), credential_id=str(self.credential_id), sad=sad, digests=digests
+                **self.about(key),
+                credential_id=str(self.credential_id),
+                sad=sad,
+                digests=digests,
+                algorithms=algorithms,
             )
         )
 

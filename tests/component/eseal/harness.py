@@ -52,7 +52,6 @@ from services.eseal.remote_rpc import RemoteServicer, presenting
 from services.eseal.remote_rpc import register as register_remote
 from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote_store import PgRemoteStore
-from services.eseal.remote_timestamps import Timestamps
 from services.eseal.rpc import present, register
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
@@ -60,7 +59,8 @@ from services.eseal.template_desk import TemplateDesk
 from services.eseal.template_rpc import register as register_templates
 from services.eseal.template_store import PgPlates
 from services.eseal.templates.filler import TemplateFiller
-from services.eseal.trust.authority import SealAuthority, load_roots
+from services.eseal.trust.authority import SealAuthority, known_above, load_roots
+from services.eseal.trust.timestamps import OutsideStamps, TimestampAuthority
 from services.eseal.workshop import Workshop
 from tests.database import CityDatabase
 from tests.fakes import FakeClock, FakeIssuer, FakeLedger
@@ -251,7 +251,7 @@ async def running_desk(
     pki: Path,
     workshop: Workshop,
     *,
-    timestamps: str = "",
+    timestamps: TimestampAuthority | None = None,
     clock: FakeClock | None = None,
     proofs: Proofs = Proofs(),  # noqa: B008  # frozen
 ) -> AsyncIterator[Desk]:
@@ -316,8 +316,9 @@ async def running_desk(
     servicer = RemoteServicer(
         RemoteDesk(store=remote, keys=keys, disclosure=disclosure, clock=clock),
         signing,
-        Timestamps(timestamps),
+        OutsideStamps(timestamps),
         contexts,
+        above=known_above(load_roots(folder / "seal-ca.crt")),
     )
 
     templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=clock)

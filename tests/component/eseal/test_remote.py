@@ -29,7 +29,8 @@ from core.vault import Vault
 from services.eseal.domain import Algorithm
 from services.eseal.remote_keys import RemoteKeys
 from services.eseal.remote_making import revoke, unlock
-from services.eseal.remote_rules import MOST_ATTEMPTS, FactorInvalidError, SadInvalidError, sad_of
+from services.eseal.remote_refusals import FactorInvalidError, SadInvalidError
+from services.eseal.remote_rules import MOST_ATTEMPTS, sad_of
 from services.eseal.remote_store import AUTHORISATION_COLUMN, CREDENTIAL_COLUMN, PgRemoteStore
 from tests.component.eseal.companies import COMPANY_CODE, Company, device_secret, digest_of, prepared, ready
 from tests.component.eseal.harness import Desk, reason
@@ -87,6 +88,16 @@ async def test_an_rsa_credential_signs_what_its_certificate_verifies(desk: Desk)
     key = x509.load_der_x509_certificate(await company.certificate()).public_key()
     assert isinstance(key, rsa.RSAPublicKey)
     key.verify(signed.signatures[0], DIGESTS[0], padding.PKCS1v15(), Prehashed(SHA256()))
+
+
+async def test_nobody_gets_a_signature_by_another_algorithm_than_he_asked_for(desk: Desk) -> None:
+    company = await ready(desk)
+    sad = (await company.authorise(DIGESTS)).sad
+
+    other = company.sign(sad, DIGESTS, algorithms=["sha256_rsa_2048", "sha256_rsa_3072"])
+
+    assert await refused(other) == "REQUEST_INVALID"
+    await company.sign(sad, DIGESTS, algorithms=["sha256_rsa_2048", "sha256_ecdsa_p256"])
 
 
 async def test_a_sad_signs_each_digest_once_and_no_other(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import web
-from asn1crypto import keys, tsp
+from asn1crypto import cms, keys, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -21,8 +21,10 @@ from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
 from services.eseal.domain import Algorithm
 from services.eseal.pressing import Signer
+from services.eseal.remote_refusals import TimestampAuthorityAwayError, TimestampNotOfferedError
 from services.eseal.trust.timestamps import (
     FRESH_SECONDS,
+    OutsideStamps,
     ProvedClock,
     TimedKeystore,
     TimeNotProvedError,
@@ -263,3 +265,28 @@ async def test_an_authority_that_nobody_reaches_lets_the_service_start_and_seal_
     with pytest.raises(TimeNotProvedError) as refused:
         proof.require()
     assert refused.value.retry_after
+
+
+async def test_who_asks_by_remote_signing_gets_a_token_with_her_nonce_that_our_roots_bear_out(
+    authority: Authority,
+) -> None:
+    stamps = OutsideStamps(TimestampAuthority(authority.url, [authority.shows.root]))
+
+    for function, size in (("sha256", 32), ("sha384", 48), ("sha512", 64)):
+        token = cms.ContentInfo.load(await stamps.token(b"\x07" * size, 0x5A))
+        said = token["content"]["encap_content_info"]["content"].parsed
+        assert said["nonce"].native == 0x5A
+        assert said["message_imprint"]["hash_algorithm"]["algorithm"].native == function
+        assert said["message_imprint"]["hashed_message"].native == b"\x07" * size
+
+
+async def test_no_token_is_passed_on_that_our_roots_do_not_bear_out(authority: Authority) -> None:
+    with pytest.raises(TimestampAuthorityAwayError):
+        await OutsideStamps(TimestampAuthority(authority.url, [certified().root])).token(b"\x07" * 32, None)
+    authority.digest = b"\x08" * 32
+    with pytest.raises(TimestampAuthorityAwayError):
+        await OutsideStamps(TimestampAuthority(authority.url, [authority.shows.root])).token(
+            b"\x07" * 32, None
+        )
+    with pytest.raises(TimestampNotOfferedError):
+        await OutsideStamps(None).token(b"\x07" * 32, None)

@@ -320,7 +320,7 @@ async def test_pages_are_served_under_a_strict_policy_to_people_alone(gateway: G
         assert "http" not in answer.text.replace("http-equiv", "")
         assert (await machine.get(path)).status_code == 404
     scripts = ("verify", "disclosures", "receipt", "canonical", "words", "checking", "note", "trust")
-    for name in (*(f"{script}.js" for script in scripts), "page.css"):
+    for name in (*(f"{script}.js" for script in scripts), "page.css", "logo.png"):
         assert (await nobody.get(f"/pages/assets/{name}")).status_code == 200
     assert (await nobody.get("/pages/assets/verify.html")).status_code == 404
     assert (await nobody.get("/pages/assets/..%2Fpages.py")).status_code == 404

@@ -63,6 +63,7 @@ class RemoteCredential(message.Message):
     VALID_FROM_FIELD_NUMBER: builtins.int
     VALID_UNTIL_FIELD_NUMBER: builtins.int
     HOLDER_FIELD_NUMBER: builtins.int
+    CHAIN_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Opaque id."""
     owner_code: builtins.str
@@ -81,6 +82,10 @@ class RemoteCredential(message.Message):
     def valid_from(self) -> timestamp_pb2.Timestamp: ...
     @builtins.property
     def valid_until(self) -> timestamp_pb2.Timestamp: ...
+    @builtins.property
+    def chain(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Certificates of the authority above it that the service knows, DER: its issuer's first."""
+
     def __init__(
         self,
         *,
@@ -94,10 +99,11 @@ class RemoteCredential(message.Message):
         valid_from: timestamp_pb2.Timestamp | None = ...,
         valid_until: timestamp_pb2.Timestamp | None = ...,
         holder: builtins.str = ...,
+        chain: abc.Iterable[builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithm", b"algorithm", "certificate", b"certificate", "holder", b"holder", "id", b"id", "locked", b"locked", "owner_code", b"owner_code", "owner_name", b"owner_name", "state", b"state", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithm", b"algorithm", "certificate", b"certificate", "chain", b"chain", "holder", b"holder", "id", b"id", "locked", b"locked", "owner_code", b"owner_code", "owner_name", b"owner_name", "state", b"state", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -391,6 +397,7 @@ class SignHashesRequest(message.Message):
     CREDENTIAL_ID_FIELD_NUMBER: builtins.int
     SAD_FIELD_NUMBER: builtins.int
     DIGESTS_FIELD_NUMBER: builtins.int
+    ALGORITHMS_FIELD_NUMBER: builtins.int
     credential_id: builtins.str
     sad: builtins.str
     @builtins.property
@@ -399,6 +406,10 @@ class SignHashesRequest(message.Message):
     def context(self) -> context_pb2.RequestContext: ...
     @builtins.property
     def digests(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]: ...
+    @builtins.property
+    def algorithms(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The suites that the caller can mean; refused where the credential signs by none of them. Any where it is empty."""
+
     def __init__(
         self,
         *,
@@ -407,10 +418,11 @@ class SignHashesRequest(message.Message):
         credential_id: builtins.str = ...,
         sad: builtins.str = ...,
         digests: abc.Iterable[builtins.bytes] | None = ...,
+        algorithms: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential", "credential_id", b"credential_id", "digests", b"digests", "sad", b"sad"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithms", b"algorithms", "context", b"context", "credential", b"credential", "credential_id", b"credential_id", "digests", b"digests", "sad", b"sad"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,6 +460,7 @@ class SignDocumentsRequest(message.Message):
     SAD_FIELD_NUMBER: builtins.int
     DOCUMENTS_FIELD_NUMBER: builtins.int
     DIGESTS_FIELD_NUMBER: builtins.int
+    ALGORITHMS_FIELD_NUMBER: builtins.int
     credential_id: builtins.str
     sad: builtins.str
     @builtins.property
@@ -462,6 +475,10 @@ class SignDocumentsRequest(message.Message):
     def digests(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """Digests of the byte ranges of PDFs that the caller has laid out itself, by the credential's own digest."""
 
+    @builtins.property
+    def algorithms(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The suites that the caller can mean; refused where the credential signs by none of them. Any where it is empty."""
+
     def __init__(
         self,
         *,
@@ -471,10 +488,11 @@ class SignDocumentsRequest(message.Message):
         sad: builtins.str = ...,
         documents: abc.Iterable[builtins.bytes] | None = ...,
         digests: abc.Iterable[builtins.bytes] | None = ...,
+        algorithms: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["context", b"context", "credential", b"credential", "credential_id", b"credential_id", "digests", b"digests", "documents", b"documents", "sad", b"sad"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["algorithms", b"algorithms", "context", b"context", "credential", b"credential", "credential_id", b"credential_id", "digests", b"digests", "documents", b"documents", "sad", b"sad"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""`./onestop remote`: what operators do with companies' credentials for remote signing."""
