@@ -243,6 +243,7 @@ async def main(config: EsealConfig) -> None:
         seal_signature=seal_signature,
         disclosure=disclosure,
         roots=roots,
+        hasher=vault,
         clock=now,
         proofs=proofs,
     )
@@ -270,7 +271,7 @@ async def main(config: EsealConfig) -> None:
     together = Together(ledger=entries, replies=replies, present=present, clock=now)
     presses = Presses(PatientWorkshop(workshop), pades_envelope, seal_signature, proofs.lasting)
     putting = Putting(
-        store=store, keystore=keystore, presses=presses, filler=filler, proofs=proofs, clock=now
+        store=store, keystore=keystore, presses=presses, filler=filler, proofs=proofs, hasher=vault, clock=now
     )
     templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=now)
     bulk = BulkServicer(BulkDesk(store, putting, presses, together, now), putting, contexts, templates.plate)

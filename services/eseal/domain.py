@@ -265,6 +265,8 @@ class SignatureRecord:
     office_code: str
     matter_code: str
     case_number: str
+    facts: bytes | None = field(default=None, repr=False)
+    """What else a check of the sealed file is answered with (recorded.py); None where it has to be read."""
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def prepared_of(document: bytes, head: Json, blobs: list[bytes]) -> PreparedDocu
     _raise_refusal(head)
     start, end = _integers(head["gap"])
     (update,) = blobs
-    return PreparedDocument(document, update, start, end)
+    return PreparedDocument(document, update, start, end, is_first=head["first"] is True)
 
 
 def prolonged_of(document: bytes, head: Json, blobs: list[bytes]) -> Prolonged:
@@ -173,7 +173,7 @@ def prolonged_of(document: bytes, head: Json, blobs: list[bytes]) -> Prolonged:
     _raise_refusal(head)
     (update,) = blobs
     gap = _integers(head["gap"])
-    return Prolonged(update, PreparedDocument(document, update, *gap) if gap else None)
+    return Prolonged(update, PreparedDocument(document, update, gap[0], gap[1]) if gap else None)
 
 
 def prepared_ofd_of(document: bytes, moment: datetime, head: Json, blobs: list[bytes]) -> PreparedOfd:

@@ -61,6 +61,8 @@ class PreparedDocument:
     """Offset of the gap's `<` in the whole file."""
     gap_end: int
     """Offset after the gap's `>` in the whole file."""
+    is_first: bool = False
+    """Whether the file is known to have borne no signature before."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the gap is not one of noughts, within what is appended."""
@@ -73,6 +75,12 @@ class PreparedDocument:
     def document(self) -> bytes:
         """The whole file, its gap empty."""
         return self.original + self.update
+
+    @property
+    def byte_range(self) -> tuple[int, int, int, int]:
+        """What the signature covers: offset and length, twice (ISO 32000-2 12.8.1)."""
+        end = len(self.original) + len(self.update)
+        return 0, self.gap_start, self.gap_end, end - self.gap_end
 
     @property
     def digest(self) -> bytes:
@@ -103,3 +111,15 @@ class PreparedDocument:
     def _around_gap(self) -> tuple[memoryview, memoryview]:
         view, start = memoryview(self.update), len(self.original)
         return view[: self.gap_start - start], view[self.gap_end - start :]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a sealed PDF shows of its newest seal that a reader would have to look for."""
+
+    field_name: str
+    byte_range: tuple[int, ...]
+    """As in ISO 32000-2 12.8.1: offset and length, twice."""
+    is_first: bool
+    """Whether the file bore no signature before."""
+    certifies: bool

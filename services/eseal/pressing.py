@@ -12,8 +12,8 @@ from typing import Protocol
 
 from services.eseal.domain import SUITES, Algorithm, Finding, Format, Picture, Stamp, with_update
 from services.eseal.levels import Level
-from services.eseal.placing import Placing
-from services.eseal.prepared import RESERVED_HEX, STAMPED_HEX, PreparedDocument, RunningDigest
+from services.eseal.placing import InField, Placing
+from services.eseal.prepared import RESERVED_HEX, STAMPED_HEX, PreparedDocument, RunningDigest, Shown
 from services.eseal.prepared_ofd import PreparedOfd
 from services.eseal.refusals import LevelUnavailableError
 
@@ -151,6 +151,8 @@ class Pressed:
     update: bytes
     sealed_sha256: bytes
     value_sha256: bytes
+    shown: Shown | None = None
+    """Of a PDF at B-B. None where there is more to say of it, which only who reads the file can."""
 
 
 Press = Callable[[Signer], Awaitable[Pressed]]
@@ -242,7 +244,10 @@ class Presses:
                 update += await self._prolonged(prepared.original + update, cms, order)
             sealed = original.copy()
             sealed.update(update)
-            return Pressed(update, sealed.digest(), hashlib.sha256(cms).digest())
+            shown = None
+            if order.level is Level.B_B and not isinstance(order.place, InField):
+                shown = Shown(order.field_name, prepared.byte_range, prepared.is_first, order.certify)
+            return Pressed(update, sealed.digest(), hashlib.sha256(cms).digest(), shown)
 
         return press
 

@@ -7,7 +7,7 @@ intent; looked at again in the act's transaction, pressed, recorded there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -33,6 +33,7 @@ from services.eseal.levels import Level, level_of, require_means
 from services.eseal.placing import Placing
 from services.eseal.prepared import RunningDigest
 from services.eseal.pressing import Lasting, Order, Press, Presses, Signer, room_for, sha256_of
+from services.eseal.recorded import Hasher, facts_of
 from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, SealNotInForceError
 from services.eseal.standing import Standing, require_good
 
@@ -149,6 +150,7 @@ class Putting:
         presses: Presses,
         filler: Filler,
         proofs: Proofs,
+        hasher: Hasher,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -156,6 +158,7 @@ class Putting:
         self._presses = presses
         self._filler = filler
         self._proofs = proofs
+        self._hasher = hasher
         self._clock = clock
 
     async def find(self, seal_id: UUID) -> FoundSeal:
@@ -279,6 +282,7 @@ class Putting:
             matter_code=matter_of(context),
             case_number=context.basis.case_number if context.basis else "",
         )
+        record = replace(record, facts=facts_of(self._hasher, record, pressed.shown, seal.certificate_sha256))
         answer = SealedDocument(
             document,
             pressed.update,

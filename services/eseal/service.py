@@ -36,6 +36,7 @@ from services.eseal.putting import (
     rule_of,
     seal_ref,
 )
+from services.eseal.recorded import Answer, Book, Hasher, Records
 from services.eseal.standing import Standing, State
 from services.eseal.usage import day_in_china, quota_spent
 from services.eseal.verdict import DocumentReport, report_on
@@ -43,7 +44,7 @@ from services.eseal.verdict import DocumentReport, report_on
 VERIFY = "eseal.verify"
 
 
-class SealStore(PuttingStore, Protocol):
+class SealStore(PuttingStore, Records, Protocol):
     """What the desk reads and writes besides."""
 
     async def list_usable(
@@ -83,6 +84,7 @@ class SealDesk:
         filler: Filler,
         disclosure: Disclosure,
         roots: Mapping[Format, Sequence[bytes]],
+        hasher: Hasher,
         clock: Clock,
         proofs: Proofs = Proofs(),  # noqa: B008  # frozen
     ) -> None:
@@ -96,8 +98,10 @@ class SealDesk:
             presses=self._presses,
             filler=filler,
             proofs=proofs,
+            hasher=hasher,
             clock=clock,
         )
+        self._book = Book(store, hasher, clock)
         self._proofs = proofs
         self._disclosure = disclosure
         self._roots = roots
@@ -205,9 +209,7 @@ class SealDesk:
         digest = (await sha256_of(document)).digest()
 
         async def produce() -> Produced:
-            report = await self._check(
-                self._workshop, document, digest.hex(), seconds=self._seconds_left(context)
-            )
+            report = await self._check(self._workshop, document, digest, seconds=self._seconds_left(context))
             known = [
                 RecordRef(f"seal:{seal.seal_id}", seal.finding.certificate_sha256)
                 for seal in report.seals
@@ -224,28 +226,36 @@ class SealDesk:
         """
         require_size(document)
         digest = (await sha256_of(document)).digest()
-        return await self._check(self._public_workshop, document, digest.hex(), seconds=seconds)
+        return await self._check(self._public_workshop, document, digest, seconds=seconds)
 
     async def _check(
-        self, workshop: Workshop, document: bytes, digest: str, *, seconds: float
+        self, workshop: Workshop, document: bytes, digest: bytes, *, seconds: float
     ) -> DocumentReport:
+        form = format_of(document)
         async with asyncio.timeout(seconds):
-            roots = self._roots[format_of(document)]
-            findings = await workshop.inspect(
-                document, roots=roots, moment=self._clock(), time_roots=self._proofs.time_roots
-            )
-            standings = await self._standings(findings)
-        seals = await self._store.of_certificates([it.certificate_sha256 for it in findings])
-        times = await self._store.signing_times([it.cms_sha256 for it in findings])
+            answer = await self._book.look_up(digest) if form is Format.PDF else None
+            if answer is None:
+                answer = await self._inspected(workshop, document, form)
+            standings = await self._standings(answer.findings)
         return report_on(
-            findings,
-            seals=seals,
-            signing_times=times,
-            document_sha256=digest,
+            answer.findings,
+            seals=answer.seals,
+            signing_times=answer.signing_times,
+            document_sha256=digest.hex(),
             moment=self._clock(),
             standings=standings,
             refuse_unknown=self._proofs.refuse_unknown,
         )
+
+    async def _inspected(self, workshop: Workshop, document: bytes, form: Format) -> Answer:
+        """What the file shows to who reads it, and what our records say of that."""
+        findings = await workshop.inspect(
+            document, roots=self._roots[form], moment=self._clock(), time_roots=self._proofs.time_roots
+        )
+        self._book.learn(findings)
+        seals = await self._store.of_certificates([it.certificate_sha256 for it in findings])
+        times = await self._store.signing_times([it.cms_sha256 for it in findings])
+        return Answer(findings, seals, times)
 
     async def _standings(self, findings: Sequence[Finding]) -> Sequence[Standing]:
         """What is known of each seal's certificates: from their authorities, else from the file itself."""

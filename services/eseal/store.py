@@ -13,6 +13,7 @@ from core import queries
 from core.db import Connection, Pool
 from core.disclosure import Transaction
 from services.eseal.domain import Algorithm, Picture, Seal, SealState, SealUser, SignatureRecord, Stamp
+from services.eseal.recorded import Recorded
 
 Q = queries.load(__package__)
 
@@ -91,6 +92,22 @@ class PgSealStore:
         """Writes the records of signatures, in one round trip."""
         await cast(Connection, tx).executemany(Q.insert_signature, map(_columns, records))
 
+    async def recorded(self, sealed_sha256: bytes) -> Sequence[Recorded]:
+        """The signatures that files of this SHA-256 left with, each with its seal as it stands now."""
+        rows = await self._pool.fetch(Q.find_recorded, sealed_sha256)
+        return [
+            Recorded(
+                row["signature_id"],
+                _seal(row),
+                row["signed_at"],
+                row["document_sha256"],
+                sealed_sha256,
+                row["cms_sha256"],
+                row["facts"],
+            )
+            for row in rows
+        ]
+
 
 def _columns(record: SignatureRecord) -> tuple[object, ...]:
     """What `insert_signature` takes."""
@@ -107,6 +124,7 @@ def _columns(record: SignatureRecord) -> tuple[object, ...]:
         record.office_code,
         record.matter_code,
         record.case_number,
+        record.facts,
     )
 
 

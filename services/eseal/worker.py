@@ -113,7 +113,8 @@ def _prepare(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json, li
         certify=bool(head["certify"]),
     )
     prepared = pdf.prepare(blobs[0], from_json(place), imprint)
-    return {"gap": [prepared.gap_start, prepared.gap_end]}, [prepared.update]
+    answer: Json = {"gap": [prepared.gap_start, prepared.gap_end], "first": prepared.is_first}
+    return answer, [prepared.update]
 
 
 def _prolong(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:

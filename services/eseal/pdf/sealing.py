@@ -6,6 +6,7 @@ Nothing here touches a key: sealing is laid out here, and signed elsewhere over 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from io import BytesIO
 from itertools import islice
 
@@ -47,7 +48,9 @@ def prepare(document: bytes, placing: Placing, imprint: Imprint) -> PreparedDocu
     plain = None
     if isinstance(placing, Place) and not imprint.certify:
         plain = increment.prepare(document, placing, imprint)
-    return plain or prepare_by_pyhanko(document, placing, imprint)
+    if plain is not None:
+        return replace(plain, is_first=True)  # A signed file is none of ordinary form.
+    return prepare_by_pyhanko(document, placing, imprint)
 
 
 def prepare_by_pyhanko(document: bytes, placing: Placing, imprint: Imprint) -> PreparedDocument:
@@ -67,7 +70,7 @@ def prepare_by_pyhanko(document: bytes, placing: Placing, imprint: Imprint) -> P
         raise
     except Exception as fault:  # a reader may raise anything at all on a file that lies about itself
         raise malformed() from fault
-    return prepared
+    return replace(prepared, is_first=not earlier)
 
 
 def open_reader(document: bytes) -> PdfFileReader:

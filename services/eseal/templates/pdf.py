@@ -122,7 +122,7 @@ class PdfPlate:
         said = _RANGE % (gap, gap_end, start + len(update) - gap_end)
         at = gap - start - len(b"/Contents") - len(said)
         update = b"".join((update[:at], said, update[at + len(said) :]))
-        return PreparedDocument(self.content, update, gap, gap_end)
+        return PreparedDocument(self.content, update, gap, gap_end, is_first=True)
 
 
 def make_plate(

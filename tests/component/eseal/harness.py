@@ -286,6 +286,7 @@ async def running_desk(
             Format.PDF: load_roots(folder / "seal-ca.crt"),
             Format.OFD: load_certificates(folder / "seal-ca-sm2.crt"),
         },
+        hasher=vault,
         clock=clock,
         proofs=proofs,
     )
@@ -300,7 +301,13 @@ async def running_desk(
     together = Together(ledger=ledger, replies=replies, present=present, clock=clock)
     presses = Presses(PatientWorkshop(workshop), pades_envelope, seal_signature, proofs.lasting)
     putting = Putting(
-        store=store, keystore=keystore, presses=presses, filler=filler, proofs=proofs, clock=clock
+        store=store,
+        keystore=keystore,
+        presses=presses,
+        filler=filler,
+        proofs=proofs,
+        hasher=vault,
+        clock=clock,
     )
     remote, keys = PgRemoteStore(pool, vault, clock), RemoteKeys()
     signing = RemoteSigning(
