@@ -29,6 +29,10 @@ class StatusSource(Protocol):
         """Of a certificate, DER."""
         ...
 
+    async def listed(self, certificate: bytes) -> Standing:
+        """The same by its issuer's revocation list alone; UNKNOWN where there is none."""
+        ...
+
 
 class LastingProof:
     """Makes seals last, with a timestamp authority and the sources of revocation data."""
@@ -66,7 +70,11 @@ class LastingProof:
         """
         certificates = list(dict.fromkeys(one for token in tokens for one in _certificates(token)))
         ends = [one for one in certificates if not _is_root(one)]
-        standings = await asyncio.gather(*map(self._statuses.standing, ends))
+        # Programs look for an OCSP response only where the certificate names a responder.
+        unnamed = [one for one in ends if not _names_responder(one)]
+        said = await asyncio.gather(*map(self._statuses.standing, ends))
+        lists = await asyncio.gather(*map(self._statuses.listed, unnamed))
+        standings = [*said, *(one for one in lists if one.state is not State.UNKNOWN)]
         if any(one.state is State.REVOKED for one in standings):
             raise CertificateRevokedError("a certificate of the seal or of its timestamp has been revoked")
         if any(one.state is State.UNKNOWN for one in standings):
@@ -91,6 +99,10 @@ def _certificates(token: bytes) -> list[bytes]:
             if attribute["type"].native == "signature_time_stamp_token":
                 found += [one for value in attribute["values"] for one in _certificates(value.dump())]
     return found
+
+
+def _names_responder(certificate: bytes) -> bool:
+    return bool(cms.CertificateChoices.load(certificate).chosen.ocsp_urls)
 
 
 def _is_root(certificate: bytes) -> bool:

@@ -73,10 +73,22 @@ class Statuses:
             said = await self._once((source.ocsp, parsed.serial_number), lambda: self._ask(parsed, source))
             if isinstance(said, Standing):
                 return said
+        return await self._by_list(parsed, source)
+
+    async def listed(self, certificate: bytes) -> Standing:
+        """What the revocation list of its issuer says of a certificate, DER; UNKNOWN where there is none."""
+        try:
+            parsed = x509.load_der_x509_certificate(certificate)
+            source = self._source_of(parsed)
+        except ValueError:
+            return UNKNOWN
+        return await self._by_list(parsed, source) if source is not None else UNKNOWN
+
+    async def _by_list(self, certificate: x509.Certificate, source: Source) -> Standing:
         if source.crl:
             said = await self._once((source.crl, 0), lambda: self._fetch_list(source))
             if isinstance(said, RevocationList):
-                return said.standing(parsed.serial_number)
+                return said.standing(certificate.serial_number)
         return UNKNOWN
 
     async def of_chain(self, certificates: Sequence[bytes]) -> Standing:

@@ -6,20 +6,37 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import grpc
 import pytest
+from asn1crypto import crl as asn1_crl
+from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1_x509
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from onestop.eseal.v1 import eseal_pb2 as pb
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation.ades import ades_lta_validation, simulate_future_ades_lta_validation
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.pdf_embedded import async_validate_pdf_timestamp
+from pyhanko.sign.validation.policy_decl import (
+    PdfSignatureValidationSpec,
+    RevinfoOnlineFetchingRule,
+    RevocationInfoGatheringSpec,
+    SignatureValidationSpec,
+)
+from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.context import CertValidationPolicySpec
+from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy
+from pyhanko_certvalidator.registry import SimpleTrustManager
 
 from core.clock import now
 from core.disclosure import EntryKind, Outcome
+from services.eseal.trust.authority import SealAuthority
 from services.eseal.workshop import Workshop
 from tests.component.eseal.authority import RunningAuthority, running_authority
 from tests.component.eseal.harness import Desk, reason, running_desk
@@ -75,24 +92,37 @@ async def refused(desk: Desk, seal_id: UUID, document: bytes, **how: object) -> 
     return reason(failure.value)
 
 
-async def found_by_pyhanko(authority: RunningAuthority, document: bytes) -> tuple[bool, int]:
-    """Whether pyHanko believes the first seal and its timestamp with nothing but the roots and what the file
-    keeps; and how many document timestamps it believes."""
-    reader = PdfFileReader(BytesIO(document))
-    kept = DocumentSecurityStore.read_dss(reader)
-    roots = [
+def roots_of(authority: RunningAuthority) -> list[asn1_x509.Certificate]:
+    """The authorities of seals and timestamps, as pyHanko takes them."""
+    return [
         asn1_x509.Certificate.load(one.certificate.public_bytes(Encoding.DER))
         for one in (authority.seal_ca, authority.time_ca)
     ]
-    context = kept.as_validation_context({"trust_roots": roots, "allow_fetching": False})
-    status = await async_validate_pdf_signature(
-        reader.embedded_regular_signatures[0], context, ts_validation_context=context
-    )
+
+
+def believing(authority: RunningAuthority) -> dict[str, Any]:
+    """What pyHanko asks of each certificate: to lead to the authorities, and proof that it is not revoked."""
+    return {"trust_roots": roots_of(authority), "allow_fetching": False, "revocation_mode": "require"}
+
+
+async def believed_by_pyhanko(document: bytes, context: ValidationContext) -> bool:
+    """Whether pyHanko believes the first seal and its timestamp."""
+    (signature, *_) = PdfFileReader(BytesIO(document)).embedded_regular_signatures
+    status = await async_validate_pdf_signature(signature, context, ts_validation_context=context)
+    stamp = status.timestamp_validity
+    return bool(status.bottom_line and stamp is not None and stamp.trusted)
+
+
+async def found_by_pyhanko(authority: RunningAuthority, document: bytes) -> tuple[bool, int]:
+    """Whether pyHanko believes the first seal with nothing but the roots and what the file keeps; and how
+    many document timestamps it believes."""
+    reader = PdfFileReader(BytesIO(document))
+    context = DocumentSecurityStore.read_dss(reader).as_validation_context(believing(authority))
     stamps = [
         await async_validate_pdf_timestamp(one, context) for one in reader.embedded_timestamp_signatures
     ]
-    believed = status.bottom_line and status.timestamp_validity is not None and len(kept.ocsps) == 2
-    return believed, sum(one.intact and one.valid and one.trusted for one in stamps)
+    held = sum(one.intact and one.valid and one.trusted for one in stamps)
+    return await believed_by_pyhanko(document, context), held
 
 
 @pytest.mark.parametrize("level", [B_B, B_T, B_LT, B_LTA])
@@ -116,6 +146,65 @@ async def test_a_seal_reaches_the_level_that_was_asked_for(
     assert found.summary_en.endswith("valid.")
     if level >= B_LT:
         assert await found_by_pyhanko(authority, signed.document) == (True, int(level == B_LTA))
+
+
+async def test_pyhanko_s_long_term_algorithm_believes_it_when_certificates_have_ended(
+    desk: Desk, authority: RunningAuthority
+) -> None:
+    signed = await desk.sign(await desk.make_seal(), plain(), level=B_LTA)
+    policy = CertValidationPolicySpec(
+        trust_manager=SimpleTrustManager.build(trust_roots=roots_of(authority)),
+        revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO),
+    )
+    spec = PdfSignatureValidationSpec(
+        SignatureValidationSpec(
+            cert_validation_policy=policy,
+            revinfo_gathering_policy=RevocationInfoGatheringSpec(RevinfoOnlineFetchingRule.LOCAL_ONLY),
+        )
+    )
+    (signature,) = PdfFileReader(BytesIO(signed.document)).embedded_regular_signatures
+
+    at_once = await ades_lta_validation(signature, spec)
+    later = await simulate_future_ades_lta_validation(signature, spec, desk.clock() + timedelta(days=500))
+
+    assert (at_once.ades_subindic, later.ades_subindic) == (AdESPassed.OK, AdESPassed.OK)
+
+
+async def test_a_seal_whose_certificate_names_nobody_keeps_the_list_that_others_look_for(
+    desk: Desk, authority: RunningAuthority
+) -> None:
+    desk.authority = SealAuthority(authority.seal_ca.certificate, authority.seal_ca.key)
+    signed = await desk.sign(await desk.make_seal(), plain(), level=B_LT)
+
+    kept = DocumentSecurityStore.read_dss(PdfFileReader(BytesIO(signed.document)))
+
+    assert (len(kept.ocsps), len(kept.crls)) == (2, 1)
+    assert await found_by_pyhanko(authority, signed.document) == (True, 0)
+
+
+async def test_pyhanko_refuses_what_the_authority_has_revoked(
+    desk: Desk, authority: RunningAuthority, clock: FakeClock
+) -> None:
+    signed = await desk.sign(await desk.make_seal(), plain(), level=B_T)
+    certificate = await certificate_of(desk)
+    stamper = x509.load_pem_x509_certificate((authority.folder / "time.crt").read_bytes())
+
+    async def believed(**sources: bool) -> bool:
+        """By what the authority says now, and nothing else."""
+        statuses = authority.statuses(**sources)
+        said = [await statuses.standing(one) for one in (certificate, stamper.public_bytes(Encoding.DER))]
+        context = ValidationContext(
+            ocsps=[asn1_ocsp.OCSPResponse.load(one.ocsp) for one in said if one.ocsp],
+            crls=[asn1_crl.CertificateList.load(one.crl) for one in said if one.crl],
+            **believing(authority),
+        )
+        return await believed_by_pyhanko(signed.document, context)
+
+    assert await believed(crl=False)
+    assert await believed(ocsp=False)
+    authority.revoke(certificate, clock() - timedelta(minutes=10))
+    assert not await believed(crl=False)
+    assert not await believed(ocsp=False)
 
 
 async def test_a_second_seal_leaves_the_first_and_its_proofs_as_they_were(desk: Desk) -> None:
