@@ -11,7 +11,8 @@ from asn1crypto import algos, cms, core, tsp, x509
 
 POLICY = "2.999.440200.1"
 """Of the arc for examples (X.660 annex A): nobody's real policy."""
-_DIGESTS = {"sha256": 32, "sha384": 48, "sha512": 64}
+_DIGESTS = {"sha256": 32, "sha384": 48, "sha512": 64, "1.2.156.10197.1.401": 32}
+"""The digests that are stamped, SM3 at the end, and their bytes."""
 
 
 class _Rejection(core.Sequence):  # type: ignore[misc]  # the library has no types

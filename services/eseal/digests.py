@@ -22,3 +22,15 @@ DIGESTS: dict[str, Callable[[bytes], bytes]] = {
     "2.16.840.1.101.3.4.2.1": _sha256,
 }
 """By name in capitals. MD5 and SHA-1, which the formats also know, prove nothing any more."""
+
+_IMPRINTS = ("sha256", "sha384", "sha512")
+
+
+def imprint_of(algorithm: str, content: bytes) -> bytes:
+    """What a timestamp over some content is over, by its digest as asn1crypto names it: SM3 or SHA-2.
+
+    Empty, which no timestamp is over, for any other.
+    """
+    if algorithm == SM3:
+        return sm3(content)
+    return hashlib.new(algorithm, content).digest() if algorithm in _IMPRINTS else b""

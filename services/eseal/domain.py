@@ -336,6 +336,8 @@ class Finding:
     """Whether the seal itself, by its own structure, is its maker's, in its validity, and this signer's."""
     genuine_then: bool = True
     """The same at the time that the signer claims."""
+    genuine_stamped: bool = False
+    """The same at the time of the earliest timestamp over it that holds."""
     altered_parts: tuple[str, ...] = ()
     """Of an OFD: parts that are missing or not what the seal covers."""
     uncovered_parts: tuple[str, ...] = ()

@@ -29,12 +29,13 @@ class Level(IntEnum):
 def level_of(asked: int, least: Level, form: Format) -> Level:
     """The level at which a seal is put: the one asked for (0: none), never below the seal's own.
 
-    Raises LevelNotForFormatError for an OFD and anything above B-B.
+    Raises LevelNotForFormatError for an OFD and anything above B-T: its signature has room for a timestamp
+    (GB/T 38540), and none for more.
     """
     wanted = max(Level(asked or Level.B_B), least)
-    if form is Format.OFD and wanted > Level.B_B:
+    if form is Format.OFD and wanted > Level.B_T:
         raise LevelNotForFormatError(
-            f"{wanted.label} is a level of PAdES, for PDF documents; an OFD is sealed without one"
+            f"{wanted.label} is for PDF documents; an OFD has a timestamp at most ({Level.B_T.label})"
         )
     return wanted
 

@@ -72,6 +72,10 @@ class Lasting(Protocol):
         """The CMS object with a timestamp over its signature value. Errors as of `token`."""
         ...
 
+    async def stamped_seal(self, value: bytes) -> bytes:
+        """An OFD's signature value (SES_Signature, DER) with a timestamp over it. Errors as of `token`."""
+        ...
+
     async def evidence(self, *tokens: bytes) -> Evidence:
         """By what CMS objects are checked. Errors: REVOCATION_UNKNOWN, CERTIFICATE_REVOKED."""
         ...
@@ -209,7 +213,7 @@ class Presses:
             prepared = await self._workshop.prepare_ofd(
                 order.document, order.place, order.stamp, moment=order.moment
             )
-            return self._ofd_press(prepared, order.stamp.structure)
+            return self._ofd_press(prepared, order)
         laid_out = await self._workshop.prepare(
             order.document,
             order.place,
@@ -269,17 +273,19 @@ class Presses:
             raise LevelUnavailableError("this installation makes seals of level B-B only")
         return self._lasting
 
-    def _ofd_press(self, prepared: PreparedOfd, structure: bytes) -> Press:
+    def _ofd_press(self, prepared: PreparedOfd, order: Order) -> Press:
         """How an OFD is sealed that is laid out."""
 
         async def press(signer: Signer) -> Pressed:
             value = await self._seal_signature(
                 signer,
-                seal=structure,
+                seal=order.stamp.structure,
                 data_hash=prepared.data_hash,
                 path=prepared.path,
                 moment=prepared.moment,
             )
+            if order.level >= Level.B_T:
+                value = await self._means().stamped_seal(value)
             update = prepared.filled(value).encoded()
             sealed = await sha256_of(with_update(prepared.original, update))
             return Pressed(update, sealed.digest(), hashlib.sha256(value).digest())

@@ -137,7 +137,7 @@ def _report(
     proof, proved_at = _time(finding, signing_times)
     recorded = _time_is_proved(finding, signing_times)
     trusted = finding.trusted_now or (finding.trusted_then and recorded) or finding.trusted_stamped
-    genuine = finding.genuine_now or (finding.genuine_then and recorded)
+    genuine = finding.genuine_now or (finding.genuine_then and recorded) or finding.genuine_stamped
     revocation = revocation_of(standing, proved_at)
     suspended = seal is not None and seal.standing in _OUT_OF_FORCE
     revoked = suspended or revocation is Revocation.REVOKED

@@ -85,7 +85,7 @@ def _inspect(head: Json, blobs: list[bytes], moment: datetime) -> list[Finding]:
     roots, time_roots = blobs[1:end], blobs[end:]
     if format_of(document) is Format.PDF:
         return asyncio.run(inspection.inspect(document, roots=roots, moment=moment, time_roots=time_roots))
-    return ofd_inspection.inspect(document, sm2=_sm2(head), roots=roots, moment=moment)
+    return ofd_inspection.inspect(document, sm2=_sm2(head), roots=roots, moment=moment, time_roots=time_roots)
 
 
 def _sm2(head: Json) -> Sm2:

@@ -82,7 +82,8 @@ class SealSignature:
     data_hash: bytes
     property_info: str
     signer: Signed
-    has_timestamp: bool
+    timestamp: bytes = field(default=b"", repr=False)
+    """A timestamp token over the signature value, CMS DER; empty where there is none."""
 
 
 def read_seal(data: bytes) -> SealStructure:
@@ -170,11 +171,12 @@ def _signature(data: bytes) -> SealSignature:
         to_sign = whole["to_sign"]
         moment = _time_of_bits(bytes(to_sign["time"].native))
         said = {"cert": to_sign["cert"], "algorithm": to_sign["algorithm"], "signature": whole["signature"]}
-        timestamp = moment is None
+        timestamp = b""
     elif members in (4, 5):
         whole = said = SesSignature.load(data, strict=True)
         to_sign = whole["to_sign"]
-        moment, timestamp = _time(to_sign["time"].native), members == 5
+        moment = _time(to_sign["time"].native)
+        timestamp = bytes(whole["timestamp"].chosen.native) if members == 5 else b""
     else:
         raise SesError("a seal's signature has 2, 4 or 5 members")
     return SealSignature(
@@ -184,7 +186,7 @@ def _signature(data: bytes) -> SealSignature:
         data_hash=bytes(to_sign["data_hash"].native),
         property_info=str(to_sign["property_info"].native),
         signer=_signed(to_sign.dump(), said),
-        has_timestamp=timestamp,
+        timestamp=timestamp,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from asn1crypto import core
 
-from services.eseal.der import OCTETS, SEQUENCE, bits, der, generalized_time, ia5, integer, utf8
+from services.eseal.der import OCTETS, SEQUENCE, TAGGED_0, bits, der, generalized_time, ia5, integer, utf8
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3
 from services.eseal.pressing import Signer
 
@@ -66,6 +66,12 @@ def seal_info(
 def seal_of(info: bytes, *, maker_certificate: bytes, signature: bytes) -> bytes:
     """SESeal, DER: the seal with its maker's signature over SES_SealInfo."""
     return der(SEQUENCE, info, der(OCTETS, maker_certificate), _ALGORITHM, bits(signature))
+
+
+def with_timestamp(value: bytes, token: bytes) -> bytes:
+    """SES_Signature, DER, with a timestamp token over its signature value (`timeStamp`)."""
+    members = core.Sequence.load(value, strict=True).contents
+    return der(SEQUENCE, members, der(TAGGED_0, bits(token)))
 
 
 async def seal_signature(

@@ -119,6 +119,15 @@ class ToSign(core.Sequence):  # type: ignore[misc]
     ]
 
 
+class Timestamp(core.Choice):  # type: ignore[misc]
+    """A timestamp token over a signature value; some products leave the tag out."""
+
+    _alternatives = [  # noqa: RUF012
+        ("tagged", core.OctetBitString, {"explicit": 0}),
+        ("plain", core.OctetBitString),
+    ]
+
+
 class SesSignature(core.Sequence):  # type: ignore[misc]
     """SES_Signature."""
 
@@ -127,7 +136,7 @@ class SesSignature(core.Sequence):  # type: ignore[misc]
         ("cert", core.OctetString),
         ("algorithm", core.ObjectIdentifier),
         ("signature", core.OctetBitString),
-        ("timestamp", core.Any, {"optional": True}),
+        ("timestamp", Timestamp, {"optional": True}),
     ]
 
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from asn1crypto import x509
+
 from services.eseal.digests import DIGESTS
 from services.eseal.distinguished import distinguished_name
 from services.eseal.domain import Finding, Modification
@@ -29,16 +31,8 @@ from services.eseal.gm.sm2 import Sm2, der_of, sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3, Signer
 from services.eseal.ofd.digests import altered_parts, covers_the_list, uncovered_parts
 from services.eseal.ofd.document import SEAL, Body, Listed, Ofd, SignatureFile
+from services.eseal.ofd.proofs import stamp_on, weaknesses
 from services.eseal.refusals import DocumentError, DocumentMalformedError
-
-_BROKEN = {
-    "MD5": "md5",
-    "1.2.840.113549.2.5": "md5",
-    "SHA1": "sha1",
-    "SHA-1": "sha1",
-    "1.3.14.3.2.26": "sha1",
-}
-_UNKNOWN = "unknown_algorithm"
 
 
 @dataclass(frozen=True)
@@ -48,6 +42,7 @@ class Belief:
     sm2: Sm2
     authorities: Sequence[Signer]
     moment: datetime
+    time_authorities: Sequence[x509.Certificate] = ()
 
 
 @dataclass(frozen=True)
@@ -60,13 +55,22 @@ class Put:
     said: SealSignature | PlainSignature | None
 
 
-def inspect(document: bytes, *, sm2: Sm2, roots: Sequence[bytes], moment: datetime) -> list[Finding]:
+def inspect(
+    document: bytes,
+    *,
+    sm2: Sm2,
+    roots: Sequence[bytes],
+    moment: datetime,
+    time_roots: Sequence[bytes] = (),
+) -> list[Finding]:
     """What the file shows of each seal in it, in the order of its list. Empty where it bears none.
 
-    `roots` are DER certificates of SM2 authorities. Errors: DOCUMENT_MALFORMED, DOCUMENT_TOO_LARGE.
+    `roots` are DER certificates of SM2 authorities, `time_roots` of timestamp authorities.
+    Errors: DOCUMENT_MALFORMED, DOCUMENT_TOO_LARGE.
     """
     ofd = Ofd(document)
-    belief = Belief(sm2, [Signer.load(sm2, root) for root in roots], moment)
+    authorities = [Signer.load(sm2, root) for root in roots]
+    belief = Belief(sm2, authorities, moment, [x509.Certificate.load(root) for root in time_roots])
     return [finding for body in ofd.bodies for finding in _of_body(ofd, body, belief)]
 
 
@@ -119,7 +123,9 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
     authority = signer.vouched_by(belief.authorities, belief.moment)
     trusted_now = authority is not None
     authority_then = signer.vouched_by(belief.authorities, then) if then else None
-    vouching = authority or authority_then
+    stamp = stamp_on(sealed, belief.time_authorities, belief.moment) if sealed else None
+    authority_stamped = signer.vouched_by(belief.authorities, stamp.moment) if stamp else None
+    vouching = authority or authority_stamped or authority_then
     genuine_now = sealed is None or _is_genuine(sealed, belief.moment, belief)
     return Finding(
         field_name=put.listed.path,
@@ -143,20 +149,19 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
         genuine_then=same_seal
         and (genuine_now or (sealed is not None and then is not None and _is_genuine(sealed, then, belief))),
         altered_parts=tuple(altered),
+        genuine_stamped=same_seal
+        and sealed is not None
+        and stamp is not None
+        and _is_genuine(sealed, stamp.moment, belief),
         uncovered_parts=tuple(uncovered),
+        stamped_at=stamp.moment if stamp else None,
+        stamped_by=stamp.authority if stamp else "",
+        trusted_stamped=authority_stamped is not None,
         chain=tuple(distinguished_name(one.subject) for one in (signer, vouching)) if vouching else (),
         # The maker of the seal too: a seal that its maker's authority has taken back is none.
         certificates=(signer.der, *((sealed.seal.maker.certificate,) if sealed else ())),
-        weaknesses=_weaknesses(file, said),
+        weaknesses=weaknesses(file, said),
     )
-
-
-def _weaknesses(file: SignatureFile, said: SealSignature | PlainSignature) -> tuple[str, ...]:
-    """What is too weak in a signature: the digest of its parts, or an algorithm that is none of ours."""
-    found = [] if file.check_method.upper() in DIGESTS else [_BROKEN.get(file.check_method.upper(), _UNKNOWN)]
-    if said.signer.algorithm != SM2_WITH_SM3:
-        found.append(_UNKNOWN)
-    return tuple(dict.fromkeys(found))
 
 
 def _modification(uncovered: Sequence[str], later: Sequence[Put]) -> Modification:

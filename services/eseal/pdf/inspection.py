@@ -23,7 +23,7 @@ from pyhanko_certvalidator.path import ValidationPath
 
 from services.eseal.distinguished import distinguished_name
 from services.eseal.domain import Finding, Modification
-from services.eseal.pdf.longevity import Stamped, context, document_timestamps, reached, signature_timestamp
+from services.eseal.pdf.longevity import Stamped, document_timestamps, reached, signature_timestamp
 from services.eseal.pdf.sealing import malformed, open_reader
 from services.eseal.pdf.signatures import (
     TIMESTAMP,
@@ -37,6 +37,7 @@ from services.eseal.pdf.signatures import (
 from services.eseal.refusals import DocumentError, DocumentTooLargeError
 from services.eseal.standing import UNKNOWN
 from services.eseal.strength import weaknesses
+from services.eseal.trust.stamps import context
 
 MAX_SEALS = 64
 """More signatures than this in one file are not checked but refused."""

@@ -7,7 +7,6 @@ another one covers it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +15,12 @@ from itertools import islice, pairwise
 from asn1crypto import x509
 from cryptography import x509 as pyca
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, async_validate_pdf_timestamp
-from pyhanko.sign.validation.status import TimestampSignatureStatus
-from pyhanko_certvalidator import ValidationContext
 
-from services.eseal.distinguished import distinguished_name
 from services.eseal.levels import Level
 from services.eseal.standing import UNKNOWN, Standing, State, worst_of
 from services.eseal.trust import status_answers
+from services.eseal.trust.stamps import Stamp, context, stamp_of, stamp_over
 
 MOST_KEPT = 64
 """Certificates, lists or responses of one file that are looked at."""
@@ -40,11 +36,6 @@ class Stamped:
     path: tuple[bytes, ...]
 
 
-def context(anchors: Sequence[x509.Certificate], moment: datetime) -> ValidationContext:
-    """Trust in the anchors alone, and no fetching."""
-    return ValidationContext(trust_roots=list(anchors), allow_fetching=False, moment=moment)
-
-
 async def document_timestamps(
     timestamps: Sequence[EmbeddedPdfSignature], anchors: Sequence[x509.Certificate], moment: datetime
 ) -> list[Stamped]:
@@ -57,7 +48,7 @@ async def document_timestamps(
         except Exception:  # a file may hold anything; what cannot be read proves no time  # noqa: S112
             continue
         if status.intact and status.valid and status.trusted:
-            held.append(_stamped(one.signed_revision, status))
+            held.append(_at(one.signed_revision, stamp_of(status)))
     return held
 
 
@@ -78,24 +69,13 @@ async def signature_timestamp(
     if len(tokens) != 1:
         return None
 
-    def imprint(algorithm: str) -> bytes:
-        return hashlib.new(algorithm, signer["signature"].native).digest()
-
-    try:
-        believed = context(anchors, min((one.moment for one in later), default=now))
-        found = TimestampSignatureStatus(**await validate_tst_signed_data(tokens[0], believed, imprint))
-    except Exception:  # as above
-        return None
-    if not (found.intact and found.valid and found.trusted):
-        return None
-    return _stamped(signature.signed_revision, found)
+    at = min((one.moment for one in later), default=now)
+    found = await stamp_over(signer["signature"].native, tokens[0], anchors, at)
+    return _at(signature.signed_revision, found) if found else None
 
 
-def _stamped(revision: int, status: TimestampSignatureStatus) -> Stamped:
-    path = status.validation_path
-    certificates = tuple(one.dump() for one in path.iter_certs(include_root=True)) if path else ()
-    subject = distinguished_name(status.signing_cert.subject)
-    return Stamped(revision, status.timestamp, subject, tuple(reversed(certificates)))
+def _at(revision: int, stamp: Stamp) -> Stamped:
+    return Stamped(revision, stamp.moment, stamp.authority, stamp.path)
 
 
 @dataclass(frozen=True)

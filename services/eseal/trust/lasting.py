@@ -8,6 +8,10 @@ from typing import Protocol
 
 from asn1crypto import cms
 
+from services.eseal.digests import SM3
+from services.eseal.gm.ses import read_signature
+from services.eseal.gm.ses_making import with_timestamp
+from services.eseal.gm.sm2 import sm3
 from services.eseal.prepared import STAMPED_HEX
 from services.eseal.pressing import Evidence
 from services.eseal.refusals import CertificateRevokedError, RevocationUnknownError, TimestampUnavailableError
@@ -17,8 +21,8 @@ from services.eseal.standing import Standing, State
 class Stamper(Protocol):
     """A timestamp authority."""
 
-    async def token(self, digest: bytes) -> bytes:
-        """A timestamp over a SHA-256 digest, CMS DER. Errors: TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED."""
+    async def token(self, digest: bytes, algorithm: str = "") -> bytes:
+        """A timestamp over a digest, of SHA-2 unless one is named, CMS DER. Errors: TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED."""
         ...
 
 
@@ -62,6 +66,14 @@ class LastingProof:
         if 2 * len(stamped) > STAMPED_HEX:
             raise _too_large()
         return stamped
+
+    async def stamped_seal(self, value: bytes) -> bytes:
+        """The signature with a seal (SES_Signature, DER) with a timestamp over its signature value.
+
+        Errors: TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED.
+        """
+        token = await self._stamper.token(sm3(read_signature(value).signer.value), SM3)
+        return with_timestamp(value, token)
 
     async def evidence(self, *tokens: bytes) -> Evidence:
         """Certificates and revocation data by which these CMS objects and the timestamps in them are checked.

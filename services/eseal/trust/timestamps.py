@@ -93,13 +93,14 @@ class TimestampAuthority:
         """Its time, from a timestamp made for this question alone. Raises one of several errors otherwise."""
         return (await self.token(hashlib.sha256(secrets.token_bytes(32)).digest())).moment
 
-    async def token(self, digest: bytes, *, nonce: int | None = None) -> Token:
-        """Its timestamp over a digest, checked; by the digest's length SHA-256, SHA-384 or SHA-512.
+    async def token(self, digest: bytes, algorithm: str = "", *, nonce: int | None = None) -> Token:
+        """Its timestamp over a digest, checked; by the digest's length SHA-256, SHA-384 or SHA-512, unless an
+        algorithm is named as asn1crypto names it.
 
         `nonce` is sent, and comes back in the token; one of our own where there is none given.
         Raises one of FAILURES.
         """
-        function = DIGESTS[len(digest)]
+        function = algorithm or DIGESTS[len(digest)]
         sent = secrets.randbits(63) if nonce is None else nonce
         imprint = {"hash_algorithm": {"algorithm": function}, "hashed_message": digest}
         asked = tsp.TimeStampReq({"version": 1, "message_imprint": imprint, "nonce": sent, "cert_req": True})
@@ -114,7 +115,7 @@ class TimestampAuthority:
             **await validate_tst_signed_data(
                 token["content"],
                 ValidationContext(trust_roots=self._roots, allow_fetching=False),
-                lambda algorithm: digest if algorithm == function else b"",
+                lambda said: digest if said == function else b"",
             )
         )
         if not (found.intact and found.valid and found.trusted):
@@ -137,14 +138,14 @@ class SealStamper:
         self._authority = authority
         self._clock = clock
 
-    async def token(self, digest: bytes) -> bytes:
-        """A timestamp over a SHA-256 digest, CMS DER.
+    async def token(self, digest: bytes, algorithm: str = "") -> bytes:
+        """A timestamp over a digest, CMS DER; `algorithm` as of TimestampAuthority.token.
 
         Raises TimestampUnavailableError, and TimeNotProvedError where our clock is off.
         """
         before = self._clock()
         try:
-            token = await self._authority.token(digest)
+            token = await self._authority.token(digest, algorithm)
         except FAILURES as failure:
             _logger.warning("timestamp_authority_away", error=type(failure).__name__)
             raise TimestampUnavailableError(

@@ -45,6 +45,8 @@ class RunningAuthority:
     down: bool = False
     no_stamps: bool = False
     no_ocsp: bool = False
+    rejecting: bool = False
+    """Whether it is asked for timestamps that it does not grant, whatever was asked."""
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -77,6 +79,8 @@ class RunningAuthority:
         )
         if away:
             return Answer(HTTPStatus.SERVICE_UNAVAILABLE)
+        if self.rejecting and asked.path == "/tsa":
+            asked = replace(asked, body=b"no query")
         return answers.to(asked, self.clock() + (self.off if asked.path == "/tsa" else timedelta()))
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from core.clock import now
 from core.config import PARTS
 from deploy.local.pki import make_pki
 from services.eseal.workshop import Workshop
+from tests.component.eseal.authority import RunningAuthority, running_authority
 from tests.component.eseal.harness import Desk, running_desk
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
+from tests.fakes import FakeClock
 
 
 @pytest.fixture(scope="module")
@@ -38,4 +41,32 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     city_database.truncate("eseal")
     async with running_desk(city_database, await pool("eseal"), pki, workshop) as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(now().replace(microsecond=0))
+
+
+@pytest.fixture
+async def authority(pki: Path, clock: FakeClock) -> AsyncIterator[RunningAuthority]:
+    async with running_authority(pki / "seals", clock) as running:
+        yield running
+
+
+@pytest.fixture
+async def lasting_desk(
+    city_database: CityDatabase,
+    pool: PoolFactory,
+    pki: Path,
+    workshop: Workshop,
+    clock: FakeClock,
+    authority: RunningAuthority,
+) -> AsyncIterator[Desk]:
+    city_database.truncate("eseal")
+    opened = await pool("eseal")
+    async with running_desk(
+        city_database, opened, pki, workshop, clock=clock, proofs=authority.proofs()
+    ) as running:
         yield running

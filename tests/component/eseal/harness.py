@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import grpc
+import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from onestop.common.v1 import context_pb2
@@ -242,6 +243,22 @@ def reason(error: grpc.aio.AioRpcError) -> str:
         if detail.Unpack(info):
             return str(info.reason)
     return ""
+
+
+async def certificate_of(desk: Desk) -> bytes:
+    connection = await desk.owner()
+    found: bytes = await connection.fetchval("SELECT certificate FROM seal_key")
+    await connection.close()
+    return found
+
+
+async def refused(desk: Desk, seal_id: UUID, document: bytes, **how: object) -> str:
+    """Why sealing is refused; nothing may have been recorded of a seal, and no intent be left open."""
+    before = len(await desk.signatures())
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await desk.sign(seal_id, document, **how)  # type: ignore[arg-type]
+    assert len(await desk.signatures()) == before
+    return reason(failure.value)
 
 
 @asynccontextmanager

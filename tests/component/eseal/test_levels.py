@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from io import BytesIO
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import grpc
 import pytest
 from asn1crypto import crl as asn1_crl
 from asn1crypto import ocsp as asn1_ocsp
@@ -34,14 +30,10 @@ from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy
 from pyhanko_certvalidator.registry import SimpleTrustManager
 
-from core.clock import now
 from core.disclosure import EntryKind, Outcome
 from services.eseal.trust.authority import SealAuthority
-from services.eseal.workshop import Workshop
-from tests.component.eseal.authority import RunningAuthority, running_authority
-from tests.component.eseal.harness import Desk, reason, running_desk
-from tests.conftest import PoolFactory
-from tests.database import CityDatabase
+from tests.component.eseal.authority import RunningAuthority
+from tests.component.eseal.harness import Desk, certificate_of, refused
 from tests.fakes import FakeClock
 from tests.unit.eseal.documents import plain
 
@@ -49,47 +41,8 @@ B_B, B_T, B_LT, B_LTA = pb.SEAL_LEVEL_B_B, pb.SEAL_LEVEL_B_T, pb.SEAL_LEVEL_B_LT
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(now().replace(microsecond=0))
-
-
-@pytest.fixture
-async def authority(pki: Path, clock: FakeClock) -> AsyncIterator[RunningAuthority]:
-    async with running_authority(pki / "seals", clock) as running:
-        yield running
-
-
-@pytest.fixture
-async def desk(
-    city_database: CityDatabase,
-    pool: PoolFactory,
-    pki: Path,
-    workshop: Workshop,
-    clock: FakeClock,
-    authority: RunningAuthority,
-) -> AsyncIterator[Desk]:
-    city_database.truncate("eseal")
-    opened = await pool("eseal")
-    async with running_desk(
-        city_database, opened, pki, workshop, clock=clock, proofs=authority.proofs()
-    ) as running:
-        yield running
-
-
-async def certificate_of(desk: Desk) -> bytes:
-    connection = await desk.owner()
-    found: bytes = await connection.fetchval("SELECT certificate FROM seal_key")
-    await connection.close()
-    return found
-
-
-async def refused(desk: Desk, seal_id: UUID, document: bytes, **how: object) -> str:
-    """Why sealing is refused; nothing may have been recorded of a seal, and no intent be left open."""
-    before = len(await desk.signatures())
-    with pytest.raises(grpc.aio.AioRpcError) as failure:
-        await desk.sign(seal_id, document, **how)  # type: ignore[arg-type]
-    assert len(await desk.signatures()) == before
-    return reason(failure.value)
+def desk(lasting_desk: Desk) -> Desk:
+    return lasting_desk
 
 
 def roots_of(authority: RunningAuthority) -> list[asn1_x509.Certificate]:
@@ -282,11 +235,11 @@ async def test_a_certified_document_takes_nothing_more(desk: Desk) -> None:
     assert await refused(desk, seal_id, sealed.document, certify=True) == "CERTIFICATION_NOT_FIRST"
 
 
-async def test_an_ofd_has_no_levels(desk: Desk) -> None:
+async def test_an_ofd_has_a_timestamp_at_most(desk: Desk) -> None:
     seal_id = await desk.make_seal(sm2=True)
     package = b"PK\x03\x04"
 
-    assert await refused(desk, seal_id, package, level=B_T) == "LEVEL_NOT_FOR_FORMAT"
+    assert await refused(desk, seal_id, package, level=B_LT) == "LEVEL_NOT_FOR_FORMAT"
     assert await refused(desk, seal_id, package, certify=True) == "LEVEL_NOT_FOR_FORMAT"
 
 

@@ -21,7 +21,7 @@ from services.eseal.der import (
     ia5,
 )
 from services.eseal.gm.ses import SesError, read_seal, read_signature
-from services.eseal.gm.ses_making import seal_signature
+from services.eseal.gm.ses_making import seal_signature, with_timestamp
 from services.eseal.gm.sm2 import load_sm2, sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3, Signer
 from tests.unit.eseal.documents import KIND, OFFICE
@@ -65,10 +65,23 @@ async def test_a_signature_says_what_it_was_made_over(made: Sealer) -> None:
     said = read_signature(value)
 
     assert said.seal == read_seal(made.seal)
-    assert (said.version, said.moment, said.has_timestamp) == (4, NOW, False)
+    assert (said.version, said.moment, said.timestamp) == (4, NOW, b"")
     assert (said.data_hash, said.property_info) == (sm3(b"x"), "/Doc_0/Signs/Sign_0/Signature.xml")
     assert said.signer.algorithm == SM2_WITH_SM3
     assert made.key.is_signed(said.signer.content, said.signer.value)
+
+
+async def test_a_signature_may_have_a_timestamp_under_its_tag_or_without(made: Sealer) -> None:
+    value = await seal_signature(
+        made, seal=made.seal, data_hash=sm3(b"x"), path="/Doc_0/Signs/Sign_0/Signature.xml", moment=NOW
+    )
+    untagged = der(SEQUENCE, *members(value), bits(b"a token"))
+
+    assert read_signature(with_timestamp(value, b"a token")).timestamp == b"a token"
+    assert read_signature(untagged).timestamp == b"a token"
+    assert read_signature(untagged).signer == read_signature(value).signer
+    with pytest.raises(SesError):
+        read_signature(der(SEQUENCE, *members(value), ia5("a token")))
 
 
 def test_a_seal_of_version_5_may_have_a_timestamp(made: Sealer) -> None:

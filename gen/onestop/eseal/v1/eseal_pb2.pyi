@@ -290,7 +290,9 @@ class SignDocumentRequest(message.Message):
     document: builtins.bytes
     """The PDF or OFD, at most 16 MiB."""
     level: SealLevel.ValueType
-    """Of a PDF: the level that the seal is to have; never below the seal's own."""
+    """Of a PDF: the level that the seal is to have; never below the seal's own. Of an OFD: a timestamp in its signature
+    where it is SEAL_LEVEL_B_T, and nothing above.
+    """
     certify: builtins.bool
     """Of a PDF that nobody has signed yet: whether the seal certifies it, so that nothing may be changed afterwards
     and no further seal be put (ISO 32000-2 12.8.2.2).
