@@ -231,7 +231,7 @@ class Presses:
     ) -> Press:
         """How a document is sealed that is laid out already, as a filled template is."""
         if isinstance(prepared, PreparedOfd):
-            return self._ofd_press(prepared, order.stamp.structure)
+            return self._ofd_press(prepared, order)
         return self._pdf_press(prepared, original, order)
 
     def _pdf_press(self, prepared: PreparedDocument, original: RunningDigest, order: Order) -> Press:

@@ -22,7 +22,10 @@ class Stamper(Protocol):
     """A timestamp authority."""
 
     async def token(self, digest: bytes, algorithm: str = "") -> bytes:
-        """A timestamp over a digest, of SHA-2 unless one is named, CMS DER. Errors: TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED."""
+        """A timestamp over a digest, of SHA-2 unless one is named, CMS DER.
+
+        Errors: TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED.
+        """
         ...
 
 
