@@ -27,7 +27,7 @@ from services.eseal.prepared_ofd import PreparedOfd
 from services.eseal.refusals import DocumentLockedError
 
 PROVIDER = {"ProviderName": "onestop", "Company": "onestop", "Version": "1.0"}
-_CHINA = timezone(timedelta(hours=8))
+CHINA = timezone(timedelta(hours=8))
 
 
 def prepare(
@@ -135,7 +135,7 @@ def _signature_file(
     said = xml.new("SignedInfo", signature)
     xml.new("Provider", said, **PROVIDER)
     xml.new("SignatureMethod", said, SM2_WITH_SM3)
-    xml.new("SignatureDateTime", said, moment.astimezone(_CHINA).strftime("%Y-%m-%d %H:%M:%S"))
+    xml.new("SignatureDateTime", said, moment.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S"))
     references = xml.new("References", said, CheckMethod=SM3)
     for name, content in contents.items():
         reference = xml.new("Reference", references, FileRef=f"/{name}")

@@ -38,6 +38,7 @@ class Face:
     by its code point, so that text is written as UTF-16."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self._font = TTFont(path, lazy=True)
         names: dict[int, str] = self._font.getBestCmap()
         widths: dict[str, tuple[int, int]] = self._font["hmtx"].metrics
@@ -47,6 +48,7 @@ class Face:
         """How wide a character runs, in thousandths of the font's size. Raises KeyError where it lacks it."""
         self._glyphs = self._font.getGlyphSet()
         self._drawn: dict[str, bytes] = {}
+        self._tables: dict[str, bytes] = {}
         self._lock = threading.Lock()  # The font's file is read by one at a time.
         self.characters = frozenset(self._names)
         self.beyond = {
@@ -70,6 +72,13 @@ class Face:
         if not text.isascii() and max(text) > "\uffff":
             text = "".join(chr(self.beyond.get(char, ord(char))) for char in text)
         return text.encode("utf-16-be").hex()
+
+    def table(self, tag: str) -> bytes:
+        """A table of the font's file as it stands there."""
+        if tag not in self._tables:
+            with self._lock:
+                self._tables[tag] = bytes(self._font.reader[tag])
+        return self._tables[tag]
 
     def charstring(self, char: str) -> bytes:
         """The character's glyph as a Type 2 charstring. Raises KeyError where the font lacks it."""

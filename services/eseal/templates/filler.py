@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from importlib.resources.abc import Traversable
 
@@ -13,15 +14,16 @@ import orjson
 
 from services.eseal.domain import Format
 from services.eseal.filling import Filled, FormOrder, FormWish, Plates
-from services.eseal.prepared import RunningDigest
+from services.eseal.prepared import PreparedDocument, RunningDigest
+from services.eseal.prepared_ofd import PreparedOfd
 from services.eseal.refusals import (
-    SealNotForFormatError,
     TemplateNotFoundError,
     VerificationAddressMissingError,
 )
 from services.eseal.template import Template
 from services.eseal.templates.face import Face, serif
 from services.eseal.templates.loading import Key, load_templates
+from services.eseal.templates.ofd import OfdPlate, make_ofd_plate
 from services.eseal.templates.pdf import PdfPlate, make_plate
 from services.eseal.templates.qr import Codes, codes_for
 
@@ -35,7 +37,7 @@ _DRAWN_AT_ONCE = 8
 class Ready:
     """A plate, and SHA-256 that has taken it in."""
 
-    plate: PdfPlate
+    plate: PdfPlate | OfdPlate
     taken_in: RunningDigest
 
 
@@ -64,7 +66,7 @@ class TemplateFiller:
         return [template for template in found if template.office in {"", office}]
 
     async def fill(self, order: FormOrder) -> Filled:
-        """The document. Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID, SEAL_NOT_FOR_FORMAT,
+        """The document. Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID,
         VERIFICATION_ADDRESS_MISSING."""
         if self._codes is None:
             raise VerificationAddressMissingError(
@@ -82,11 +84,11 @@ class TemplateFiller:
             "verification_link": link,
             "fields": dict(order.wish.fields),
         }
-        what = (shown, number, order.moment, orjson.dumps(said), order.room)
-        if len(self._face.undrawn("".join(shown.values()))) > _DRAWN_AT_ONCE:
-            prepared = await asyncio.to_thread(ready.plate.fill, *what)
-        else:
-            prepared = ready.plate.fill(*what)
+        fill: Callable[[], PreparedDocument | PreparedOfd] = partial(
+            ready.plate.fill, shown, number, order.moment, orjson.dumps(said), order.room
+        )
+        slow = len(self._face.undrawn("".join(shown.values()))) > _DRAWN_AT_ONCE
+        prepared = await asyncio.to_thread(fill) if slow else fill()
         return Filled(ready.plate.content, ready.taken_in, prepared, link)
 
     def _find(self, wish: FormWish, office: str) -> Template:
@@ -100,8 +102,8 @@ class TemplateFiller:
 
     async def _made_ready(self, template: Template, order: FormOrder, codes: Codes) -> Ready:
         """The template laid out with the seal; once for all who ask at the same time."""
-        picture = order.stamp.picture
-        key = (template.name, template.version, order.format, order.signer_name, picture)
+        seal = (order.signer_name, order.stamp.picture, order.stamp.structure)
+        key = (template.name, template.version, order.format, *seal)
         task = self._ready.get(key)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
             task = self._ready[key] = asyncio.create_task(self._make_ready(template, order, codes))
@@ -111,16 +113,14 @@ class TemplateFiller:
         return await asyncio.shield(task)
 
     async def _make_ready(self, template: Template, order: FormOrder, codes: Codes) -> Ready:
-        if order.format is not Format.PDF:
-            raise SealNotForFormatError("templates are filled as PDF; use a seal for PDF documents")
-        plate = await asyncio.to_thread(
-            make_plate,
-            template,
-            self._face,
-            codes,
-            picture=order.stamp.picture,
-            signer_name=order.signer_name,
-        )
+        what = (template, self._face, codes)
+        plate: PdfPlate | OfdPlate
+        if order.format is Format.OFD:
+            make = partial(make_ofd_plate, stamp=order.stamp)
+            plate = await asyncio.to_thread(make, *what)
+        else:
+            draw = partial(make_plate, picture=order.stamp.picture, signer_name=order.signer_name)
+            plate = await asyncio.to_thread(draw, *what)
         taken_in = sha256(plate.content)
         # Before anything is sealed with it: an answer that is given again needs it.
         await self._plates.keep(taken_in.digest(), plate.content)

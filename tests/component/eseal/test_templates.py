@@ -86,6 +86,23 @@ async def test_pyhanko_and_poppler_find_the_seal_valid(desk: Desk, pki: Path, tm
         assert b"Total document signed" in said
 
 
+async def test_a_seal_with_sm2_makes_an_ofd_of_the_same_template(desk: Desk) -> None:
+    seal_id = await desk.make_seal(sm2=True)
+    asking = replace(desk.asking, request_id="form-2")
+
+    signed = await desk.sign_template(seal_id, "permit_decision", DECISION, asking)
+    again = await desk.sign_template(seal_id, "permit_decision", DECISION, asking)
+    answer = await desk.verify(signed.document)
+
+    assert again == signed
+    assert (signed.media_type, answer.verdict) == ("application/ofd", eseal_pb2.DOCUMENT_VERDICT_VALID)
+    (found,) = answer.seals
+    assert (found.seal_id, found.structure) == (str(seal_id), "GB/T 38540-2020")
+    assert (list(found.altered_parts), list(found.uncovered_parts)) == ([], [])
+    (record,) = await desk.signatures()
+    assert record["sealed_sha256"] == hashlib.sha256(signed.document).digest()
+
+
 async def test_a_retry_gets_the_same_bytes_also_when_nothing_is_left_in_memory(desk: Desk) -> None:
     seal_id = await desk.make_seal()
     asking = replace(desk.asking, request_id="form-1")

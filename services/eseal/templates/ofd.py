@@ -1,0 +1,152 @@
+"""A template's OFD with its seal by GB/T 38540: what stands still is packed and digested once.
+
+The plate is the packed parts that every document has; a document adds OFD.xml, its page over the template's
+background, a font of the glyphs that only it shows, its QR code, the data that it was filled with (an
+attachment), and its signature.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.eseal.digests import SM3
+from services.eseal.domain import Stamp
+from services.eseal.gm.sm2 import sm3
+from services.eseal.gm.sm2_certificate import SM2_WITH_SM3
+from services.eseal.ofd.sealing import CHINA, PROVIDER
+from services.eseal.packing import Written
+from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.splice import Piece
+from services.eseal.template import Template
+from services.eseal.templates.face import Face
+from services.eseal.templates.ofd_parts import (
+    CODE_ID,
+    HEAD,
+    IMAGES_ID,
+    OVER_BACKGROUND,
+    PAGE_ID,
+    SPACE,
+    code_png,
+    fixed_page,
+    listing_parts,
+    own_page,
+    root_part,
+)
+from services.eseal.templates.otf import small_opentype
+from services.eseal.templates.pdf_fonts import OWN_TAG, READY_TAG
+from services.eseal.templates.qr import Codes
+from services.eseal.templates.setting import Standing, set_fields, standing_of
+
+_FOLDER, _SIGN = "Doc_0", "Doc_0/Signs/Sign_0"
+_LIST = f"{_FOLDER}/Signs/Signatures.xml"
+"""Left out of what the seal covers, so that others can follow."""
+_LAYER, _OWN_LAYER = 8, 9
+_DATED = datetime(2026, 1, 1, tzinfo=CHINA)
+"""What parts that stand still are dated with, always: the same template and seal make the same plate."""
+
+
+@dataclass(frozen=True)
+class OfdPlate:
+    """A template with one seal, ready to be filled."""
+
+    content: bytes = field(repr=False)
+    """The packed parts that every document has, one after another."""
+    template: Template
+    face: Face
+    codes: Codes
+    _standing: Standing = field(repr=False)
+    _written: Written = field(repr=False)
+    _covered: str = field(repr=False)
+    """The references of the signature to those parts."""
+    _stamp: str
+
+    def fill(
+        self, shown: Mapping[str, str], number: str, moment: datetime, data: bytes, room: int
+    ) -> PreparedOfd:
+        """The document with these fields, all but its signature value, for which `room` does not matter.
+
+        `shown` is what `Template.shown` made; `data` the JSON that is attached. Raises TemplateFieldsError
+        where a text has no room.
+        """
+        template, page = self.template, own_page(self.face, self._standing.chars)
+        own = set[str]()
+        for text, lines in set_fields(self._standing.texts, shown, self.face):
+            own |= page.text(text, lines)
+        local = moment.astimezone(CHINA)
+        parts = {
+            "OFD.xml": root_part(template.title, number, local.date().isoformat()),
+            f"{_FOLDER}/Attachs/data.json": data,
+            f"{_FOLDER}/Res/own.otf": small_opentype(self.face, own or {"　"}, OWN_TAG),
+        }
+        if template.code:
+            code = template.code
+            page.image(CODE_ID, (code.x, code.y, code.size, code.size))
+            png = code_png(self.codes.bits(number), self.codes.modules, self.codes.stride)
+            parts[f"{_FOLDER}/Res/code.png"] = png
+        parts[f"{_FOLDER}/Pages/Page_0/Content.xml"] = page.written(_OWN_LAYER, OVER_BACKGROUND)
+        said = self._signature(parts, local)
+        written = self._written
+        for name, content in parts.items():
+            written = written.with_new(name, content, moment, packed=False)
+        written = written.with_new(f"{_SIGN}/Signature.xml", said, moment, packed=False)
+        return PreparedOfd(
+            original=self.content,
+            written=written,
+            path=f"/{_SIGN}/Signature.xml",
+            value_path=f"{_SIGN}/SignedValue.dat",
+            data_hash=sm3(said),
+            moment=moment,
+        )
+
+    def _signature(self, parts: Mapping[str, bytes], local: datetime) -> bytes:
+        """Signature.xml (GB/T 33190 chapter 18): what the seal covers, and where its picture stands."""
+        provider = " ".join(f'{name}="{value}"' for name, value in PROVIDER.items())
+        return "".join(
+            (
+                f"{HEAD}<ofd:Signature {SPACE}><ofd:SignedInfo><ofd:Provider {provider}/>",
+                f"<ofd:SignatureMethod>{SM2_WITH_SM3}</ofd:SignatureMethod>",
+                f"<ofd:SignatureDateTime>{local:%Y-%m-%d %H:%M:%S}</ofd:SignatureDateTime>",
+                f'<ofd:References CheckMethod="{SM3}">',
+                self._covered,
+                *map(_reference, parts, parts.values()),
+                f"</ofd:References>{self._stamp}<ofd:Seal><ofd:BaseLoc>/{_SIGN}/Seal.esl</ofd:BaseLoc></ofd:Seal>",
+                f"</ofd:SignedInfo><ofd:SignedValue>/{_SIGN}/SignedValue.dat</ofd:SignedValue></ofd:Signature>",
+            )
+        ).encode("utf-8")
+
+
+def make_ofd_plate(template: Template, face: Face, codes: Codes, *, stamp: Stamp) -> OfdPlate:
+    """Lays a template out with a seal; takes a millisecond for each glyph that nobody has needed yet."""
+    standing = standing_of(template, face)
+    page = fixed_page(face, standing.chars)
+    for number, image in enumerate(template.images):
+        area = image.area
+        page.image(IMAGES_ID + number, (area.x, area.y, area.width, area.height))
+    for rule in template.rules:
+        page.rule(rule)
+    for text, lines in standing.lines:
+        page.text(text, lines)
+    parts = {f"{_FOLDER}/{name}": content for name, content in listing_parts(template)}
+    parts[f"{_FOLDER}/Tpls/Tpl_0/Content.xml"] = page.written(_LAYER)
+    parts[f"{_FOLDER}/Res/ready.otf"] = small_opentype(face, standing.chars, READY_TAG)
+    parts |= {f"{_FOLDER}/Res/{number}.png": one.png for number, one in enumerate(template.images)}
+    parts[f"{_SIGN}/Seal.esl"] = stamp.structure
+    written = Written()
+    for name, content in parts.items():
+        written = written.with_new(name, content, _DATED)
+    content = b"".join(piece.own for piece in written.pieces)
+    whole = Written((Piece(b"", 0, len(content)),), written.length, written.directory, written.count)
+    covered = "".join(_reference(name, part) for name, part in parts.items() if name != _LIST)
+    wide, tall = stamp.picture.width_mm, stamp.picture.height_mm
+    place = f"{template.seal.x - wide / 2:.2f} {template.seal.y - tall / 2:.2f} {wide:.2f} {tall:.2f}"
+    stamped = f'<ofd:StampAnnot ID="1" PageRef="{PAGE_ID}" Boundary="{place}"/>'
+    return OfdPlate(content, template, face, codes, standing, whole, covered, stamped)
+
+
+def _reference(name: str, content: bytes) -> str:
+    """What the signature says of a part."""
+    digest = base64.b64encode(sm3(content)).decode("ascii")
+    return f'<ofd:Reference FileRef="/{name}"><ofd:CheckValue>{digest}</ofd:CheckValue></ofd:Reference>'

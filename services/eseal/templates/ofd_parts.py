@@ -1,0 +1,176 @@
+"""The XML parts of a template's OFD (GB/T 33190-2016), as text: objects of a page, and what lists them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from xml.sax.saxutils import escape
+
+from services.eseal.template import Rule, Template, Text
+from services.eseal.templates.face import NAME, Face
+from services.eseal.typesetting import MM_PER_POINT, Line
+
+HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+SPACE = 'xmlns:ofd="http://www.ofdspec.org/2016"'
+PAGE_ID, BACKGROUND_ID, ATTACHMENT_ID = 1, 2, 3
+READY_ID, OWN_ID, CODE_ID, IMAGES_ID = 11, 12, 13, 20
+_FIXED_IDS, _OWN_IDS = 100, 10_000
+"""Where the ids of objects begin that stand still, and of those that do not."""
+_LAST_ID = 99_999
+
+
+@dataclass
+class Page:
+    """The objects of a page in the making; `ready` are the characters of the font that is made once."""
+
+    face: Face
+    ready: frozenset[str]
+    number: int
+    parts: list[str] = field(default_factory=list)
+
+    def text(self, text: Text, lines: Sequence[Line]) -> set[str]:
+        """Lines of text, an object for each run in one font; answers the characters that `ready` lacks."""
+        own = set[str]()
+        colour = " ".join(map(str, text.colour))
+        for line in lines:
+            em, x = line.size * MM_PER_POINT, line.x
+            own |= set(line.text) - self.ready
+            for is_ready, run in groupby(line.text, self.ready.__contains__):
+                shown = "".join(run)
+                advances = [f"{self.face.width(char) * em / 1000:.3f}" for char in shown]
+                wide = sum(map(self.face.width, shown)) * em / 1000
+                deltas = f' DeltaX="{" ".join(advances[:-1])}"' if len(shown) > 1 else ""
+                self.number += 1
+                self.parts.append(
+                    f'<ofd:TextObject ID="{self.number}"'
+                    f' Boundary="{x:.3f} {line.baseline - em:.3f} {wide:.3f} {em * 1.4:.3f}"'
+                    f' Font="{READY_ID if is_ready else OWN_ID}" Size="{em:.3f}">'
+                    f'<ofd:FillColor Value="{colour}"/><ofd:TextCode X="0" Y="{em:.3f}"{deltas}>'
+                    f"{escape(shown)}</ofd:TextCode></ofd:TextObject>"
+                )
+                x += wide
+        return own
+
+    def rule(self, rule: Rule) -> None:
+        """A line or a frame."""
+        area, half = rule.area, rule.thickness / 2
+        wide, tall = area.width + rule.thickness, area.height + rule.thickness
+        if area.width and area.height:
+            right, bottom = half + area.width, half + area.height
+            path = f"M {half} {half} L {right} {half} L {right} {bottom} L {half} {bottom} C"
+        else:
+            path = f"M {half} {half} L {half + area.width} {half + area.height}"
+        self.number += 1
+        self.parts.append(
+            f'<ofd:PathObject ID="{self.number}" LineWidth="{rule.thickness}"'
+            f' Boundary="{area.x - half:.3f} {area.y - half:.3f} {wide:.3f} {tall:.3f}">'
+            f'<ofd:StrokeColor Value="{" ".join(map(str, rule.colour))}"/>'
+            f"<ofd:AbbreviatedData>{path}</ofd:AbbreviatedData></ofd:PathObject>"
+        )
+
+    def image(self, resource: int, box: tuple[float, float, float, float]) -> None:
+        """A picture: its resource, its left and upper edge, width and height."""
+        x, y, wide, tall = box
+        self.number += 1
+        self.parts.append(
+            f'<ofd:ImageObject ID="{self.number}" ResourceID="{resource}" CTM="{wide} 0 0 {tall} 0 0"'
+            f' Boundary="{x} {y} {wide} {tall}"/>'
+        )
+
+    def written(self, layer: int, before: str = "") -> bytes:
+        """The page's part; `before` stands before its content."""
+        return "".join(
+            (
+                f'{HEAD}<ofd:Page {SPACE}>{before}<ofd:Content><ofd:Layer ID="{layer}">',
+                *self.parts,
+                "</ofd:Layer></ofd:Content></ofd:Page>",
+            )
+        ).encode("utf-8")
+
+
+def fixed_page(face: Face, ready: frozenset[str]) -> Page:
+    """The page that stands still."""
+    return Page(face, ready, _FIXED_IDS)
+
+
+def own_page(face: Face, ready: frozenset[str]) -> Page:
+    """A document's own page."""
+    return Page(face, ready, _OWN_IDS)
+
+
+OVER_BACKGROUND = f'<ofd:Template TemplateID="{BACKGROUND_ID}" ZOrder="Background"/>'
+
+
+def listing_parts(template: Template) -> Iterator[tuple[str, bytes]]:
+    """The parts that list others, below the document's folder: the same for every document."""
+    size = f"0 0 {template.width} {template.height}"
+    pictures = [(IMAGES_ID + number, f"{number}.png") for number in range(len(template.images))]
+    if template.code:
+        pictures.append((CODE_ID, "code.png"))
+    media = "".join(
+        f'<ofd:MultiMedia ID="{number}" Type="Image" Format="PNG"><ofd:MediaFile>{name}</ofd:MediaFile>'
+        "</ofd:MultiMedia>"
+        for number, name in pictures
+    )
+    resources = "<ofd:DocumentRes>DocumentRes.xml</ofd:DocumentRes>" if media else ""
+    document = (
+        f"<ofd:Document {SPACE}><ofd:CommonData><ofd:MaxUnitID>{_LAST_ID}</ofd:MaxUnitID><ofd:PageArea>"
+        f"<ofd:PhysicalBox>{size}</ofd:PhysicalBox></ofd:PageArea><ofd:PublicRes>PublicRes.xml</ofd:PublicRes>"
+        f'{resources}<ofd:TemplatePage ID="{BACKGROUND_ID}" ZOrder="Background"'
+        ' BaseLoc="Tpls/Tpl_0/Content.xml"/></ofd:CommonData>'
+        f'<ofd:Pages><ofd:Page ID="{PAGE_ID}" BaseLoc="Pages/Page_0/Content.xml"/></ofd:Pages>'
+        "<ofd:Attachments>Attachs/Attachments.xml</ofd:Attachments></ofd:Document>"
+    )
+    fonts = "".join(
+        f'<ofd:Font ID="{number}" FontName="{NAME}" FamilyName="{NAME}"><ofd:FontFile>{name}</ofd:FontFile>'
+        "</ofd:Font>"
+        for number, name in ((READY_ID, "ready.otf"), (OWN_ID, "own.otf"))
+    )
+    yield "Document.xml", _part(document)
+    yield "PublicRes.xml", _part(f'<ofd:Res {SPACE} BaseLoc="Res"><ofd:Fonts>{fonts}</ofd:Fonts></ofd:Res>')
+    if media:
+        body = f'<ofd:Res {SPACE} BaseLoc="Res"><ofd:MultiMedias>{media}</ofd:MultiMedias></ofd:Res>'
+        yield "DocumentRes.xml", _part(body)
+    yield (
+        "Attachs/Attachments.xml",
+        _part(
+            f'<ofd:Attachments {SPACE}><ofd:Attachment ID="{ATTACHMENT_ID}" Name="data" Format="json"'
+            ' Visible="false"><ofd:FileLoc>data.json</ofd:FileLoc></ofd:Attachment></ofd:Attachments>'
+        ),
+    )
+    yield (
+        "Signs/Signatures.xml",
+        _part(
+            f'<ofd:Signatures {SPACE}><ofd:MaxSignId>1</ofd:MaxSignId><ofd:Signature ID="1" Type="Seal"'
+            ' BaseLoc="/Doc_0/Signs/Sign_0/Signature.xml"/></ofd:Signatures>'
+        ),
+    )
+
+
+def root_part(title: str, number: str, day: str) -> bytes:
+    """OFD.xml of a document."""
+    return _part(
+        f'<ofd:OFD {SPACE} Version="1.0" DocType="OFD"><ofd:DocBody><ofd:DocInfo><ofd:DocID>{number}'
+        f"</ofd:DocID><ofd:Title>{escape(title)}</ofd:Title><ofd:CreationDate>{day}</ofd:CreationDate>"
+        "<ofd:Creator>onestop</ofd:Creator></ofd:DocInfo><ofd:DocRoot>Doc_0/Document.xml</ofd:DocRoot>"
+        "<ofd:Signatures>Doc_0/Signs/Signatures.xml</ofd:Signatures></ofd:DocBody></ofd:OFD>"
+    )
+
+
+def code_png(bits: bytes, modules: int, stride: int) -> bytes:
+    """A QR code as a PNG of one bit a module, from rows in which dark modules are set."""
+    light = bytes(byte ^ 0xFF for byte in bits)
+    rows = b"".join(b"\0" + light[start : start + stride] for start in range(0, len(light), stride))
+    head = struct.pack(">2I5B", modules, modules, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def _part(body: str) -> bytes:
+    return (HEAD + body).encode("utf-8")

@@ -1,0 +1,95 @@
+"""Small OpenType fonts around small CFF fonts (ISO/IEC 14496-22): OFD finds glyphs by characters."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterable
+from sys import byteorder
+
+from services.eseal.templates.cff import small_font
+from services.eseal.templates.face import NAME, Face
+
+_VERSION = b"OTTO"
+_SUM_OF_ALL = 0xB1B0AFBA
+_ADJUSTMENT = slice(8, 12)
+"""Where `head` keeps what makes the whole font's sum right."""
+
+
+def small_opentype(face: Face, chars: Iterable[str], tag: str) -> bytes:
+    """An OpenType font of these characters. Raises KeyError on one that the font lacks."""
+    ordered = sorted(set(chars), key=face.code)
+    head, hhea = bytearray(face.table("head")), face.table("hhea")
+    head[_ADJUSTMENT] = bytes(4)
+    metrics = [struct.pack(">Hh", 1000, 0), *(struct.pack(">Hh", face.width(char), 0) for char in ordered)]
+    tables = {
+        b"CFF ": small_font(face, ordered, tag),
+        b"OS/2": face.table("OS/2"),
+        b"cmap": _characters(ordered),
+        b"head": bytes(head),
+        b"hhea": hhea[:34] + struct.pack(">H", len(metrics)),
+        b"hmtx": b"".join(metrics),
+        b"maxp": struct.pack(">IH", 0x5000, len(metrics)),
+        b"name": _names(tag),
+        b"post": face.table("post"),
+    }
+    return _written(tables)
+
+
+def _written(tables: dict[bytes, bytes]) -> bytes:
+    """The font's file: a directory of its tables, each from a multiple of four bytes on, with its sum."""
+    count = len(tables)
+    power = count.bit_length() - 1
+    search = 16 << power
+    out = [_VERSION + struct.pack(">4H", count, search, power, count * 16 - search)]
+    at, head_at = 12 + 16 * count, 0
+    padded = {name: data + bytes(-len(data) % 4) for name, data in tables.items()}
+    for name, data in padded.items():
+        out.append(struct.pack(">4s3I", name, _sum(data), at, len(tables[name])))
+        if name == b"head":
+            head_at = at
+        at += len(data)
+    font = bytearray(b"".join((*out, *padded.values())))
+    font[head_at + 8 : head_at + 12] = struct.pack(">I", _SUM_OF_ALL - _sum(font) & 0xFFFFFFFF)
+    return bytes(font)
+
+
+def _sum(data: bytes | bytearray) -> int:
+    """The sum of the data as numbers of 32 bits."""
+    numbers = array("I", bytes(data))
+    if byteorder == "little":
+        numbers.byteswap()
+    return sum(numbers) & 0xFFFFFFFF
+
+
+def _characters(ordered: list[str]) -> bytes:
+    """The table from characters to glyphs: format 4 of the basic plane, and format 12 of all."""
+    plane = [(ord(char), glyph) for glyph, char in enumerate(ordered, start=1) if char <= "\uffff"]
+    segments = len(plane) + 1
+    power = segments.bit_length() - 1
+    search = 2 << power
+    codes = struct.pack(f">{segments}H", *(code for code, _ in plane), 0xFFFF)
+    deltas = struct.pack(f">{segments}H", *((glyph - code) & 0xFFFF for code, glyph in plane), 1)
+    four = b"".join(
+        (
+            struct.pack(">7H", 4, 16 + 8 * segments, 0, 2 * segments, search, power, 2 * segments - search),
+            codes + b"\0\0" + codes + deltas + bytes(2 * segments),
+        )
+    )
+    every = sorted((ord(char), glyph) for glyph, char in enumerate(ordered, start=1))
+    groups = b"".join(struct.pack(">3I", code, code, glyph) for code, glyph in every)
+    twelve = struct.pack(">2H3I", 12, 0, 16 + len(groups), 0, len(every)) + groups
+    start = 4 + 2 * 8
+    return struct.pack(">2H2HI2HI", 0, 2, 3, 1, start, 3, 10, start + len(four)) + four + twelve
+
+
+def _names(tag: str) -> bytes:
+    """The names that a font must have: family, style, whole name, and PostScript's."""
+    said = {1: NAME, 2: "Regular", 4: NAME, 6: f"{tag}+{NAME}"}
+    records, texts, at = [], [], 0
+    for number, text in said.items():
+        data = text.encode("utf-16-be")
+        records.append(struct.pack(">6H", 3, 1, 0x409, number, len(data), at))
+        texts.append(data)
+        at += len(data)
+    return b"".join((struct.pack(">3H", 0, len(said), 6 + 12 * len(said)), *records, *texts))
