@@ -150,7 +150,6 @@ class Guard(grpc.aio.ServerInterceptor):
                     if leaves:
                         require_receipts(response)
                     yield response
-                log.answered("ok", began)
                 return
             except (grpc.aio.AbortError, GeneratorExit):
                 raise

@@ -263,6 +263,11 @@ def read_key(request: web.Request, rule: Key) -> str:
     return values[0]
 
 
+def is_key(text: str) -> bool:
+    """Whether a text is in form to name a request."""
+    return _KEY.fullmatch(text) is not None
+
+
 def read_patience(request: web.Request, longest: float) -> float:
     """How long the caller waits, in seconds: what it asks for, and never longer than the setting."""
     value = request.headers.get(DEADLINE_HEADER)

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2
 from onestop.agricredit.v1 import agricredit_pb2, agricredit_pb2_grpc
 from onestop.autofill.v1 import autofill_pb2, autofill_pb2_grpc
 from onestop.common.v1 import context_pb2
-from onestop.eseal.v1 import eseal_pb2_grpc, remote_pb2_grpc, template_pb2_grpc
+from onestop.eseal.v1 import bulk_pb2_grpc, eseal_pb2_grpc, remote_pb2_grpc, template_pb2_grpc
 from onestop.issuer.v1 import issuer_pb2_grpc
 from onestop.ledger.v1 import ledger_pb2_grpc
 from onestop.licence.v1 import licence_pb2, licence_pb2_grpc
@@ -148,6 +148,7 @@ class Clients:
         self.eseal = eseal_pb2_grpc.EsealServiceStub(channels["eseal"])
         self.templates = template_pb2_grpc.TemplateServiceStub(channels["eseal"])
         self.remote = remote_pb2_grpc.RemoteSigningServiceStub(channels["eseal"])
+        self.bulk = bulk_pb2_grpc.BulkSealServiceStub(channels["eseal"])
         self.agricredit = agricredit_pb2_grpc.AgriCreditServiceStub(channels["agricredit"])
         self._licence = licence_pb2_grpc.LicenceServiceStub(channels["licence"])
         licence = self.parts["licence"]

@@ -62,6 +62,12 @@ class GatewayConfig(PeerConfig):
     largest_document: int = Field(default=16 * 1024 * 1024, gt=0)
     most_uploads: int = Field(default=32, gt=1)
     """Documents that this process holds in memory at a time; one caller may fill half of the room."""
+    most_streams: int = Field(default=8, gt=1)
+    """Streams of documents that this process passes on at a time; one caller may hold half of them."""
+    longest_line: int = Field(default=8 * 1024 * 1024, gt=0)
+    """Bytes of a line of such a stream: a document of 6 MB, in base64."""
+    idle_stream_seconds: float = Field(default=60.0, gt=0)
+    """How long a stream may wait for its caller to send a line, or to take an answer."""
     most_requests: int = Field(default=1024, gt=1)
     """Requests that this process reads or answers at a time; one caller may hold half of them."""
     most_at_part: int = Field(default=128, gt=0)

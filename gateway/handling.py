@@ -9,14 +9,15 @@ from aiohttp import web
 from core.errors import ServiceError
 from core.identity import Scope
 from gateway.auth import certificate_of
-from gateway.bodies import read_form, read_json, read_upload
+from gateway.bodies import read_form, read_json, read_upload, require_type
 from gateway.call import Call, read_key, read_patience, refuse_unknown_arguments, wanted_type
 from gateway.limits import Limit
+from gateway.lines import NDJSON
 from gateway.observe import CALLER
 from gateway.parts import PARTS
 from gateway.problems import ProblemError, rename_faults
 from gateway.routes import Route
-from gateway.shapes import FormBody, JsonBody, Listener, UploadBody, Who
+from gateway.shapes import FormBody, JsonBody, LinesBody, Listener, UploadBody, Who
 
 
 class Endpoint:
@@ -52,6 +53,11 @@ class Endpoint:
             wanted_type(request, self.route.answer.types)
         caller = request.get(CALLER, "") or request.remote or ""
         with parts.admission.held(caller):
+            if isinstance(self.route.body, LinesBody):
+                # It lasts as long as its caller likes, and so takes no place from calls that last moments.
+                require_type(request, NDJSON)
+                with parts.streams.room(caller):
+                    return await self.route.handler(call)
             if not _is_large(self.route):
                 return await self._read_and_handle(call)
             with parts.uploads.room(caller):

@@ -67,6 +67,12 @@ def observer(listener: str, metrics: Metrics, traffic: Traffic, *, strict: bool)
     return observe
 
 
+def headers_beforehand(*, strict: bool) -> dict[str, str]:
+    """What the middleware puts on every answer, for one whose headers leave before it sees it."""
+    kept = {**QUIET, "Cache-Control": "no-store"}
+    return kept | {"Strict-Transport-Security": STRICT_TRANSPORT} if strict else kept
+
+
 def route_of(request: web.Request) -> str:
     """The route's pattern: what was asked for without what it was asked about."""
     resource = request.match_info.route.resource

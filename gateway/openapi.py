@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from core.identity import Scope
 from gateway.call import DEADLINE_HEADER, KEY_HEADER
 from gateway.comments import method_text
+from gateway.lines import NDJSON
 from gateway.problems import CONTENT_TYPE, TYPE_BASE
 from gateway.request_schemas import add_receipt, case_schema, request_body
 from gateway.routes import Route
@@ -210,7 +211,7 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
         success["content"] = {
             kind: {
                 "schema": {"type": "string", "contentMediaType": kind}
-                if kind in {"application/pdf", "application/ofd", "application/octet-stream"}
+                if kind in {"application/pdf", "application/ofd", "application/octet-stream", NDJSON}
                 else schema
             }
             for schema in [_answer_schema(route, schemas)]
@@ -247,6 +248,8 @@ def _names_a_thing(route: Route) -> bool:
 
 def _answer_schema(route: Route, schemas: Schemas) -> Schema:
     answer = route.answer
+    if answer.lines:
+        return _line_schema(route, schemas)
     if answer.schema is not None:
         return dict(answer.schema)
     if answer.model is not None:
@@ -257,6 +260,40 @@ def _answer_schema(route: Route, schemas: Schemas) -> Schema:
     if not answer.receipt:
         return schemas.reference(descriptor_of(answer.message), request=False)
     return _with_receipt(answer.message, schemas)
+
+
+def _line_schema(route: Route, schemas: Schemas) -> Schema:
+    """A line of the answer, kept under its name: what OpenAPI describes is the whole, which is text."""
+    assert route.answer.message is not None
+    whole = schemas.message(descriptor_of(route.answer.message), request=False)["properties"]
+    problem = {"$ref": "#/components/schemas/Problem"}
+    properties: dict[str, Schema] = {
+        "line": {"type": "integer", "description": "Which line of the request it is, from 1."},
+        "key": {"type": "string", "description": "The line's key."},
+        **{name: one for name, one in whole.items() if name not in {"request_id", "position", "error"}},
+        "receipt": {"$ref": "#/components/schemas/Receipt"},
+        "error": problem,
+        "summary": {
+            "type": "object",
+            "description": "In the last line: how many lines came, and what became of them.",
+            "properties": {name: {"type": "integer"} for name in ("lines", "sealed", "failed")},
+            "required": ["lines", "sealed", "failed"],
+        },
+        "problem": problem,
+    }
+    schema: Schema = {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "oneOf": [
+            {"required": ["line", "key", "document", "receipt"]},
+            {"required": ["line", "key", "error"]},
+            {"required": ["summary"]},
+            {"required": ["problem"]},
+        ],
+    }
+    schemas.components[route.name[0].upper() + route.name[1:] + "Answer"] = schema
+    return schema
 
 
 def _with_receipt(message: type[Message], schemas: Schemas) -> Schema:

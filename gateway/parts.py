@@ -40,6 +40,7 @@ class Parts:
     metrics: Metrics
     limits: Limits
     uploads: Uploads
+    streams: Uploads
     admission: Admission
     traffic: Traffic
     clients: Clients
@@ -70,6 +71,7 @@ async def open_parts(config: GatewayConfig, clock: Clock = now) -> AsyncIterator
                 metrics=metrics,
                 limits=Limits(config, metrics),
                 uploads=Uploads(config.most_uploads),
+                streams=Uploads(config.most_streams),
                 admission=Admission(config, metrics),
                 traffic=Traffic(),
                 clients=clients,

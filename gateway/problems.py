@@ -105,8 +105,8 @@ def problem_of(error: BaseException) -> Problem:
     return Problem(500, "INTERNAL", _WITHHELD)
 
 
-def problem_response(problem: Problem, trace_id: str) -> web.Response:
-    """The problem document."""
+def problem_document(problem: Problem, trace_id: str) -> dict[str, object]:
+    """The problem as JSON."""
     document: dict[str, object] = {
         "type": problem.type,
         "title": problem.title,
@@ -123,6 +123,12 @@ def problem_response(problem: Problem, trace_id: str) -> web.Response:
         ]
     if trace_id:
         document["trace_id"] = trace_id
+    return document
+
+
+def problem_response(problem: Problem, trace_id: str) -> web.Response:
+    """The problem document."""
+    document = problem_document(problem, trace_id)
     response = web.Response(
         body=json.dumps(document, ensure_ascii=False).encode(),
         status=problem.status,

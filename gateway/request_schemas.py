@@ -6,9 +6,10 @@ from typing import Any
 
 from onestop.common.v1 import context_pb2, receipt_pb2
 
+from gateway.lines import NDJSON
 from gateway.routes import Route
 from gateway.schemas import Schema, Schemas, descriptor_of
-from gateway.shapes import CaseIn, FormBody, JsonBody, UploadBody
+from gateway.shapes import CaseIn, FormBody, JsonBody, LinesBody, UploadBody
 
 _DOCUMENT: Schema = {
     "type": "string",
@@ -28,6 +29,14 @@ def request_body(route: Route, schemas: Schemas) -> dict[str, Any]:
             return {"required": True, "content": {"application/json": {"schema": schema}}}
         case UploadBody() as body:
             return {"required": True, "content": {"multipart/form-data": _upload_body(body, schemas)}}
+        case LinesBody() as body:
+            name = route.name[0].upper() + route.name[1:] + "Line"
+            schemas.components[name] = _line(body, schemas)
+            schema = {
+                "type": "string",
+                "description": f"Lines, each a JSON object as `#/components/schemas/{name}` describes it.",
+            }
+            return {"required": True, "content": {NDJSON: {"schema": schema}}}
         case FormBody() as body:
             fields = {name: {"type": "string", "description": text} for name, text in body.fields.items()}
             schema = {"type": "object", "required": ["grant_type"], "properties": fields}
@@ -56,6 +65,23 @@ def _json_body(body: JsonBody, schemas: Schemas) -> Schema:
     if required:
         schema["required"] = required
     return schema
+
+
+def _line(body: LinesBody, schemas: Schemas) -> Schema:
+    known = descriptor_of(body.message).fields_by_name
+    key: Schema = {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9_.:-]{1,128}$",
+        "description": "Names this document, so that sending it again seals it once and gets the first"
+        " answer. Kept for 24 hours, for the same caller and clerk.",
+    }
+    fields = {name: schemas.field(known[name], request=True) for name in body.fields}
+    return {
+        "type": "object",
+        "required": ["key", "case", body.fields[0]],
+        "properties": {"key": key, "case": {"$ref": "#/components/schemas/Case"}, **fields},
+        "additionalProperties": False,
+    }
 
 
 def _upload_body(body: UploadBody, schemas: Schemas) -> dict[str, Any]:

@@ -89,6 +89,15 @@ class UploadBody:
 
 
 @dataclass(frozen=True)
+class LinesBody:
+    """Lines of JSON, read by the handler as it wants them: a key, a case and fields of a message each."""
+
+    message: type[Message]
+    fields: tuple[str, ...]
+    """Which of the message's; the first one is required."""
+
+
+@dataclass(frozen=True)
 class FormBody:
     """A form (RFC 6749): its fields and what they mean."""
 
@@ -108,6 +117,8 @@ class Answer:
     """Where it is no contract's message."""
     inside: type[Message] | None = None
     """The message, with its receipt, that is encrypted in the answer."""
+    lines: bool = False
+    """Whether it is a line for each of many, and in the end one with the sums."""
     model: type[BaseModel] | None = None
     """Where the form is somebody else's standard and so no contract's message."""
 
@@ -136,7 +147,7 @@ class Shape:
     scope: Scope | None = None
     limit: Limit = Limit.ADDRESS
     key: Key = Key.NONE
-    body: JsonBody | UploadBody | FormBody | None = None
+    body: JsonBody | UploadBody | LinesBody | FormBody | None = None
     parameters: Sequence[Parameter] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     tag: str = ""

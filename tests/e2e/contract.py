@@ -76,7 +76,11 @@ class Contract:
             return
         assert kind in content, f"{name} does not describe {kind}"
         schema = content[kind]["schema"]
-        if kind.endswith("json"):
+        if kind == "application/x-ndjson":
+            line = self.document["components"]["schemas"][name[0].upper() + name[1:] + "Answer"]
+            for one in response.text.splitlines():
+                self.validate(json.loads(one), line)
+        elif kind.endswith("json"):
             self.validate(response.json(), schema)
         elif kind == "text/plain":
             self.validate(response.text, schema)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
 
 from tests.city import City
@@ -84,6 +86,11 @@ def _seal(city: City, platform: Machine, watch: Watch) -> None:
     case = case_of(city)
     seal = platform.get("/approval/v1/seals", office=case["office"])["seals"][0]["id"]
     sealed = platform.upload(f"/approval/v1/seals/{seal}:sign", letter(), {"case": case})
+    lines = json.dumps(
+        {"key": uuid.uuid4().hex, "case": case, "document": base64.b64encode(letter()).decode()}
+    )
+    headers = {"Content-Type": "application/x-ndjson"}
+    platform.ask("POST", f"/approval/v1/seals/{seal}:sign_bulk", headers, content=f"{lines}\nno json\n")
     platform.upload("/approval/v1/documents:verify", sealed.content, {"case": case})
     platform.get("/approval/v1/seal_templates", office=case["office"])
     fill = {"case": case, "template": "permit_decision", "fields": DECISION}

@@ -56,7 +56,7 @@ PLENTY = {
 """So that it is judged by what it is, and not by how much it is."""
 
 
-@schemathesis.serializer("application/pdf", "application/ofd")
+@schemathesis.serializer("application/pdf", "application/ofd", "application/x-ndjson")
 def as_document(_context: object, value: object) -> bytes:
     """A document as it is; what is none, and is sent in its place, as JSON."""
     data = getattr(value, "data", value)

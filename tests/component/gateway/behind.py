@@ -27,13 +27,20 @@ from joserfc.jwk import ECKey, KeySet
 from onestop.agricredit.v1 import agricredit_pb2, agricredit_pb2_grpc
 from onestop.autofill.v1 import autofill_pb2, autofill_pb2_grpc
 from onestop.common.v1 import receipt_pb2
-from onestop.eseal.v1 import eseal_pb2, eseal_pb2_grpc, template_pb2, template_pb2_grpc
+from onestop.eseal.v1 import (
+    bulk_pb2,
+    bulk_pb2_grpc,
+    eseal_pb2,
+    eseal_pb2_grpc,
+    template_pb2,
+    template_pb2_grpc,
+)
 from onestop.issuer.v1 import issuer_pb2, issuer_pb2_grpc
 from onestop.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from onestop.licence.v1 import licence_pb2, licence_pb2_grpc
 
 from core.config import PARTS
-from core.errors import ServiceError, UnauthenticatedError
+from core.errors import ServiceError, UnauthenticatedError, UnavailableError, fault_error
 from core.guard import Guard
 from core.status import to_status
 from tests.component.gateway.pki import Authority, Pair
@@ -271,6 +278,34 @@ class _Templates(template_pb2_grpc.TemplateServiceServicer):
         return await self._behind.answer("find_sealed", request, context, usual)
 
 
+class _Bulk(bulk_pb2_grpc.BulkSealServiceServicer):
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
+
+    async def SealDocuments(self, requests: Any, context: Any) -> Any:
+        """Each document is sealed but those that say `bad`; after one that says `die` the stream fails."""
+        number = 0
+        async for request in requests:
+            await self._behind.answer("seal_documents", request, context, request)
+            response = bulk_pb2.SealDocumentsResponse()
+            for item in request.items:
+                number += 1
+                result = response.results.add(request_id=item.context.request_id, position=number)
+                if b"bad" in item.upload.document:
+                    fault = fault_error("upload.document", "pdf", "the file is not well-formed")
+                    result.error.CopyFrom(to_status(fault))
+                    continue
+                result.document = item.upload.document + b"sealed"
+                result.signature_id, result.media_type = "sig-1", "application/pdf"
+                result.signed_at.GetCurrentTime()
+                if made := self._behind.receipt():
+                    result.receipt.CopyFrom(made)
+            if response.results:
+                yield response
+            if any(b"die" in item.upload.document for item in request.items):
+                raise UnavailableError("the database is away")
+
+
 class _AgriCredit(agricredit_pb2_grpc.AgriCreditServiceServicer):
     def __init__(self, behind: Behind) -> None:
         self._behind = behind
@@ -437,6 +472,7 @@ async def running(behind: Behind, authority: Authority, trust: Path) -> AsyncIte
     autofill_pb2_grpc.add_AutofillServiceServicer_to_server(_Autofill(behind), server)
     eseal_pb2_grpc.add_EsealServiceServicer_to_server(_Eseal(behind), server)
     template_pb2_grpc.add_TemplateServiceServicer_to_server(_Templates(behind), server)
+    bulk_pb2_grpc.add_BulkSealServiceServicer_to_server(_Bulk(behind), server)
     agricredit_pb2_grpc.add_AgriCreditServiceServicer_to_server(_AgriCredit(behind), server)
     ledger_pb2_grpc.add_LedgerServiceServicer_to_server(_Ledger(behind), server)
     issuer_pb2_grpc.add_IssuerServiceServicer_to_server(_Issuer(behind), server)
