@@ -32,6 +32,11 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def device_secret() -> str:
+    """What a device draws."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+
+
 def digest_of(data: bytes) -> str:
     """SHA-256, base64."""
     return b64(hashlib.sha256(data).digest())
@@ -45,7 +50,7 @@ class Company(Machine):
         self._city = city
         self._taken = taken
         self.credential = ""
-        self.secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+        self.secret = device_secret()
         self.enrolled: Json = {}
 
     def __enter__(self) -> Self:

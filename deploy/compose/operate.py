@@ -25,7 +25,18 @@ from services.ledger.released import LastReleasedFile
 RELEASED = Path("/released")
 """Where the ledger's own volume is mounted."""
 LAST_CHECKPOINT = "last-checkpoint"
-COMMANDS = ("audit", "authority", "backup", "export", "ledger", "prune", "restore", "shred", "verify")
+COMMANDS = (
+    "audit",
+    "authority",
+    "backup",
+    "export",
+    "ledger",
+    "prune",
+    "remote",
+    "restore",
+    "shred",
+    "verify",
+)
 HANDING = ("authority", "ledger", "restore")
 """Commands that may leave other keys than the parts have."""
 WRONG = 2

@@ -41,7 +41,7 @@ async def info(call: Call) -> web.StreamResponse:
             methods=["info", *METHODS],
             signAlgorithms=SignAlgorithms(algos=SIGNING),
             signature_formats=SignatureFormats(formats=["P"], envelope_properties=[["Revision"]]),
-            conformance_levels=["AdES-B-B"],
+            conformance_levels=["Ades-B-B"],
         )
     )
 

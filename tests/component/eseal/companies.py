@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,20 +12,14 @@ from onestop.common.v1 import context_pb2
 from onestop.eseal.v1 import remote_pb2 as pb
 
 from core.identity import Scope
+from deploy.local.pki import COMPANY_APP
 from services.eseal.domain import Algorithm
 from services.eseal.remote_making import RemoteOrder, certify, prepare
+from tests.companies import COMPANY, COMPANY_CODE, PIN, device_secret
 from tests.component.eseal.harness import Desk
 from tests.fakes import FakeIssuer
 
-COMPANY_CODE = "91440299MA51000172"
-COMPANY = "韶关市武江区某某商贸有限公司"
-APPLICATION = "company-app"
-PIN = "wj-2026-71"
-
-
-def device_secret() -> str:
-    """What a device draws."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+APPLICATION = COMPANY_APP
 
 
 def digest_of(text: str) -> bytes:

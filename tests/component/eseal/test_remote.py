@@ -32,7 +32,8 @@ from services.eseal.remote_making import revoke, unlock
 from services.eseal.remote_refusals import FactorInvalidError, SadInvalidError
 from services.eseal.remote_rules import MOST_ATTEMPTS, sad_of
 from services.eseal.remote_store import AUTHORISATION_COLUMN, CREDENTIAL_COLUMN, PgRemoteStore
-from tests.component.eseal.companies import COMPANY_CODE, Company, device_secret, digest_of, prepared, ready
+from tests.companies import COMPANY_CODE, device_secret
+from tests.component.eseal.companies import Company, digest_of, prepared, ready
 from tests.component.eseal.harness import Desk, reason
 from tests.conftest import PoolFactory
 from tests.unit.eseal.documents import plain

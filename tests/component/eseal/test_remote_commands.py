@@ -17,7 +17,8 @@ import cli.remote.__main__ as command
 from deploy.local.pki import open_authority
 from services.eseal.remote_making import CERTIFICATE_LIFE
 from services.eseal.trust.authority import SealAuthority
-from tests.component.eseal.companies import APPLICATION, COMPANY, COMPANY_CODE, Company, digest_of, prepared
+from tests.companies import COMPANY, COMPANY_CODE
+from tests.component.eseal.companies import APPLICATION, Company, digest_of, prepared
 from tests.component.eseal.harness import Desk
 from tests.component.eseal.test_remote import refused
 
