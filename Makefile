@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# A city is a dozen programs of the same modules, and a test run many cities: they are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 WORKERS ?= 3
 CODE := core services gateway deploy cli tests protos

@@ -21,6 +21,7 @@ from deploy.local.migrate import ROOT
 from deploy.local.part import confined
 from deploy.local.probe import WITHOUT_GRPC, is_well, serves
 from deploy.local.settings import Settings, read_settings
+from tests.database import GROUND
 
 START_SECONDS = 150.0
 STOP_SECONDS = 60.0
@@ -31,8 +32,8 @@ class City:
 
     `home` is its folder as `.onestop/` is the usual city's; `settings` says its ports and paths. `people` is
     the town's size. `only` starts some parts alone; `town=False` loads no town. `environment` adds variables.
-    A `home` that is named is kept between runs; without one it is a new folder. `program` starts it in place
-    of `deploy.local`.
+    A `home` that is named is kept between runs; without one it is a new folder, within the test run's.
+    `program` starts it in place of `deploy.local`.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class City:
         home: Path | None = None,
         program: str = "deploy.local",
     ) -> None:
-        self.home = home or Path(tempfile.mkdtemp(prefix="onestop-city-"))
+        self.home = home or Path(tempfile.mkdtemp(prefix="onestop-city-", dir=os.environ.get(GROUND)))
         self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o711)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")}

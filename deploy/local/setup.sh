@@ -28,8 +28,9 @@ if [ ! -x $venv/bin/uv ]; then
     awk '/^uv==/ {on = 1; print; next} on && /^ / {print; next} {on = 0}' requirements-dev.txt > $venv/uv.txt
     $pip -r $venv/uv.txt 2>$venv/uv.log || true
 fi
-# Word splitting is meant: $lists holds options, $pip a command.
-if ! $venv/bin/uv pip install --quiet --system-certs --python $venv/bin/python --require-hashes $lists 2>$venv/uv.log; then
+# Word splitting is meant: $lists holds options, $pip a command. Compiled here once: else each of a city's dozen
+# programs would do it at its start.
+if ! $venv/bin/uv pip install --quiet --compile-bytecode --system-certs --python $venv/bin/python --require-hashes $lists 2>$venv/uv.log; then
     echo "installing the locked packages with pip"
     $pip $lists
 fi
