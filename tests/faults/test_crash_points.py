@@ -33,6 +33,7 @@ from core.rpc import channel
 from core.vault import Vault
 from services.eseal.rpc import present
 from tests.city import City
+from tests.faults.bulk import Bulk
 from tests.story import (
     PURPOSE,
     Json,
@@ -230,6 +231,54 @@ def test_a_use_that_was_never_confirmed_counts_and_its_request_takes_no_second_o
     assert answer["uses_left"] == 9
     report = audit_city(city.settings)
     assert report.clean, report.document()
+
+
+def test_a_bulk_whose_service_dies_at_each_point_is_sent_again_and_seals_each_document_once(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core.disclosure, "OPEN_INTENT_GRACE", timedelta(0))
+    with platform_of(city) as platform:
+        bulk = Bulk(city, platform, 96)
+
+        # Amid the transaction: intents recorded, nothing stored.
+        with bulk.under_way(), held_at(city, "eseal.signature") as let_go:
+            until(lambda: blocked_at(city, "eseal.signature"), "a chunk waits for its table")
+            city.kill("eseal")
+            let_go()
+        assert bulk.signatures() == 0
+        city.wait_well("eseal")
+        asyncio.run(recover_as_another_replica(city))
+
+        # Stored, and no outcome recorded.
+        with bulk.under_way(), held_at(city, "eseal.signature") as let_go:
+            until(lambda: blocked_at(city, "eseal.signature"), "a chunk waits for its table")
+            with city.held_down("ledger"):
+                let_go()
+                until(lambda: bulk.signatures() > 0, "a chunk is stored")
+                city.kill("eseal")
+        city.wait_well("eseal")
+        asyncio.run(recover_as_another_replica(city))
+        stored = bulk.signatures()
+        assert 0 < stored < len(bulk.keys)
+
+        # Anywhere: as soon as one more is stored.
+        with bulk.under_way():
+            until(lambda: bulk.signatures() > stored, "the bulk goes on")
+            city.kill("eseal")
+        city.wait_well("eseal")
+        asyncio.run(recover_as_another_replica(city))
+
+        bulk.finish()
+        asyncio.run(recover_as_another_replica(city))
+        bulk.check_books()
+    report = audit_city(city.settings)
+    assert report.clean, report.document()
+
+
+def blocked_at(city: City, table: str) -> bool:
+    """Whether somebody waits for a table that is held."""
+    query = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    return bool(rows(city, query, table))
 
 
 def consent(bank: Machine, farmer: Person, cast: Json) -> str:
