@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 
+import httpx2
 import psycopg
 import pytest
 from cryptography import x509
@@ -12,8 +14,8 @@ from cryptography import x509
 from deploy.local.migrate import ROOT
 from tests.city import City
 from tests.e2e.contract import refused
-from tests.e2e.test_approval_seals import POLICE, SEALS, VERIFY, sign
-from tests.story import Json, Machine, case_of
+from tests.e2e.test_approval_seals import POLICE, SEALS, VERIFY, parts, sign
+from tests.story import Json, Machine, case_of, letter_ofd
 
 
 def seal_of(platform: Machine, office: str) -> str:
@@ -69,6 +71,26 @@ def test_a_letter_is_sealed_at_each_level(city: City, platform: Machine, seal: s
         "good",
         "CN=Onestop development time",
     ]
+
+
+def test_an_ofd_gets_a_timestamp_where_it_is_asked_for(city: City, platform: Machine, cast: Json) -> None:
+    seals = platform.get(SEALS, office=cast["office"]["code"])["seals"]
+    (national,) = [one["id"] for one in seals if one["document_type"] == "application/ofd"]
+
+    def put(**request: str) -> httpx2.Response:
+        files = parts({"case": case_of(city), **request}, letter_ofd())
+        return platform.ask(
+            "POST", f"{SEALS}/{national}:sign", {"Idempotency-Key": uuid.uuid4().hex}, files=files
+        )
+
+    answer = put(level="b_t")
+    assert answer.status_code == 200, answer.text
+    found = report_on(city, platform, answer.content)
+
+    assert [found[name] for name in ("verdict", "time_proof", "revocation")] == ["valid", "timestamp", "good"]
+    assert found["chain"][-1] == "CN=Onestop development SM2 seal CA"
+    assert "由时间戳证明" in found["summary_zh"]
+    refused(put(level="b_lt"), 400, "LEVEL_NOT_FOR_FORMAT")
 
 
 def test_a_certified_letter_takes_nothing_more(city: City, platform: Machine, seal: str) -> None:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -60,6 +61,7 @@ def town() -> Iterator[City]:
         with signing_company(made) as company:
             hashes = [digest_of(b"one"), digest_of(b"two")]
             company.sign_hash(company.authorize(hashes), hashes)
+        apply_for_seal(made, cast["office"]["code"])
         yield made
         made.stop()
     finally:
@@ -71,6 +73,24 @@ def command(city: City, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**city.settings.environment, "PATH": os.environ["PATH"]}
     line = [sys.executable, "-m", "cli", *arguments]
     return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def apply_for_seal(city: City, owner: str) -> None:
+    """An operator of the city's applies for a seal, and waits until the service has done it."""
+    login = f"audited_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(city.admin_dsn, autocommit=True) as connection:
+        role = f"CREATE ROLE {login} LOGIN PASSWORD 'p-{login}' IN ROLE onestop_administration"
+        connection.execute(role.encode())
+    address = urlsplit(city.admin_dsn)
+    netloc = f"{login}:p-{login}@{address.netloc.rpartition('@')[2]}"
+    dsn_file = city.home / f"{login}.dsn"
+    dsn_file.write_text(urlunsplit(address._replace(netloc=netloc)))
+    words = ["--owner", owner, "--owner-name", "审计局", "--title", "合同专用章", "--kind", "contract"]
+    more = ["--division", "440299", "--valid-until", "2030-01-01", "--reason", "order 7", "--wait", "30"]
+    line = [sys.executable, "-m", "cli", "seal", "apply", *words, *more]
+    environment = {**city.environment, "ONESTOP_OPERATOR_DSN_FILE": str(dsn_file)}
+    done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def found(report: Report) -> set[tuple[str, str]]:
@@ -86,6 +106,7 @@ def test_the_books_of_a_city_that_runs_balance(town: City) -> None:
     for what in (
         "signatures (eseal)",
         "remote signatures (eseal)",
+        "lives of seals (eseal)",
         "consents (agricredit)",
         "uses of consents (agricredit)",
         "ends of acts (eseal)",
@@ -154,6 +175,7 @@ COPY_SIGNATURE = (
     " FROM eseal.signature LIMIT 1"
 )
 REMOTE, ENTRY = "eseal.remote_signature", "ledger.entry"
+ACT, SEAL = "eseal.seal_act", "eseal.seal"
 COPY_REMOTE = (
     f"INSERT INTO {REMOTE} SELECT gen_random_uuid(), credential_id, authorisation_id, gen_random_uuid(),"
     f" digest, signed_at, caller FROM {REMOTE} LIMIT 1"
@@ -178,6 +200,10 @@ CONSENT, REQUEST, USE = "agricredit.consent", "agricredit.consent_request", "agr
         (SIGNATURES, "UPDATE eseal.signature SET caller = 'somebody else'", "altered"),
         (SIGNATURES, "UPDATE eseal.signature SET case_number = 'another'", "altered"),
         (SIGNATURES, COPY_SIGNATURE, "unrecorded"),
+        (ACT, f"DELETE FROM {ACT} WHERE intent_id IS NOT NULL", "unknown"),
+        (ACT, f"UPDATE {ACT} SET action = 'make' WHERE intent_id IS NOT NULL", "altered"),
+        (ACT, f"UPDATE {ACT} SET intent_id = gen_random_uuid() WHERE intent_id IS NOT NULL", "unrecorded"),
+        (SEAL, f"UPDATE {SEAL} SET standing = 3 WHERE standing = 1", "altered"),
         (REMOTE, f"DELETE FROM {REMOTE}", "unknown"),
         (REMOTE, f"UPDATE {REMOTE} SET caller = 'somebody else'", "altered"),
         (REMOTE, f"UPDATE {REMOTE} SET credential_id = gen_random_uuid()", "altered"),

@@ -11,6 +11,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -195,6 +196,7 @@ class ProvedClock:
         self._clock = clock
         self._steady = steady
         self._proof: Proof | None = None
+        self._lost = asyncio.Event()
 
     async def prove(self) -> bool:
         """Asks the authority. An answer that contradicts the clock ends what was proved; none leaves it."""
@@ -219,7 +221,11 @@ class ProvedClock:
         while True:
             if proved:
                 pauses = iter(FIRST_PAUSES)
-            await asyncio.sleep(EVERY_SECONDS if proved else next(pauses, AGAIN_SECONDS))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._lost.wait(), EVERY_SECONDS)
+            else:
+                await asyncio.sleep(next(pauses, AGAIN_SECONDS))
+            self._lost.clear()
             proved = await self.prove()
 
     def require(self) -> None:
@@ -231,6 +237,7 @@ class ProvedClock:
             )
         if abs(self._clock().timestamp() - now - proof.offset) > TOLERANCE.total_seconds():
             self._proof = None
+            self._lost.set()
             raise TimeNotProvedError(
                 "the clock has jumped; it has to be proved anew", retry_after=AGAIN_SECONDS
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -167,6 +168,14 @@ class Ground:
             await self.keystore.signer(uuid4())
         return len(self.keys.given) > before
 
+    async def gives_soon(self) -> bool:
+        """Whether a key is given out within a few seconds."""
+        for _ in range(500):
+            if await self.gives():
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
 
 @pytest.fixture
 def ground(authority: Authority) -> Ground:
@@ -206,6 +215,18 @@ async def test_a_clock_that_jumps_is_noticed_at_once(ground: Ground) -> None:
     assert not await ground.gives()
     assert await ground.proof.prove()
     assert await ground.gives()
+
+
+async def test_a_clock_that_has_jumped_is_proved_anew_at_once(ground: Ground) -> None:
+    keeping = asyncio.create_task(ground.proof.keep())
+    try:
+        assert await ground.gives_soon()
+        ground.clocks.ahead += timedelta(minutes=5)
+        assert not await ground.gives()
+        ground.clocks.ahead = timedelta()
+        assert await ground.gives_soon()
+    finally:
+        keeping.cancel()
 
 
 async def test_an_authority_that_is_away_is_done_without_for_an_hour(ground: Ground) -> None:

@@ -23,9 +23,10 @@ from core.keyring import Keyring
 from core.replies import PgReplies
 from core.vault import Vault
 from deploy.local.migrate import ROOT
-from services.eseal.domain import SealUser
+from services.eseal.domain import Algorithm, SealUser
 from services.eseal.keeping import Keeper
 from services.eseal.keeping_store import PgKeepingStore
+from services.eseal.keys.token import Token
 from services.eseal.keystore import VaultKeystore
 from services.eseal.lifecycle import STEPS
 from services.eseal.making import VaultSealMaker
@@ -33,6 +34,7 @@ from services.eseal.refusals import KeyUnknownError
 from services.eseal.rpc import present
 from services.eseal.store import PgSealStore
 from services.eseal.usage import day_in_china
+from tests.component.eseal.soft_token import soft_token
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
 from tests.fakes import FakeLedger
@@ -100,6 +102,12 @@ class Bureau:
         assert open_[0] == 0
         return UUID(asked.stdout.partition(", seal ")[2][:36])
 
+    def move_to_token(self, key: UUID, label: str) -> None:
+        """As if the seal's key had been made on a token and never in the vault."""
+        change = "UPDATE eseal.seal_key SET keystore = 'token', token = %s, private_key = NULL WHERE id = %s"
+        with psycopg.connect(self._database.admin_dsn, autocommit=True) as connection:
+            connection.execute(change, (label, key))
+
     async def standing(self, seal: UUID) -> int:
         return int(await self.pool.fetchval("SELECT standing FROM seal WHERE id = $1", seal))
 
@@ -159,6 +167,39 @@ async def test_a_seal_goes_from_application_to_the_end_of_its_key(bureau: Bureau
     shown = bureau.ask(li, "show", str(seal))
     assert "destroyed" in shown.stdout
     assert f"enable by {wang}: order 7" in shown.stdout
+
+
+async def test_with_a_seal_its_key_on_the_token_is_destroyed_and_never_left_out(
+    bureau: Bureau, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    li, wang = bureau.hire("onestop_administration"), bureau.hire("onestop_security")
+    seal = await bureau.does(li, "apply", *bureau.apply_words())
+    for who, action in ((li, "make"), (wang, "enable"), (wang, "revoke")):
+        await bureau.does(who, action, str(seal))
+    key = await bureau.pool.fetchval("SELECT id FROM seal_key WHERE seal_id = $1", seal)
+    with soft_token(tmp_path_factory.mktemp("softhsm")) as soft:
+        token = Token(soft.place, sessions=1, seconds=20.0, writing=True)
+        try:
+            await token.generate(key, Algorithm.ECDSA_P256_SHA256)
+            bureau.move_to_token(key, soft.place.label)
+
+            elsewhere = bureau.ask(li, "destroy", str(seal))
+            await bureau.keeper.work()
+            stood = await bureau.standing(seal)
+            refusal = await bureau.pool.fetchval(
+                "SELECT refusal FROM seal_request WHERE seal_id = $1 ORDER BY asked_at DESC LIMIT 1", seal
+            )
+            signature = await token.sign(key, Algorithm.ECDSA_P256_SHA256, b"x")
+            bureau.keys._writing_token = token
+            await bureau.does(li, "destroy", str(seal))
+
+            assert (elsewhere.returncode, stood, bool(signature)) == (3, 3, True)
+            assert "not configured here" in refusal
+            assert await bureau.standing(seal) == 7
+            with pytest.raises(KeyUnknownError, match="no such key"):
+                await token.sign(key, Algorithm.ECDSA_P256_SHA256, b"x")
+        finally:
+            await token.close()
 
 
 async def test_duties_are_separate_and_no_step_is_skipped(bureau: Bureau) -> None:

@@ -8,22 +8,25 @@ from datetime import timedelta
 from io import BytesIO
 
 import pytest
-from asn1crypto import cms
+from asn1crypto import cms, keys
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import SigFieldSpec, append_signature_field
+from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter, append_signature_field
+from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from services.eseal.domain import Finding, Modification, Place
 from services.eseal.keys.signers import VaultSigner
 from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import DocumentMalformedError
+from services.eseal.verdict import Verdict, report_on
 from tests.unit.eseal.documents import (
     KIND,
     NOW,
@@ -224,6 +227,54 @@ async def test_a_signature_that_cannot_be_read_is_a_seal_that_proves_nothing(kit
 async def test_what_is_no_pdf_is_refused(kit: SealKit, name: str) -> None:
     with pytest.raises(DocumentMalformedError):
         await found(kit, hostile()[name])
+
+
+def _short(kit: SealKit, key: rsa.RSAPrivateKey) -> x509.Certificate:
+    """A proper certificate of the same authority, of a key that is too short."""
+    proper = x509.load_der_x509_certificate(kit.signer.certificate)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(proper.subject)
+        .issuer_name(proper.issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(proper.not_valid_before_utc)
+        .not_valid_after(proper.not_valid_after_utc)
+    )
+    for extension in proper.extensions:
+        if extension.oid != ExtensionOID.SUBJECT_KEY_IDENTIFIER:
+            builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(kit.authority._key, SHA256())
+
+
+@pytest.mark.parametrize(
+    ("bits", "digest", "told"),
+    [
+        (1024, "sha256", {"rsa_below_2048"}),
+        (2048, "sha1", {"sha1"}),
+        (1024, "sha1", {"rsa_below_2048", "sha1"}),
+        (2048, "sha256", set()),
+    ],
+)
+async def test_what_is_too_weak_is_told_whatever_else_holds(
+    kit: SealKit, bits: int, digest: str, told: set[str]
+) -> None:
+    key = rsa.generate_private_key(65537, bits)
+    private = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    signer = SimpleSigner(
+        parsed(_short(kit, key).public_bytes(Encoding.DER)),
+        keys.PrivateKeyInfo.load(private),
+        SimpleCertificateStore(),  # type: ignore[no-untyped-call]
+    )
+    meta = PdfSignatureMetadata(field_name="seal", md_algorithm=digest, subfilter=SigSeedSubFilter.PADES)
+    output = await PdfSigner(meta, signer).async_sign_pdf(IncrementalPdfFileWriter(BytesIO(plain())))
+
+    (finding,) = await found(kit, output.getvalue())
+    report = report_on([finding], seals={}, signing_times={}, document_sha256="")
+
+    assert set(finding.weaknesses) == told
+    assert (report.verdict is Verdict.INVALID) == bool(told)
+    assert ("所用算法强度不足" in report.seals[0].summary_zh) == bool(told)
 
 
 def _tls_certificate(kit: SealKit, key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -318,6 +318,11 @@ async def test_weak_digests_prove_nothing(one: Sealer) -> None:
         (found,) = inspected(await changed(document, Doc_0__Signs__Sign_0__Signature_dot_xml=weak), [one])
         assert not found.intact
         assert PAGE in found.altered_parts
+        assert found.weaknesses == ("md5",)
+    (sound,) = inspected(document, [one])
+    assert sound.weaknesses == ()
+    assert sound.chain == (sound.signer, "CN=a seal authority")
+    assert len(sound.certificates) == 2
 
 
 async def test_trust_is_in_the_configured_authorities_alone(one: Sealer, other: Sealer) -> None:
