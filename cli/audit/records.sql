@@ -164,7 +164,7 @@ SELECT CASE WHEN i.item_id IS NULL OR o.item_id IS NULL THEN 'unrecorded' ELSE '
     OR CASE WHEN o.item_id IS NULL THEN i.appended_at < %(grace)s
             ELSE o.recorder <> 'eseal'
                  OR position('"outcome":"completed"'::bytea IN o.leaf) = 0
-                 OR position(convert_to('"method":"eseal.seal.' || a.action || '"', 'UTF8') IN o.leaf) = 0
+                 OR position(convert_to('"method":"eseal.seal_' || a.action || '"', 'UTF8') IN o.leaf) = 0
                  OR position(convert_to('"resource":"seal:' || a.seal_id || '","version":"' || a.request_id || '"',
                                         'UTF8') IN o.leaf) = 0
        END);
@@ -177,7 +177,7 @@ SELECT 'unknown' AS kind, o.intent_id AS ref, 'an act of a seal is in the log, a
  WHERE o.kind = 3
    AND o.recorder = 'eseal'
    AND position('"outcome":"completed"'::bytea IN o.leaf) > 0
-   AND position('"method":"eseal.seal.'::bytea IN o.leaf) > 0
+   AND position('"method":"eseal.seal_'::bytea IN o.leaf) > 0
    AND a.seal_id IS NULL;
 
 -- name: seal_standings

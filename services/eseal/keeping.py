@@ -22,6 +22,8 @@ from services.eseal.domain import Algorithm, Picture
 from services.eseal.lifecycle import Action, Application, Request, step_of
 
 CALLER = "operators"
+MOST_REASON = 140
+"""Characters of a reason that an entry has room for; all of it is in the history."""
 LOOK_SECONDS = 1.0
 REQUESTS_A_LOOK = 20
 LONGEST = timedelta(seconds=60)
@@ -175,7 +177,7 @@ class Keeper:
 
         await self._disclosure.act(
             self._context(request),
-            method=f"eseal.seal.{request.action}",
+            method=f"eseal.seal_{request.action}",
             body=request.body(),
             do=do,
             records=[_ref(request)],
@@ -189,7 +191,7 @@ class Keeper:
             office=request.owner_code,
             operator=request.asked_by,
             basis=None,
-            purpose=f"{request.reason} (request {request.id})",
+            purpose=f"{request.reason[:MOST_REASON]} (request {request.id})",
             request_id=str(request.id),
             received_at=now,
             deadline=now + LONGEST,

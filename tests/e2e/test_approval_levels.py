@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import psycopg
@@ -108,6 +109,9 @@ def test_a_revoked_certificate_seals_nothing_and_what_it_sealed_is_told(
     seal, case = seal_of(platform, POLICE), case_of(city, office=POLICE)
     stamped = sign(platform, seal, case, level="b_t")
     serial = serial_of(city, seal)
+    second = datetime.now(UTC).replace(microsecond=0)
+    while datetime.now(UTC) < second + timedelta(seconds=1):  # Both times are of whole seconds.
+        assert serial not in authority(city, "list")
 
     told = authority(city, "revoke", serial, "--reason", "cessation_of_operation")
     again = authority(city, "revoke", serial, "--reason", "superseded")

@@ -161,7 +161,7 @@ async def test_a_seal_goes_from_application_to_the_end_of_its_key(bureau: Bureau
     intents = {entry.item_id: entry for entry in bureau.ledger.entries if entry.kind is EntryKind.INTENT}
     ends = {entry.intent_id: entry.outcome for entry in bureau.ledger.entries if entry.intent_id}
     assert [intents[act["intent_id"]].method for act in acts] == [
-        f"eseal.seal.{act['action']}" for act in acts
+        f"eseal.seal_{act['action']}" for act in acts
     ]
     assert {ends[act["intent_id"]] for act in acts} == {Outcome.COMPLETED}
     shown = bureau.ask(li, "show", str(seal))
