@@ -16,7 +16,20 @@ from datetime import UTC, datetime
 import psutil
 from rich.console import Console
 
-from tests.bench import append, chart, credit, forms, herd, mixture, price, proofs, seals, search, town
+from tests.bench import (
+    append,
+    chart,
+    credit,
+    forms,
+    herd,
+    mixture,
+    price,
+    proofs,
+    seals,
+    search,
+    templates,
+    town,
+)
 from tests.bench.figures import Figure, Report, read
 from tests.bench.ground import Bench, open_bench, running
 
@@ -30,6 +43,7 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "slope": search.measure_slope,
     "lookup": search.measure_limit,
     "eseal": seals.measure,
+    "templates": templates.measure,
     "city": town.measure,
     "proofs": proofs.measure,
     "soak": mixture.measure,

@@ -91,9 +91,9 @@ class PeerAnswer:
 
 def measure(bench: Bench) -> Iterable[Figure]:
     """All steps, each round beside a round of the peer's."""
-    folder = _folder(bench)
-    documents = _documents(folder)
-    peer_job = _peer_job(bench.city, folder, bench.seconds)
+    folder = folder_of(bench)
+    documents = documents_in(folder)
+    peer_job = peer_job_for(bench.city, folder, bench.seconds)
     job = partial(_job, bench.city, folder, documents)
     _require_valid(bench.city, job(), documents[0])
     loads: dict[int, list[Load]] = {connections: [] for connections in STEPS}
@@ -107,7 +107,7 @@ def measure(bench: Bench) -> Iterable[Figure]:
                 raise SystemExit(f"not every document was sealed: {load.answer.errors}")
             loads[connections].append(load)
             bench.say(f"{PEER}, round {number + 1} of {bench.rounds}")
-            peers[connections].append(_run_peer(peer_job))
+            peers[connections].append(run_peer(peer_job))
     every = [one for step in peers.values() for one in step]
     figures = [
         median(f"{PEER}.throughput", [one.throughput for one in every], "/s"),
@@ -116,7 +116,8 @@ def measure(bench: Bench) -> Iterable[Figure]:
         median(f"{PEER}.cpu", [one.cpu for one in every], "µs/document"),
     ]
     for connections in STEPS:
-        figures += _figures(connections, loads[connections], peers[connections])
+        goal = Goal(MORE_IS_BETTER, GOAL_TIMES, of_ratio=True) if connections == GOAL_STEP else None
+        figures += figures_of(f"eseal.pdf.c{connections}", loads[connections], peers[connections], goal)
     signs = openssl_signs("ecdsap256")
     if signs is not None:
         figures.append(single("limit.openssl.ecdsap256.sign", signs, "/s a core"))
@@ -125,21 +126,22 @@ def measure(bench: Bench) -> Iterable[Figure]:
 
 def own_side(bench: Bench) -> Side:
     """Our side of it, in the bench's city."""
-    folder = _folder(bench)
-    job = partial(_job, bench.city, folder, _documents(folder))
+    folder = folder_of(bench)
+    job = partial(_job, bench.city, folder, documents_in(folder))
     return Side("eseal.pdf", job, partial(processes_of, bench.city))
 
 
-def _folder(bench: Bench) -> Path:
+def folder_of(bench: Bench) -> Path:
+    """Where what is sealed lies."""
     folder = bench.folder / "seals"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
 
-def _figures(connections: int, loads: Sequence[Load], peers: Sequence[PeerAnswer]) -> list[Figure]:
+def figures_of(
+    name: str, loads: Sequence[Load], peers: Sequence[PeerAnswer], goal: Goal | None = None
+) -> list[Figure]:
     """One step of ours, each round beside the peer's round of the same turn."""
-    name = f"eseal.pdf.c{connections}"
-    goal = Goal(MORE_IS_BETTER, GOAL_TIMES, of_ratio=True) if connections == GOAL_STEP else None
     rate = median(f"{PEER}.throughput", [one.throughput for one in peers], "/s")
     cost = median(f"{PEER}.cpu", [one.cpu for one in peers], "µs/document")
     spent = (
@@ -164,7 +166,9 @@ def _require_valid(city: City, job: Job, path: Path) -> None:
 
     office: Json = cast_of(city)["office"]
     with Caller(city.machines, city.settings.pki, "approval-platform") as platform:
-        sealed = platform.upload(job.paths[0], path.read_bytes(), {"case": _case(office["code"], 0)}).content
+        sealed = platform.upload(
+            job.paths[0], path.read_bytes(), {"case": bench_case(office["code"], 0)}
+        ).content
     root = load_cert_from_pemder(str(city.settings.pki / "seal-ca.crt"))
     (signature,) = PdfFileReader(BytesIO(sealed)).embedded_signatures
     status = validate_pdf_signature(signature, ValidationContext(trust_roots=[root], allow_fetching=False))
@@ -172,7 +176,7 @@ def _require_valid(city: City, job: Job, path: Path) -> None:
         raise SystemExit("what the city seals is not valid")
 
 
-def _documents(folder: Path) -> list[Path]:
+def documents_in(folder: Path) -> list[Path]:
     """One-page PDFs of FILE_BYTES, each with a picture of noise, which nothing can pack any further."""
     made = []
     (folder / "documents").mkdir(exist_ok=True)
@@ -204,7 +208,7 @@ def _job(city: City, folder: Path, documents: Sequence[Path]) -> Job:
     bodies = folder / "bodies"
     bodies.mkdir(exist_ok=True)
     for number, path in enumerate(documents):
-        request = {"case": _case(office["code"], number)}
+        request = {"case": bench_case(office["code"], number)}
         (bodies / path.name).write_bytes(_multipart(request, path.read_bytes()))
     job = job_of(city, "approval-platform", f"/approval/v1/seals/{seal['id']}:sign", bodies)
     headers = {
@@ -215,7 +219,8 @@ def _job(city: City, folder: Path, documents: Sequence[Path]) -> Job:
     return replace(job, headers=headers, fresh_key=True)
 
 
-def _case(office: str, number: int) -> Json:
+def bench_case(office: str, number: int) -> Json:
+    """A case of the office."""
     return {
         "matter_code": MATTER,
         "case_number": f"BENCH-{number:08d}",
@@ -246,7 +251,7 @@ def _multipart(request: Json, document: bytes) -> bytes:
     )
 
 
-def _peer_job(city: City, folder: Path, seconds: float) -> PeerJob:
+def peer_job_for(city: City, folder: Path, seconds: float) -> PeerJob:
     """A key of the kind that the city's seals have, certified by the same authority, and the same picture."""
     pki = city.settings.pki
     key = ec.generate_private_key(ec.SECP256R1())
@@ -299,7 +304,7 @@ def _stamp(picture: Picture) -> bytes:
     return out.getvalue()
 
 
-def _run_peer(job: PeerJob) -> PeerAnswer:
+def run_peer(job: PeerJob) -> PeerAnswer:
     """One round of the peer's, in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.seals"],
