@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID, uuid4, uuid5
 
 from cli.operator import OperatorError
+from cli.seal.picture import upload_of
 from cli.seal.session import DONE, FAILED, NOT_YET, Q, Rows, run
 from cli.seal.words import parser
 from core.clock import now
@@ -71,7 +72,8 @@ def _await(connection: Rows, request: UUID, seal: UUID, action: Action, seconds:
 
 
 def _application(arguments: argparse.Namespace) -> Application:
-    """Raises InvalidError, NumberMalformedError, CheckDigitError."""
+    """Raises InvalidError, NumberMalformedError, CheckDigitError, OperatorError, SealPictureInvalidError."""
+    shape = arguments.shape or USUAL_SHAPE[arguments.kind]
     begins: datetime = arguments.valid_from or now().replace(microsecond=0)
     made = Application(
         owner_code=check_uscc(arguments.owner, "owner"),
@@ -82,8 +84,9 @@ def _application(arguments: argparse.Namespace) -> Application:
         valid_until=arguments.valid_until,
         kind=arguments.kind,
         owner_type=arguments.owner_type,
-        shape=arguments.shape or USUAL_SHAPE[arguments.kind],
+        shape=shape,
         algorithm=arguments.algorithm,
+        upload=upload_of(arguments.picture, arguments.picture_width, shape),
     )
     made.require_sound()
     return made
@@ -103,6 +106,11 @@ def _facts(wanted: Application) -> str:
             "algorithm": wanted.algorithm.value,
             "valid_from": wanted.valid_from.isoformat(),
             "valid_until": wanted.valid_until.isoformat(),
+            **(
+                {"picture": f"\\x{upload.file.hex()}", "picture_width": upload.width_mm}
+                if (upload := wanted.upload)
+                else {}
+            ),
         }
     )
 

@@ -27,8 +27,9 @@ SELECT s.id, s.standing, s.valid_until <= now(), s.name, s.owner_code, s.kind, s
 -- name: seal
 SELECT s.name, s.standing, s.valid_until <= now(), s.owner_code, s.owner_type, s.kind, s.code, s.valid_from,
        s.valid_until, k.algorithm, encode(k.certificate_sha256, 'hex'), k.destroyed_at,
-       k.certificate
+       k.certificate, length(a.picture), encode(sha256(a.picture), 'hex'), a.picture_width
   FROM eseal.seal s
+  LEFT JOIN eseal.seal_application a ON a.seal_id = s.id
   LEFT JOIN eseal.seal_key k ON k.seal_id = s.id AND k.is_current
  WHERE s.id = %(seal)s;
 

@@ -67,13 +67,15 @@ def show_one(connection: Rows, seal: UUID) -> int:
 
 def _tell(row: tuple[object, ...]) -> None:
     name, standing, is_over, owner, owner_type, kind, code, begins, ends, *of_key = row
-    algorithm, digest, destroyed, certificate = of_key
+    algorithm, digest, destroyed, certificate, size, picture, width = of_key
     print(f"{name}: {_state(standing, is_over)}")
     print(f"  {kind} seal of the {owner_type} {owner}, code {code}, {_time(begins)} to {_time(ends)}")
     if algorithm:
         gone = f"; the key was destroyed {_time(destroyed)}" if destroyed else ""
         serial = x509.load_der_x509_certificate(cast(bytes, certificate)).serial_number
         print(f"  {algorithm}, certificate {digest}, serial number {serial:x}{gone}")
+    if picture:
+        print(f"  picture of its owner's own: {size} bytes, SHA-256 {picture}, {width:g} mm wide")
 
 
 def _state(standing: object, is_over: object) -> str:

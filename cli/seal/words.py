@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from services.eseal.domain import Algorithm
-from services.eseal.lifecycle import MAX_REASON, Action, OwnerType, SealKind, Shape
+from services.eseal.lifecycle import (
+    LEAST_WIDTH,
+    MAX_REASON,
+    MOST_WIDTH,
+    Action,
+    OwnerType,
+    SealKind,
+    Shape,
+)
 
 WAIT_SECONDS = 20.0
 CHINA = timedelta(hours=8)
@@ -83,6 +92,18 @@ def _apply(one: argparse.ArgumentParser) -> None:
         type=Shape,
         choices=list(Shape),
         help="as its kind usually is",
+    )
+    one.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="PNG or SVG of your own, at most 256 KiB; else it is drawn, with the code that it is given",
+    )
+    one.add_argument(
+        "--picture-width",
+        type=float,
+        metavar="MM",
+        help=f"{LEAST_WIDTH:.0f} to {MOST_WIDTH:.0f}; 42, 40 or 20 as the shape has it, unless given",
     )
     one.add_argument(
         "--division", required=True, metavar="DIGITS", help="6 digits, which begin its anti-forgery code"

@@ -286,7 +286,7 @@ async def main(config: EsealConfig) -> None:
 
     keeper = Keeper(
         store=PgKeepingStore(pool),
-        maker=VaultSealMaker(vault, *load_authorities(config.seal_authority, sm2)),
+        maker=VaultSealMaker(vault, *load_authorities(config.seal_authority, sm2), workshop),
         keys=keys,
         disclosure=disclosure,
         clock=now,

@@ -25,6 +25,7 @@ from services.eseal.refusals import (
     KeywordNotFoundError,
     PageNotFoundError,
     PlaceNotForFormatError,
+    SealPictureInvalidError,
     Sm2UnavailableError,
     TooManyPlacesError,
 )
@@ -50,6 +51,7 @@ _ERRORS: dict[str, type[ServiceError]] = {
         KeywordNotFoundError,
         PageNotFoundError,
         PlaceNotForFormatError,
+        SealPictureInvalidError,
         Sm2UnavailableError,
         TooManyPlacesError,
     )
@@ -159,7 +161,7 @@ def prepared_of(document: bytes, head: Json, blobs: list[bytes]) -> PreparedDocu
 
     Raises DocumentError, and ValueError on an answer out of form.
     """
-    _raise_refusal(head)
+    raise_refusal(head)
     start, end = _integers(head["gap"])
     (update,) = blobs
     return PreparedDocument(document, update, start, end, is_first=head["first"] is True)
@@ -170,7 +172,7 @@ def prolonged_of(document: bytes, head: Json, blobs: list[bytes]) -> Prolonged:
 
     Raises DocumentError, and ValueError on an answer out of form.
     """
-    _raise_refusal(head)
+    raise_refusal(head)
     (update,) = blobs
     gap = _integers(head["gap"])
     return Prolonged(update, PreparedDocument(document, update, gap[0], gap[1]) if gap else None)
@@ -181,7 +183,7 @@ def prepared_ofd_of(document: bytes, moment: datetime, head: Json, blobs: list[b
 
     Raises DocumentError, and ValueError on an answer out of form.
     """
-    _raise_refusal(head)
+    raise_refusal(head)
     length, count = _integers(head["written"])
     body, directory, data_hash = blobs
     return PreparedOfd(
@@ -196,14 +198,14 @@ def prepared_ofd_of(document: bytes, moment: datetime, head: Json, blobs: list[b
 
 def findings_of(head: Json, blobs: list[bytes]) -> list[Finding]:
     """The answer to an InspectJob. Raises DocumentError, and ValueError on an answer out of form."""
-    _raise_refusal(head)
+    raise_refusal(head)
     rows = head["findings"]
     if not isinstance(rows, list):
         raise ValueError("findings must be a list")
     return [_finding(row) for row in rows]
 
 
-def _raise_refusal(head: Json) -> None:
+def raise_refusal(head: Json) -> None:
     """Raises what the worker refused with."""
     reason = head.get("refused")
     if reason is None:

@@ -101,7 +101,7 @@ class SealMaker(Protocol):
     """Makes keys, certificates and pictures."""
 
     async def make(self, wanted: Making) -> MadeSeal:
-        """Raises InvalidError, SealAuthorityMissingError, Sm2UnavailableError."""
+        """Raises InvalidError, SealPictureInvalidError, SealAuthorityMissingError, Sm2UnavailableError."""
         ...
 
 

@@ -14,7 +14,7 @@ from core.db import Connection, Pool
 from core.disclosure import Transaction
 from services.eseal.domain import Algorithm, SealState
 from services.eseal.keeping import MadeSeal, Making
-from services.eseal.lifecycle import Action, Application, Done, OwnerType, Request, SealKind, Shape
+from services.eseal.lifecycle import Action, Application, Done, OwnerType, Request, SealKind, Shape, Upload
 from services.eseal.refusals import SealActRefusedError
 
 Q = queries.load(__package__)
@@ -46,6 +46,7 @@ class PgKeepingStore:
             owner_type=OwnerType(row["owner_type"]),
             shape=Shape(row["shape"]),
             algorithm=_algorithm(row["algorithm"]),
+            upload=Upload(row["picture"], row["picture_width"]) if row["picture"] else None,
         )
         return Making(made, row["code"], row["has_key"])
 

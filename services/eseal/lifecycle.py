@@ -6,7 +6,7 @@ Pure rules.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -152,6 +152,21 @@ class Request:
         return "\n".join((str(self.seal_id), self.action, self.reason, self.details)).encode()
 
 
+USUAL_WIDTH = {Shape.ROUND: 42.0, Shape.OVAL: 40.0, Shape.SQUARE: 20.0}
+"""Millimetres."""
+MAX_PICTURE = 256 * 1024
+"""The largest file of a picture, in bytes."""
+LEAST_WIDTH, MOST_WIDTH = 10.0, 60.0
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture that the owner brings, PNG or SVG, and how wide it is put, in millimetres."""
+
+    file: bytes = field(repr=False)
+    width_mm: float
+
+
 @dataclass(frozen=True)
 class Application:
     """A seal that is applied for."""
@@ -169,6 +184,8 @@ class Application:
     owner_type: OwnerType = OwnerType.OFFICE
     shape: Shape = Shape.ROUND
     algorithm: Algorithm = Algorithm.ECDSA_P256_SHA256
+    upload: Upload | None = None
+    """None where the picture is drawn here."""
 
     @property
     def name(self) -> str:
@@ -190,3 +207,9 @@ class Application:
             yield FieldFault("division", "form", "the 6 digits of an administrative division (GB/T 2260)")
         if not timedelta(0) < self.valid_until - self.valid_from <= LONGEST_VALIDITY:
             yield FieldFault("valid_until", "range", "after the first day, and at most ten years after it")
+        if self.upload is not None:
+            if not 1 <= len(self.upload.file) <= MAX_PICTURE:
+                yield FieldFault("picture", "size", f"1 to {MAX_PICTURE} bytes (256 KiB)")
+            if not LEAST_WIDTH <= self.upload.width_mm <= MOST_WIDTH:
+                message = f"{LEAST_WIDTH:.0f} to {MOST_WIDTH:.0f} millimetres"
+                yield FieldFault("picture_width", "range", message)

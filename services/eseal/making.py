@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from core import queries
@@ -20,15 +21,15 @@ from core.identifiers import check_uscc
 from core.vault import Vault
 from services.eseal import keystore
 from services.eseal.addresses import SOURCES
-from services.eseal.domain import Algorithm
-from services.eseal.gm.ses_making import seal_info, seal_of
+from services.eseal.domain import Algorithm, Picture
+from services.eseal.gm.ses_making import SealFace, seal_info, seal_of
 from services.eseal.gm.sm2 import Sm2, Sm2Key
 from services.eseal.gm.sm2_certificate import Sm2Authority, load_certificates, load_credential
 from services.eseal.keeping import MadeKey, MadeSeal, Making
 from services.eseal.keeping_store import columns
-from services.eseal.lifecycle import Action, Application, OwnerType, SealKind, Shape
+from services.eseal.lifecycle import Action, Application, OwnerType, SealKind, Shape, Upload
 from services.eseal.pictures.shapes import Look, look_of
-from services.eseal.refusals import SealAuthorityMissingError
+from services.eseal.refusals import SealAuthorityMissingError, SealPictureInvalidError
 from services.eseal.trust.authority import SealAuthority
 from services.eseal.trust.sources import addresses_of
 
@@ -100,28 +101,55 @@ def load_authorities(folder: Path | None, sm2: Sm2 | None) -> tuple[SealAuthorit
     return authority, load_sm2_maker(folder, sm2)
 
 
+class PictureReader(Protocol):
+    """Reads pictures that owners bring, out of reach of keys and data."""
+
+    async def read_picture(self, file: bytes, width_mm: float) -> tuple[Picture, SealFace]:
+        """For PDF and for OFD. Errors: SEAL_PICTURE_INVALID, WORKSHOP_BUSY."""
+        ...
+
+
 class VaultSealMaker:
-    """Makes seals whose keys the vault seals, under authorities whose keys lie here; the embedded default."""
+    """Makes seals whose keys the vault seals, under authorities whose keys lie here; the embedded default.
+
+    Pictures that owners bring are read elsewhere: their files are not to be trusted.
+    """
 
     def __init__(
-        self, vault: Vault, authority: SealAuthority | None = None, sm2_maker: Sm2Maker | None = None
+        self,
+        vault: Vault,
+        authority: SealAuthority | None = None,
+        sm2_maker: Sm2Maker | None = None,
+        reader: PictureReader | None = None,
     ) -> None:
         self._vault = vault
         self._authority = authority
         self._sm2_maker = sm2_maker
+        self._reader = reader
 
     async def make(self, wanted: Making) -> MadeSeal:
         """Off the event loop: a long RSA key takes seconds.
 
-        Raises InvalidError, and SealAuthorityMissingError where nobody here issues such a certificate.
+        Raises InvalidError, SealPictureInvalidError, WorkshopBusyError, and SealAuthorityMissingError where
+        nobody here issues such a certificate.
         """
-        return await asyncio.to_thread(self._make, wanted)
-
-    def _make(self, wanted: Making) -> MadeSeal:
         application = wanted.application
         application.require_sound()
         check_uscc(application.owner_code, "owner_code")
-        look = look_of(application, wanted.code)
+        if application.upload is None:
+            look = look_of(application, wanted.code)
+        else:
+            look = await self._uploaded(application.upload)
+        return await asyncio.to_thread(self._make, wanted, look)
+
+    async def _uploaded(self, upload: Upload) -> Look:
+        if self._reader is None:
+            raise SealPictureInvalidError.by("reader", "nobody here reads uploaded pictures")
+        picture, face = await self._reader.read_picture(upload.file, upload.width_mm)
+        return Look(lambda: picture, lambda: face)
+
+    def _make(self, wanted: Making, look: Look) -> MadeSeal:
+        application = wanted.application
         if wanted.has_key:
             return MadeSeal(look.picture(), None)
         if application.algorithm is Algorithm.SM2_SM3:

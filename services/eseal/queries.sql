@@ -190,7 +190,7 @@ SELECT r.request_id, r.seal_id, r.action, r.reason, r.details::text AS details, 
 -- name: application
 -- $1 seal id; what was applied for, and the code that it was given
 SELECT a.owner_code, a.owner_name, a.owner_type, a.kind, a.title, a.name, a.shape,
-       a.division, a.algorithm, a.valid_from, a.valid_until, s.code,
+       a.division, a.algorithm, a.valid_from, a.valid_until, a.picture, a.picture_width, s.code,
        EXISTS (SELECT FROM seal_key k WHERE k.seal_id = s.id AND k.is_current) AS has_key
   FROM seal_application a
   JOIN seal s ON s.id = a.seal_id

@@ -77,6 +77,18 @@ class DocumentMalformedError(DocumentError):
         super().__init__(message, faults=faults or [FieldFault("document", "pdf", message)])
 
 
+class SealPictureInvalidError(DocumentError):
+    """An uploaded picture that no seal can have; the rule says what is wrong with it."""
+
+    kind = Kind.INVALID
+    reason = "SEAL_PICTURE_INVALID"
+
+    @classmethod
+    def by(cls, rule: str, message: str) -> SealPictureInvalidError:
+        """The error by a rule, such as `bit_depth` or `element`."""
+        return cls(message, faults=[FieldFault("picture", rule, message)])
+
+
 class DocumentEncryptedError(DocumentError):
     """An encrypted PDF."""
 

@@ -28,7 +28,12 @@ from services.eseal.pdf import inspection, prolonging
 from services.eseal.pdf import sealing as pdf
 from services.eseal.placing import from_json
 from services.eseal.prepared import Imprint
-from services.eseal.refusals import DocumentError, DocumentMalformedError, Sm2UnavailableError
+from services.eseal.refusals import (
+    DocumentError,
+    DocumentMalformedError,
+    SealPictureInvalidError,
+    Sm2UnavailableError,
+)
 from services.eseal.splice import Splice
 
 MEMORY_LIMIT = 1024 * 1024 * 1024
@@ -70,6 +75,8 @@ def _run(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
             return _prolong(head, blobs)
         if head["job"] == "prepare_ofd":
             return _prepare_ofd(head, blobs, moment)
+        if head["job"] == "picture":
+            return _picture(head, blobs)
         return {"findings": [row_of(finding) for finding in _inspect(head, blobs, moment)]}, []
     except (DocumentError, Sm2UnavailableError) as refusal:
         faults = [[fault.field, fault.rule, fault.message] for fault in refusal.faults]
@@ -132,6 +139,20 @@ def _prolong(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
         timestamp_field=str(head["timestamp_field"]),
     )
     return {"gap": list(gap or ())}, [update]
+
+
+def _picture(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
+    # Sealing and checking draw nothing, and a worker starts the sooner.
+    from services.eseal.pictures.uploaded import read_uploaded  # noqa: PLC0415
+
+    try:
+        picture, face = read_uploaded(blobs[0], float(str(head["width"])))
+    except SealPictureInvalidError:
+        raise
+    except Exception as fault:  # a decoder may raise anything at all on a file that lies about itself
+        raise SealPictureInvalidError.by("form", "the file is no PNG or SVG that can be read") from fault
+    answer: Json = {"height": picture.height_mm, "face": [face.width_mm, face.height_mm]}
+    return answer, [picture.content, face.picture]
 
 
 def _prepare_ofd(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json, list[bytes]]:

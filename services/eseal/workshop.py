@@ -16,6 +16,7 @@ from core.errors import ServiceError
 from core.log import get_logger
 from services.eseal.children import exchange, kill, read_frame
 from services.eseal.domain import Finding, Picture, Stamp
+from services.eseal.gm.ses_making import SealFace
 from services.eseal.jobs import (
     InspectJob,
     Json,
@@ -27,6 +28,7 @@ from services.eseal.jobs import (
     prepared_ofd_of,
     prolonged_of,
 )
+from services.eseal.picture_job import PictureJob, picture_of
 from services.eseal.placing import Placing
 from services.eseal.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.prepared_ofd import PreparedOfd
@@ -159,6 +161,12 @@ class Workshop:
         """
         job = InspectJob(document, roots, moment, self._libcrypto, time_roots)
         return await self._do(job, findings_of)
+
+    async def read_picture(self, file: bytes, width_mm: float) -> tuple[Picture, SealFace]:
+        """An uploaded picture as that of a seal, for PDF and for OFD. Errors: SEAL_PICTURE_INVALID,
+        WORKSHOP_BUSY."""
+        job = PictureJob(file, width_mm, datetime.now(UTC))
+        return await self._do(job, partial(picture_of, width_mm))
 
     async def _do(self, job: Job, read: Callable[[Json, list[bytes]], T]) -> T:
         """Runs one job and reads its answer; once more where a worker died, for that may have been an

@@ -26,6 +26,7 @@ from services.eseal.pdf.syntax import (
 )
 from services.eseal.pdf.update import RANGE_ROOM, Update
 from services.eseal.prepared import Imprint, PreparedDocument
+from services.eseal.raster import operators, raster_of
 from services.eseal.refusals import DocumentError
 from services.eseal.sheet import MATRICES, seal_box, size_of
 
@@ -59,7 +60,7 @@ class _Seal:
         root = self._objects.dictionary(root_number)
         page = find_page(self._objects, root, place.page)
         box = seal_box(page.sheet, place, imprint.picture)
-        appearance = self._update.add(_appearance(imprint.picture, page.sheet.turn))
+        appearance = self._update.add(self._appearance(imprint.picture, page.sheet.turn))
         signature = self._update.add(_signature(imprint))
         seal = self._update.add(_field(imprint, box, page.number, appearance, signature))
         self._annotate(page, seal)
@@ -67,6 +68,16 @@ class _Seal:
         if changes:
             self._update.write_again(root_number, root.changed(changes))
         return self._update.assembled(signature, imprint.room)
+
+    def _appearance(self, picture: Picture, turn: int) -> bytes:
+        """The picture as a form XObject; one by the dot is an object of its own."""
+        raster = raster_of(picture)
+        if raster is None:
+            return _form(picture, turn, picture.content, b"/Filter /FlateDecode")
+        image = self._update.add(
+            b"<<%b /Length %d>>\nstream\n%b\nendstream" % (raster.entries, len(raster.rows), raster.rows)
+        )
+        return _form(picture, turn, operators(picture), b"", b" /XObject <</Picture %d 0 R>>" % image)
 
     def _annotate(self, page: Page, seal: int) -> None:
         """Adds the seal to the page's annotations, wherever they stand."""
@@ -186,13 +197,16 @@ def _field(imprint: Imprint, box: Box, page: int, appearance: int, signature: in
     )
 
 
-def _appearance(picture: Picture, turn: int) -> bytes:
-    """The picture as a form XObject. Its ink multiplies with what lies below, as on paper."""
+def _form(picture: Picture, turn: int, content: bytes, entries: bytes, resources: bytes = b"") -> bytes:
+    """The form XObject of a picture. Its ink multiplies with what lies below, as on paper."""
     return (
         b"<<\n/Type /XObject\n/Subtype /Form\n/BBox [0 0 %b]\n/Matrix [%b 0 0]\n"
-        b"/Resources <</ExtGState <</Ink <</BM /Multiply>>>>>>\n/Filter /FlateDecode\n/Length %d\n>>\n"
+        b"/Resources <</ExtGState <</Ink <</BM /Multiply>>>>%b>>\n%b\n/Length %d\n>>\n"
         b"stream\n%b\nendstream"
-        % (_numbers(*size_of(picture)), _numbers(*MATRICES[turn]), len(picture.content), picture.content)
+        % (
+            *(_numbers(*size_of(picture)), _numbers(*MATRICES[turn])),
+            *(resources, entries, len(content), content),
+        )
     )
 
 

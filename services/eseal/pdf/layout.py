@@ -21,6 +21,7 @@ from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest, Signatur
 from services.eseal.domain import Picture
 from services.eseal.places import Spot
 from services.eseal.prepared import Imprint, PreparedDocument
+from services.eseal.raster import Raster, operators, raster_of
 from services.eseal.sheet import MATRICES, size_of
 
 
@@ -115,13 +116,15 @@ class _Pictures:
         self._writer = writer
         self._picture = picture
         self._size = size_of(picture)
-        self._whole = writer.add_object(self._form(picture.content, {}, deflated=True)) if shared else None
+        raster = raster_of(picture)
+        self._image = writer.add_object(_image(raster)) if raster else None
+        self._whole = writer.add_object(self._picture_form()) if shared else None
 
     def on(self, spot: Spot, turn: int) -> generic.DictionaryObject:
         """The appearance of a spot's widget on a page that is shown turned."""
         width, height = self._size
         if self._whole is None:
-            return self._appearance(self._form(self._picture.content, self._ink(), deflated=True), turn)
+            return self._appearance(self._picture_form(), turn)
         form = self._form(b"/Seal Do", {"/XObject": self._named(self._whole)}, deflated=False)
         form[pdf_name("/BBox")] = _numbers(width * spot.left, 0, width * spot.right, height)
         return self._appearance(form, turn)
@@ -145,6 +148,13 @@ class _Pictures:
         ).as_pdf_object()
         return appearance
 
+    def _picture_form(self) -> generic.StreamObject:
+        """The whole picture: its own operators, or those that show its dots."""
+        if self._image is None:
+            return self._form(self._picture.content, self._ink(), deflated=True)
+        dots = generic.DictionaryObject({pdf_name("/Picture"): self._image})
+        return self._form(operators(self._picture), {**self._ink(), "/XObject": dots}, deflated=False)
+
     def _form(
         self, content: bytes, resources: dict[str, generic.PdfObject], *, deflated: bool
     ) -> generic.StreamObject:
@@ -154,7 +164,7 @@ class _Pictures:
             pdf_name("/Subtype"): pdf_name("/Form"),
             pdf_name("/BBox"): _numbers(0, 0, *self._size),
             pdf_name("/Resources"): generic.DictionaryObject(
-                {pdf_name(name): value for name, value in (resources or self._ink()).items()}
+                {pdf_name(name): value for name, value in resources.items()}
             ),
         }
         if not deflated:
@@ -175,3 +185,11 @@ class _Pictures:
 
 def _numbers(*values: float) -> generic.ArrayObject:
     return generic.ArrayObject(generic.FloatObject(round(value, 4)) for value in values)
+
+
+def _image(raster: Raster) -> generic.StreamObject:
+    """The dots of a picture, as the rules for them say it."""
+    entries = generic.DictionaryObject.read_from_stream(
+        BytesIO(b"<<%b>>" % raster.entries), generic.TrailerReference(None)
+    )
+    return generic.StreamObject(dict(entries), encoded_data=raster.rows)

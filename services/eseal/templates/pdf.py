@@ -19,6 +19,7 @@ from PIL import Image as Pictures
 from services.eseal.domain import Box, Picture
 from services.eseal.filling import FORM_FIELD
 from services.eseal.prepared import PreparedDocument
+from services.eseal.raster import is_raster, operators, raster_of
 from services.eseal.sheet import POINTS_PER_MM, size_of
 from services.eseal.template import Image, Rule, Template, Text
 from services.eseal.templates.archival import colour_profile, metadata
@@ -131,7 +132,9 @@ def make_plate(
     """Lays a template out with a seal; takes a millisecond for each glyph that nobody has needed yet."""
     standing = standing_of(template, face)
     objects = Objects(len(_HEADER))
-    first = _IMAGES + len(template.images)
+    raster = raster_of(picture)
+    dots = _IMAGES + len(template.images)
+    first = dots + bool(raster)
     # The numbers below follow one another: the table of what stands still has no gaps.
     _write_document(objects, template, first)
     fixed = "\n".join(_fixed_content(template, standing, face)).encode("ascii")
@@ -144,7 +147,7 @@ def make_plate(
     objects.stream(_TO_UNICODE, b"/Filter/FlateDecode", unicode_map(face))
     objects.add(_WIDTHS, width_array(face))
     objects.stream(_PROFILE, b"/N 3/Filter/FlateDecode", zlib.compress(colour_profile(), 9))
-    _write_seal(objects, template, picture, signer_name, signature=first + 4)
+    _write_seal(objects, template, picture, signer_name, dots=dots, signature=first + 4)
     name = text_string(DATA_NAME)
     objects.add(
         _FILE_SPEC,
@@ -153,6 +156,8 @@ def make_plate(
     )
     for number, image in enumerate(template.images):
         _write_image(objects, _IMAGES + number, image)
+    if raster is not None:
+        objects.stream(dots, raster.entries, raster.rows)
     content = _HEADER + b"".join(objects.parts)
     table = b"0000000000 65535 f \n" + objects.table()
     return PdfPlate(content, template, face, codes, signer_name, standing, first, table)
@@ -185,15 +190,22 @@ def _write_document(objects: Objects, template: Template, first: int) -> None:
 
 
 def _write_seal(
-    objects: Objects, template: Template, picture: Picture, signer_name: str, *, signature: int
+    objects: Objects, template: Template, picture: Picture, signer_name: str, *, dots: int, signature: int
 ) -> None:
-    """The seal's picture and the field that shows it. Its ink multiplies with what lies below."""
+    """The seal's picture and the field that shows it. Its ink multiplies with what lies below.
+
+    `dots` is the object that a picture by the dot has.
+    """
     wide, tall = size_of(picture)
+    by_dot = is_raster(picture)
     objects.stream(
         _SEAL,
-        b"/Type/XObject/Subtype/Form/BBox[0 0 %.4f %.4f]/Resources<</ExtGState<</Ink<</BM/Multiply>>>>>>"
-        b"/Filter/FlateDecode" % (wide, tall),
-        picture.content,
+        b"/Type/XObject/Subtype/Form/BBox[0 0 %.4f %.4f]/Resources<</ExtGState<</Ink<</BM/Multiply>>>>%b>>%b"
+        % (
+            *(wide, tall),
+            *((b"/XObject<</Picture %d 0 R>>" % dots, b"") if by_dot else (b"", b"/Filter/FlateDecode")),
+        ),
+        operators(picture) if by_dot else picture.content,
     )
     box = seal_box(template, picture)
     objects.add(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID, uuid4
@@ -15,6 +17,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import psycopg
 import pytest
+from PIL import Image
 
 from core.clock import now
 from core.disclosure import Disclosure
@@ -23,22 +26,27 @@ from core.keyring import Keyring
 from core.replies import PgReplies
 from core.vault import Vault
 from deploy.local.migrate import ROOT
+from deploy.local.sm2_pki import load_maker, make_sm2_pki
 from services.eseal.domain import Algorithm, SealUser
-from services.eseal.keeping import Keeper
+from services.eseal.gm.ses import read_seal
+from services.eseal.keeping import Keeper, Making
 from services.eseal.keeping_store import PgKeepingStore
 from services.eseal.keys.token import Token
 from services.eseal.keystore import VaultKeystore
-from services.eseal.lifecycle import STEPS
+from services.eseal.lifecycle import STEPS, Application, Upload
 from services.eseal.making import VaultSealMaker
+from services.eseal.raster import raster_of
 from services.eseal.refusals import KeyUnknownError
 from services.eseal.rpc import present
 from services.eseal.store import PgSealStore
 from services.eseal.usage import day_in_china
+from services.eseal.workshop import Workshop
 from tests.component.eseal.soft_token import soft_token
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
 from tests.fakes import FakeLedger
 from tests.unit.eseal.documents import NOW, OFFICE, OFFICE_CODE, make_kit
+from tests.unit.eseal.uploads import drawn, png, svg
 
 KIT = make_kit()
 
@@ -51,15 +59,25 @@ class Bureau:
         self.pool = pool
         self.ledger = FakeLedger()
         self.keys = VaultKeystore(pool, vault)
-        replies = PgReplies(pool, vault, now)
+        self.vault = vault
+        self.reads_with(None)
+        self.logins: list[str] = []
+
+    @property
+    def admin_dsn(self) -> str:
+        """Of the database's owner."""
+        return self._database.admin_dsn
+
+    def reads_with(self, reader: Workshop | None) -> None:
+        """Who reads the pictures that owners bring."""
+        replies = PgReplies(self.pool, self.vault, now)
         self.keeper = Keeper(
-            store=PgKeepingStore(pool),
-            maker=VaultSealMaker(vault, KIT.authority),
+            store=PgKeepingStore(self.pool),
+            maker=VaultSealMaker(self.vault, KIT.authority, reader=reader),
             keys=self.keys,
             disclosure=Disclosure(ledger=self.ledger, replies=replies, present=present, clock=now),
             clock=now,
         )
-        self.logins: list[str] = []
 
     def hire(self, role: str) -> str:
         login = f"test_{uuid4().hex[:12]}"
@@ -302,3 +320,94 @@ async def test_a_quota_is_never_overrun_however_many_come_at_once(bureau: Bureau
     assert own.returncode == 1
     assert (rule, rule.is_limited) == (SealUser(seal, OFFICE_CODE), True)
     assert (sum(today), sum(tomorrow)) == (3, 1)
+
+
+@pytest.fixture
+async def workshop() -> AsyncIterator[Workshop]:
+    opened = Workshop(workers=1)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def test_a_picture_of_the_owners_own_is_the_seals_and_its_approver_is_told(
+    bureau: Bureau, workshop: Workshop, tmp_path: Path
+) -> None:
+    bureau.reads_with(workshop)
+    li, wang = bureau.hire("onestop_administration"), bureau.hire("onestop_security")
+    file = tmp_path / "seal.png"
+    file.write_bytes(png(drawn()))
+    brought = ("--picture", str(file), "--picture-width", "30")
+
+    seal = await bureau.does(li, "apply", *bureau.apply_words(), *brought)
+    await bureau.does(li, "make", str(seal))
+    shown = bureau.ask(wang, "show", str(seal))
+    await bureau.does(wang, "enable", str(seal))
+
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert f"{file.stat().st_size} bytes, SHA-256 {digest}, 30 mm wide" in shown.stdout
+    found = await PgSealStore(bureau.pool).find_to_put(seal)
+    assert found is not None
+    picture = found[2].picture
+    assert (picture.width_mm, picture.height_mm) == (30, 30)
+    raster = raster_of(picture)
+    assert raster is not None
+    assert (raster.width, raster.height) == (200, 200)
+
+
+async def test_a_picture_that_no_seal_can_have_is_refused_before_anything_is_asked_and_when_it_is_made(
+    bureau: Bureau, workshop: Workshop, tmp_path: Path
+) -> None:
+    bureau.reads_with(workshop)
+    li = bureau.hire("onestop_administration")
+    hostile = svg("<script>alert(1)</script>")
+    file = tmp_path / "seal.svg"
+    file.write_bytes(hostile)
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(300_000))
+
+    refused = bureau.ask(li, "apply", *bureau.apply_words(), "--picture", str(file))
+    too_large = bureau.ask(li, "apply", *bureau.apply_words(), "--picture", str(large))
+    nothing_asked = await bureau.pool.fetchval("SELECT count(*) FROM seal_request")
+    file.write_bytes(svg(""))
+    seal = await bureau.does(li, "apply", *bureau.apply_words(), "--picture", str(file))
+    # Whoever writes to the database past the command gets no further.
+    with psycopg.connect(bureau.admin_dsn, autocommit=True) as connection:
+        connection.execute("UPDATE eseal.seal_application SET picture = %s", [hostile])
+    bureau.ask(li, "make", str(seal))
+    await bureau.keeper.work()
+
+    assert (refused.returncode, too_large.returncode, nothing_asked) == (1, 1, 0)
+    assert "<script>" in refused.stderr
+    assert "256 KiB" in too_large.stderr
+    (left,) = await bureau.pool.fetch("SELECT refusal FROM seal_request WHERE refusal IS NOT NULL")
+    assert left["refusal"].startswith("SEAL_PICTURE_INVALID")
+    assert await bureau.standing(seal) == 5
+    assert await bureau.pool.fetchval("SELECT count(*) FROM seal_key") == 0
+
+
+async def test_an_ofds_seal_holds_the_picture_that_its_owner_brought(
+    bureau: Bureau, workshop: Workshop, tmp_path: Path
+) -> None:
+    make_sm2_pki(tmp_path, NOW - timedelta(days=2))
+    maker = load_maker(tmp_path)
+    assert maker is not None
+    wanted = Application(
+        owner_code=OFFICE_CODE,
+        owner_name=OFFICE,
+        title="",
+        division="440299",
+        valid_from=NOW,
+        valid_until=NOW + timedelta(days=90),
+        algorithm=Algorithm.SM2_SM3,
+        upload=Upload(png(drawn()), 30.0),
+    )
+
+    made = await VaultSealMaker(bureau.vault, None, maker, workshop).make(
+        Making(wanted, "4402990000012", has_key=False)
+    )
+
+    assert made.key is not None
+    seal = read_seal(made.key.structure or b"")
+    assert (seal.picture_type, seal.width_mm, seal.height_mm) == ("PNG", 30, 30)
+    assert Image.open(BytesIO(seal.picture)).convert("RGBA").tobytes() == drawn().tobytes()

@@ -1,0 +1,63 @@
+"""A seal's picture by the dot: how it is kept, and what a PDF says of it. Pure rules, no I/O.
+
+It is kept as a PNG of one plain form: 8 bits of red, green and blue a dot, white where it is transparent,
+not interlaced, one IDAT. A PDF takes that part as it is (ISO 32000-2 7.4.4.4: predictor 15 is PNG's). The
+picture's ink multiplies with what lies below, and then white and transparent are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from services.eseal.domain import Picture
+from services.eseal.sheet import size_of
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEAD = 33
+"""Bytes of the signature and of IHDR, both whole."""
+_PLAIN = b"\x08\x02\x00\x00\x00"
+"""Of IHDR: 8 bits, red, green and blue, the usual compression and filters, not interlaced."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Dots across and down, and the deflated rows, each with its filter."""
+
+    width: int
+    height: int
+    rows: bytes = field(repr=False)
+
+    @property
+    def entries(self) -> bytes:
+        """The image's dictionary but for its length. Readers that do not multiply leave white dots out."""
+        return (
+            b"/Type /XObject /Subtype /Image /ColorSpace /DeviceRGB /BitsPerComponent 8"
+            b" /Width %d /Height %d /Mask [255 255 255 255 255 255] /Filter /FlateDecode"
+            b" /DecodeParms <</Predictor 15 /Colors 3 /BitsPerComponent 8 /Columns %d>>"
+            % (self.width, self.height, self.width)
+        )
+
+
+def is_raster(picture: Picture) -> bool:
+    """Whether a picture is kept by the dot, and not as PDF operators."""
+    return picture.content.startswith(SIGNATURE)
+
+
+def raster_of(picture: Picture) -> Raster | None:
+    """The dots of a picture; None where it is kept as PDF operators. Raises ValueError on another PNG."""
+    content = picture.content
+    if not is_raster(picture):
+        return None
+    rest = content[_HEAD:]
+    length = int.from_bytes(rest[:4], "big")
+    if content[12:16] != b"IHDR" or content[24:29] != _PLAIN or rest[4:8] != b"IDAT":
+        raise ValueError("not the form in which pictures are kept")
+    if rest[8 + length + 4 :][4:8] != b"IEND":
+        raise ValueError("a picture of several parts")
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    return Raster(width, height, rest[8 : 8 + length])
+
+
+def operators(picture: Picture) -> bytes:
+    """What draws the image `/Picture` over the whole of a seal's appearance, not deflated."""
+    return b"q /Ink gs %.4f 0 0 %.4f 0 0 cm /Picture Do Q" % size_of(picture)
