@@ -19,6 +19,7 @@ from rich.console import Console
 from tests.bench import (
     append,
     chart,
+    checking,
     credit,
     forms,
     herd,
@@ -44,6 +45,7 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "lookup": search.measure_limit,
     "eseal": seals.measure,
     "templates": templates.measure,
+    "checks": checking.measure,
     "city": town.measure,
     "proofs": proofs.measure,
     "soak": mixture.measure,

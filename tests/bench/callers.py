@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -52,3 +55,10 @@ def processes_of(city: City, parts: Iterable[str] = PARTS) -> Processes:
     if city.process is not None:
         groups["supervisor"] = [psutil.Process(city.process.pid)]
     return groups
+
+
+def thumbprint(city: City, name: str) -> str:
+    """RFC 8705 section 3.1: the SHA-256 of the certificate's DER form, as base64url."""
+    pem = (city.settings.pki / f"{name}.crt").read_text(encoding="ascii")
+    der = ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----END CERTIFICATE-----") + 25] + "\n")
+    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()

@@ -7,10 +7,7 @@ run that is broken off goes on.
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import random
-import ssl
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -28,6 +25,7 @@ from core.rpc import channel
 from services.ledger.checkpoint import CheckpointNotary
 from services.ledger.released import LastReleasedFile
 from services.ledger.store import PgLogStore
+from tests.bench.callers import thumbprint
 from tests.bench.figures import LESS_IS_BETTER, Figure, Goal, median, single
 from tests.bench.filling import fill, makers
 from tests.bench.ground import CITY_PEOPLE, LIMITS_AWAY, Bench, running, vault_at
@@ -95,7 +93,7 @@ async def _ask(city: City, at_once: int, size: int, seed: int) -> list[float]:
     )
     with platform_of(city) as platform:
         credential = context_pb2.Credential(
-            token=platform.token, certificate_thumbprint=_thumbprint(city, CALLER)
+            token=platform.token, certificate_thumbprint=thumbprint(city, CALLER)
         )
     opened = channel(config, "ledger")
     stub = pb_grpc.LedgerServiceStub(opened)
@@ -126,13 +124,6 @@ async def _some_ids(city: City, indexes: Sequence[int]) -> list[uuid.UUID]:
     finally:
         await connection.close()
     return [row["item_id"] for row in rows]
-
-
-def _thumbprint(city: City, name: str) -> str:
-    """RFC 8705 section 3.1: the SHA-256 of the certificate's DER form, as base64url."""
-    pem = (city.settings.pki / f"{name}.crt").read_text(encoding="ascii")
-    der = ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----END CERTIFICATE-----") + 25] + "\n")
-    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
 
 
 def _percentile(times: Sequence[float], percent: int) -> float:
