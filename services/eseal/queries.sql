@@ -79,15 +79,14 @@ INSERT INTO signature (id, seal_id, key_id, signed_at, document_sha256, sealed_s
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: find_recorded
--- $1 SHA-256 of a file as it left; the seal's certificate is the one that it was put with
-SELECT g.id AS signature_id, g.signed_at, g.document_sha256, g.cms_sha256, g.facts,
+-- $1 SHA-256 digests of files as they left; the seal's certificate is the one that it was put with
+SELECT g.sealed_sha256, g.id AS signature_id, g.signed_at, g.document_sha256, g.cms_sha256, g.facts,
        s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.valid_until,
        k.id AS key_id, k.algorithm, k.certificate_sha256, s.kind, s.code
   FROM signature g
   JOIN seal_key k ON k.id = g.key_id
   JOIN seal s ON s.id = k.seal_id
- WHERE g.sealed_sha256 = $1
- LIMIT 2;
+ WHERE g.sealed_sha256 = ANY ($1);
 
 -- name: find_key
 -- $1 key id

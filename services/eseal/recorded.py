@@ -11,6 +11,7 @@ under the same certificate, for a minute; where there is none, the file is check
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ import orjson
 from cryptography import x509
 
 from core.clock import Clock
+from core.coalesce import Coalescer
 from core.log import get_logger
 from services.eseal.domain import Finding, Modification, Seal, SignatureRecord
 from services.eseal.levels import Level
@@ -60,8 +62,8 @@ class Recorded:
 class Records(Protocol):
     """The record of signatures."""
 
-    async def recorded(self, sealed_sha256: bytes) -> Sequence[Recorded]:
-        """The signatures that files of this SHA-256 left with: one or none."""
+    async def recorded(self, digests: Sequence[bytes]) -> Sequence[Recorded]:
+        """The signatures that files of these SHA-256 left with: of each file one or none."""
         ...
 
 
@@ -102,20 +104,21 @@ class Book:
         self._hasher = hasher
         self._clock = clock
         self._believed: dict[str, tuple[Finding, datetime]] = {}
+        self._rows: Coalescer[bytes, Recorded | None] = Coalescer(self._fetch)
 
     async def look_up(self, sealed_sha256: bytes) -> Answer | None:
         """The answer to a check of a file; None where it has to be checked in full."""
         found: list[tuple[Recorded, Shown, Finding]] = []
         digest = sealed_sha256
         while len(found) < MOST_SEALS:
-            rows = await self._records.recorded(digest)
-            read = self._read(rows[0]) if len(rows) == 1 else None
-            if read is None:
+            row = await self._rows.submit(digest)
+            read = self._read(row) if row is not None else None
+            if row is None or read is None:
                 return None
-            found.insert(0, (rows[0], *read))
+            found.insert(0, (row, *read))
             if read[0].is_first:
                 return _answer(found)
-            digest = rows[0].document_sha256
+            digest = row.document_sha256
         return None
 
     def learn(self, findings: Sequence[Finding]) -> None:
@@ -128,6 +131,13 @@ class Book:
             if len(self._believed) >= MOST_CERTIFICATES:
                 self._believed.clear()
             self._believed[finding.certificate_sha256] = finding, until
+
+    async def _fetch(self, digests: Sequence[bytes]) -> Sequence[Recorded | None]:
+        """Rows of several checks at once; none where there are two, which nobody can tell apart."""
+        rows = await self._records.recorded(digests)
+        count = Counter(row.sealed_sha256 for row in rows)
+        only = {row.sealed_sha256: row for row in rows if count[row.sealed_sha256] == 1}
+        return [only.get(digest) for digest in digests]
 
     def _read(self, row: Recorded) -> tuple[Shown, Finding] | None:
         """What a row says of the file, and a full check of another file under its certificate."""

@@ -92,16 +92,16 @@ class PgSealStore:
         """Writes the records of signatures, in one round trip."""
         await cast(Connection, tx).executemany(Q.insert_signature, map(_columns, records))
 
-    async def recorded(self, sealed_sha256: bytes) -> Sequence[Recorded]:
-        """The signatures that files of this SHA-256 left with, each with its seal as it stands now."""
-        rows = await self._pool.fetch(Q.find_recorded, sealed_sha256)
+    async def recorded(self, digests: Sequence[bytes]) -> Sequence[Recorded]:
+        """The signatures that files of these SHA-256 left with, each with its seal as it stands now."""
+        rows = await self._pool.fetch(Q.find_recorded, digests)
         return [
             Recorded(
                 row["signature_id"],
                 _seal(row),
                 row["signed_at"],
                 row["document_sha256"],
-                sealed_sha256,
+                row["sealed_sha256"],
                 row["cms_sha256"],
                 row["facts"],
             )

@@ -2,9 +2,9 @@
 
 Our side is the gateway's call to the seal service, `VerifyDocument`: mutual TLS, token, the file's digest
 looked up in the record of signatures, the seal's state as it is now, the check recorded in the ledger before
-the answer. pyHanko's is `validate_pdf_signature` as its documentation shows it, in a process that does nothing
-else. `eseal.verify.read` is our check of a file that is not in the record: pyHanko's validation in a confined
-process, and our rules.
+the answer. pyHanko's is `validate_pdf_signature` as its documentation shows it, in a process that does
+nothing else. `eseal.verify.read` is our check of a file that is not in the record: pyHanko's validation in
+a confined process, and our rules.
 """
 
 from __future__ import annotations

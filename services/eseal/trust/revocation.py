@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from core.clock import Clock
 from core.log import get_logger
@@ -30,6 +31,7 @@ KEPT = 4096
 """Answers of OCSP kept at once; a list counts as one."""
 
 _logger = get_logger()
+K = TypeVar("K")
 T = TypeVar("T")
 Ask = Callable[[], Awaitable["_Kept"]]
 
@@ -59,6 +61,8 @@ class Statuses:
         self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
         self._failed: OrderedDict[tuple[str, int], float] = OrderedDict()
         self._asking: dict[tuple[str, int], asyncio.Task[_Kept | None]] = {}
+        # Whose a certificate is never changes, and to verify it costs as much as all the rest.
+        self._source_by: OrderedDict[bytes, Source | None] = OrderedDict()
 
     async def standing(self, certificate: bytes) -> Standing:
         """What is known now of a certificate, DER; UNKNOWN where no source of its issuer answers."""
@@ -96,9 +100,12 @@ class Statuses:
         return worst_of(list(await asyncio.gather(*map(self.standing, certificates))))
 
     def _source_of(self, certificate: x509.Certificate) -> Source | None:
-        return next(
-            (one for one in self._sources if self._vouching.has_issued(one.issuer, certificate)), None
-        )
+        digest = certificate.fingerprint(SHA256())
+        if digest not in self._source_by:
+            issued = (one for one in self._sources if self._vouching.has_issued(one.issuer, certificate))
+            self._source_by[digest] = next(issued, None)
+            _bound(self._source_by)
+        return self._source_by[digest]
 
     async def _once(self, key: tuple[str, int], ask: Ask) -> Standing | RevocationList | None:
         """What is kept under the key, or what the source says now; who asks meanwhile waits for the same."""
@@ -164,6 +171,6 @@ async def _fetch(url: str, largest: int, query: bytes = b"") -> bytes:
         return bytes(content)
 
 
-def _bound(held: OrderedDict[tuple[str, int], T]) -> None:
+def _bound(held: OrderedDict[K, T]) -> None:
     while len(held) > KEPT:
         held.popitem(last=False)
