@@ -75,13 +75,23 @@ def _line(body: LinesBody, schemas: Schemas) -> Schema:
         "description": "Names this document, so that sending it again seals it once and gets the first"
         " answer. Kept for 24 hours, for the same caller and clerk.",
     }
+    beside: dict[str, Schema] = {"key": key, "case": {"$ref": "#/components/schemas/Case"}}
     fields = {name: schemas.field(known[name], request=True) for name in body.fields}
-    return {
+    line: Schema = {
         "type": "object",
         "required": ["key", "case", body.fields[0]],
-        "properties": {"key": key, "case": {"$ref": "#/components/schemas/Case"}, **fields},
+        "properties": {**beside, **fields},
         "additionalProperties": False,
     }
+    if body.other is None:
+        return line
+    instead = schemas.message(descriptor_of(body.other), request=True)
+    instead = {
+        **instead,
+        "required": ["key", "case", *instead.get("required", ())],
+        "properties": {**beside, **instead["properties"]},
+    }
+    return {"oneOf": [line, instead]}
 
 
 def _upload_body(body: UploadBody, schemas: Schemas) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class LinesBody:
     message: type[Message]
     fields: tuple[str, ...]
     """Which of the message's; the first one is required."""
+    other: type[Message] | None = None
+    """A message whose fields a line may have instead."""
 
 
 @dataclass(frozen=True)

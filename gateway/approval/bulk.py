@@ -12,6 +12,7 @@ import grpc
 import orjson
 from aiohttp import web
 from onestop.eseal.v1 import bulk_pb2 as pb
+from onestop.eseal.v1 import template_pb2
 
 from core import log
 from core.config import Mode
@@ -39,7 +40,8 @@ MESSAGE_BYTES = 4 * 1024 * 1024
 
 _logger = log.get_logger()
 _UPLOAD = ("document", "place", "level", "certify")
-_OUTSIDE = {"upload": "", "context.request_id": "key", "Idempotency-Key": "key"}
+_FILL = tuple(field.name for field in template_pb2.TemplateFill.DESCRIPTOR.fields)
+_OUTSIDE = {"upload": "", "fill": "", "context.request_id": "key", "Idempotency-Key": "key"}
 """Where a line keeps what the contract keeps elsewhere."""
 
 Stream: TypeAlias = "grpc.aio.StreamStreamCall[pb.SealDocumentsRequest, pb.SealDocumentsResponse]"
@@ -136,14 +138,16 @@ class Talk:
         case = parse_case(said.get("case"))
         assert case is not None
         content = {name: value for name, value in said.items() if name not in {"key", "case"}}
-        if unknown := [name for name in content if name not in _UPLOAD]:
+        taken = _FILL if "template" in content else _UPLOAD
+        if unknown := [name for name in content if name not in taken]:
             faults = [FieldFault(name, "unknown", "is not a field of a line") for name in unknown]
             raise InvalidError("the line has unknown fields", faults=faults)
-        upload = parse(content, pb.UploadedDocument)
         context = self.call.case_context(case)
         context.request_id = key
         context.ClearField("deadline")  # Each step has its own; the whole stream has none.
-        return key, pb.SealItem(context=context, upload=upload)
+        if taken is _FILL:
+            return key, pb.SealItem(context=context, fill=parse(content, template_pb2.TemplateFill))
+        return key, pb.SealItem(context=context, upload=parse(content, pb.UploadedDocument))
 
     def _answer(self, result: pb.SealedItem) -> bytes:
         """The line for what became of a document."""
@@ -156,9 +160,10 @@ class Talk:
         # An audit knows by it what has left.
         _logger.info("released", receipt=result.receipt.id)
         said = render(result)
-        said = {"line": number, "key": key} | {
-            name: said[name] for name in ("document", "signature_id", "signed_at", "media_type")
-        }
+        names = ["document", "signature_id", "signed_at", "media_type"]
+        if result.verification_link:
+            names.append("verification_link")
+        said = {"line": number, "key": key} | {name: said[name] for name in names}
         return with_receipt(orjson.dumps(said), result.receipt) + b"\n"
 
     def _refusal(self, number: int, key: str, error: ServiceError) -> bytes:
@@ -245,7 +250,8 @@ ROUTES = (
             receipt=True,
             types=(NDJSON,),
             description="A line for each document, as they are ready (`SignBulkAnswer`): `line` and `key` say"
-            " which, then `document` (base64), `signature_id`, `signed_at`, `media_type` and `receipt`, or"
+            " which, then `document` (base64), `signature_id`, `signed_at`, `media_type`, of a template also"
+            " `verification_link`, and `receipt`, or"
             " `error`, a problem document. The last line is `summary`; or `problem`, where the stream ended"
             " before its time: send what was not answered again, under the same keys.",
             lines=True,
@@ -253,7 +259,7 @@ ROUTES = (
         rpc="onestop.eseal.v1.BulkSealService.SealDocuments",
         scope=Scope.SEAL_USE,
         limit=Limit.APPROVAL,
-        body=LinesBody(pb.UploadedDocument, _UPLOAD),
+        body=LinesBody(pb.UploadedDocument, _UPLOAD, other=template_pb2.TemplateFill),
         parameters=(path_id("id", "Id of the seal."),),
         renames={"seal_id": "id"},
         tag="approval",

@@ -11,6 +11,7 @@ import pytest
 
 from tests.city import City
 from tests.story import Json, Machine, case_of, letter, letter_ofd, proved_file
+from tests.unit.eseal.forms_filled import DECISION
 
 SEALS = "/approval/v1/seals"
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -80,3 +81,23 @@ def test_ofd_letters_are_sealed_too_and_a_seal_s_format_is_each_line_s_matter(
     assert last["summary"] == {"lines": 2, "sealed": 1, "failed": 1}
     assert told[1]["media_type"] == "application/ofd"
     assert told[2]["error"]["reason"] == "SEAL_NOT_FOR_FORMAT"
+
+
+@pytest.mark.parametrize(("place", "kind"), [(0, "application/pdf"), (1, "application/ofd")])
+def test_templates_are_filled_and_sealed_and_a_key_counts_alone_too(
+    city: City, platform: Machine, seals: list[str], place: int, kind: str
+) -> None:
+    case, run = case_of(city), uuid.uuid4().hex
+    fill = {"case": case, "template": "permit_decision", "version": 1, "fields": DECISION}
+    body = json.dumps({"key": run, **fill}).encode()
+
+    told, _ = answers(platform.ask("POST", f"{SEALS}/{seals[place]}:sign_bulk", LINES, content=body))
+    headers = {"Idempotency-Key": run, "Accept": kind}
+    alone = platform.ask("POST", f"{SEALS}/{seals[place]}:sign_template", headers, json=fill)
+
+    document = base64.b64decode(told[1]["document"])
+    assert (alone.status_code, alone.content == document) == (200, True)
+    assert told[1]["media_type"] == kind
+    proof = proved_file(city, document, told[1]["receipt"])
+    assert proof.answer_proved
+    assert alone.headers["Verification-Link"] == told[1]["verification_link"]

@@ -296,6 +296,7 @@ class _Bulk(bulk_pb2_grpc.BulkSealServiceServicer):
                     result.error.CopyFrom(to_status(fault))
                     continue
                 result.document = item.upload.document + b"sealed"
+                result.verification_link = item.fill.template and "https://city.example/v/1"
                 result.signature_id, result.media_type = "sig-1", "application/pdf"
                 result.signed_at.GetCurrentTime()
                 if made := self._behind.receipt():

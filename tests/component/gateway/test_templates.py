@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.component.gateway.conftest import CASE, Gateway
 
 SEAL = "/approval/v1/seals/0b4c2a8e-5a1f-4a53-9d0e-0d3f7e1a2b3c:sign_template"
@@ -56,3 +58,27 @@ async def test_anybody_looks_a_number_up(gateway: Gateway) -> None:
 
     assert found.json()["seal_name"] == "专用章"
     assert malformed.json()["errors"][0]["field"] == "number"
+
+
+async def test_lines_of_many_documents_may_name_templates(gateway: Gateway) -> None:
+    platform = await gateway.machine()
+    lines = [
+        {"key": "a", **FILL},
+        {"key": "b", **FILL, "document": "JVBERg=="},
+        {"key": "c", **FILL, "fields": {"applicant": 7}},
+    ]
+    body = "\n".join(map(json.dumps, lines)).encode()
+
+    answer = await platform.post(
+        SEAL.replace("sign_template", "sign_bulk"),
+        content=body,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+
+    told = {one["key"]: one for one in map(json.loads, answer.text.splitlines()) if "key" in one}
+    assert told["a"]["verification_link"] == "https://city.example/v/1"
+    assert told["a"]["receipt"]["id"]
+    assert told["b"]["error"]["errors"][0]["field"] == "document"
+    assert told["c"]["error"]["errors"][0]["field"] == "fields.applicant"
+    items = [item for one in gateway.behind.asked["seal_documents"] for item in one.items]
+    assert [dict(item.fill.fields) for item in items] == [FILL["fields"]]
