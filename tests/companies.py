@@ -15,7 +15,7 @@ from cryptography import x509
 
 from core.clock import now
 from deploy.local.pki import COMPANY_APP
-from services.eseal.remote_making import RemoteOrder, certify, prepare
+from services.eseal.remote.making import RemoteOrder, certify, prepare
 from services.eseal.trust.authority import SealAuthority
 from tests.city import City
 from tests.story import Json, Machine, Watch

@@ -9,7 +9,7 @@ from uuid import UUID
 from cli.owner import run_as_owner
 from cli.remote import acts
 from services.eseal.domain import Algorithm
-from services.eseal.remote_rules import ALGORITHMS
+from services.eseal.remote.rules import ALGORITHMS
 
 _EPILOG = """\
 Works as the owner of the city's database. None of it opens a key: what releases one, its holder alone has.

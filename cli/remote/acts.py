@@ -18,7 +18,7 @@ from core.db import Connection
 from deploy.local.settings import Settings
 from services.eseal.domain import Algorithm
 from services.eseal.issued import MOST_BYTES
-from services.eseal.remote_making import (
+from services.eseal.remote.making import (
     CODE_LIFE,
     RemoteOrder,
     certify,
@@ -30,7 +30,7 @@ from services.eseal.remote_making import (
     unlock,
     waiting_request,
 )
-from services.eseal.remote_rules import MOST_ATTEMPTS, CredentialState
+from services.eseal.remote.rules import MOST_ATTEMPTS, CredentialState
 from services.eseal.trust.authority import SealAuthority, load_roots
 
 Q = queries.load("cli.remote")

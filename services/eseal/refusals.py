@@ -252,3 +252,16 @@ class PlateLostError(ServiceError):
 
     kind = Kind.INTERNAL
     reason = "PLATE_LOST"
+
+
+class TimestampNotOfferedError(ServiceError):
+    """This installation has no timestamp authority."""
+
+    kind = Kind.UNSUPPORTED
+    reason = "TIMESTAMP_NOT_OFFERED"
+
+
+class TimestampAuthorityAwayError(UnavailableError):
+    """The timestamp authority does not answer, or not as it should."""
+
+    reason = "TIMESTAMP_AUTHORITY_AWAY"

@@ -108,8 +108,11 @@ def code_faults(sources: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def face_of(part: str, contract: FileDescriptor) -> str:
-    """Where a contract is served: the part's own in rpc.py, another in a file of its name: remote_rpc.py."""
+    """Where a contract is served: the part's own in rpc.py, another in its room, or in a file of its name."""
     name = contract.name.rpartition("/")[2].removesuffix(".proto")
+    room = f"services/{part}/{name}/rpc.py"
+    if (ROOT / room).is_file():
+        return room
     return f"services/{part}/rpc.py" if name == part else f"services/{part}/{name}_rpc.py"
 
 

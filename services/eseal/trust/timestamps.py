@@ -31,8 +31,11 @@ from core.clock import Clock
 from core.errors import UnavailableError
 from services.eseal.pressing import Signer
 from services.eseal.putting import Keystore
-from services.eseal.refusals import TimestampUnavailableError
-from services.eseal.remote_refusals import TimestampAuthorityAwayError, TimestampNotOfferedError
+from services.eseal.refusals import (
+    TimestampAuthorityAwayError,
+    TimestampNotOfferedError,
+    TimestampUnavailableError,
+)
 
 TOLERANCE = timedelta(minutes=1)
 """How far our clock may be from the authority's; its answers may have whole seconds only."""

@@ -14,7 +14,7 @@ from onestop.eseal.v1 import remote_pb2 as pb
 from core.identity import Scope
 from deploy.local.pki import COMPANY_APP
 from services.eseal.domain import Algorithm
-from services.eseal.remote_making import RemoteOrder, certify, prepare
+from services.eseal.remote.making import RemoteOrder, certify, prepare
 from tests.companies import COMPANY, COMPANY_CODE, PIN, device_secret
 from tests.component.eseal.harness import Desk
 from tests.fakes import FakeIssuer

@@ -47,12 +47,12 @@ from services.eseal.patience import PatientWorkshop
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.pressing import Presses
 from services.eseal.putting import Proofs, Putting
-from services.eseal.remote_desk import RemoteDesk
-from services.eseal.remote_keys import RemoteKeys
-from services.eseal.remote_rpc import RemoteServicer, presenting
-from services.eseal.remote_rpc import register as register_remote
-from services.eseal.remote_signing import BOTTOM_TEXT, RemoteSigning
-from services.eseal.remote_store import PgRemoteStore
+from services.eseal.remote.desk import RemoteDesk
+from services.eseal.remote.keys import RemoteKeys
+from services.eseal.remote.rpc import RemoteServicer, presenting
+from services.eseal.remote.rpc import register as register_remote
+from services.eseal.remote.signing import BOTTOM_TEXT, RemoteSigning
+from services.eseal.remote.store import PgRemoteStore
 from services.eseal.rpc import present, register
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore

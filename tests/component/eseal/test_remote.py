@@ -27,11 +27,11 @@ from core.identity import USCC, Scope, Subject
 from core.keyring import Keyring
 from core.vault import Vault
 from services.eseal.domain import Algorithm
-from services.eseal.remote_keys import RemoteKeys
-from services.eseal.remote_making import revoke, unlock
-from services.eseal.remote_refusals import FactorInvalidError, SadInvalidError
-from services.eseal.remote_rules import MOST_ATTEMPTS, sad_of
-from services.eseal.remote_store import AUTHORISATION_COLUMN, CREDENTIAL_COLUMN, PgRemoteStore
+from services.eseal.remote.keys import RemoteKeys
+from services.eseal.remote.making import revoke, unlock
+from services.eseal.remote.refusals import FactorInvalidError, SadInvalidError
+from services.eseal.remote.rules import MOST_ATTEMPTS, sad_of
+from services.eseal.remote.store import AUTHORISATION_COLUMN, CREDENTIAL_COLUMN, PgRemoteStore
 from tests.companies import COMPANY_CODE, device_secret
 from tests.component.eseal.companies import Company, digest_of, prepared, ready
 from tests.component.eseal.harness import Desk, reason

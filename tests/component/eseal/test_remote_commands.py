@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 import cli.remote.__main__ as command
 from deploy.local.pki import open_authority
-from services.eseal.remote_making import CERTIFICATE_LIFE
+from services.eseal.remote.making import CERTIFICATE_LIFE
 from services.eseal.trust.authority import SealAuthority
 from tests.companies import COMPANY, COMPANY_CODE
 from tests.component.eseal.companies import APPLICATION, Company, digest_of, prepared

@@ -241,7 +241,7 @@ class Servicer:
     async def SignHashes(self, request, context):
         return pb.SignHashesResponse()
 """
-    faults = list(receipts.code_faults([("services/eseal/remote_rpc.py", text)]))
+    faults = list(receipts.code_faults([("services/eseal/remote/rpc.py", text)]))
 
     assert any("SignHashes answers the gateway and is not marked @releasing" in one for one in faults)
     assert any("AuthorizeCredential is not served here" in one for one in faults)

@@ -17,10 +17,10 @@ from services.eseal.domain import SUITES, Format, Picture, Place, format_of
 from services.eseal.prepared import PreparedDocument
 from services.eseal.pressing import Envelope, Signer, Workshop
 from services.eseal.refusals import DocumentTooLargeError, SealNotForFormatError
-from services.eseal.remote_desk import by_holder, company, credential_ref, of_caller
-from services.eseal.remote_ports import RemoteStore
-from services.eseal.remote_refusals import not_authorised, sad_invalid
-from services.eseal.remote_rules import (
+from services.eseal.remote.desk import by_holder, company, credential_ref, of_caller
+from services.eseal.remote.ports import RemoteStore
+from services.eseal.remote.refusals import not_authorised, sad_invalid
+from services.eseal.remote.rules import (
     MOST_DOCUMENT_BYTES,
     Authorisation,
     Credential,

@@ -16,9 +16,9 @@ from core.db import Connection, Pool, is_outage
 from core.disclosure import Transaction
 from core.vault import Vault
 from services.eseal.domain import Algorithm
-from services.eseal.remote_rules import KEPT, Authorisation, Credential, CredentialState, RemoteSignature
+from services.eseal.remote.rules import KEPT, Authorisation, Credential, CredentialState, RemoteSignature
 
-Q = queries.load(__package__, "remote.sql")
+Q = queries.load(__package__)
 
 CREDENTIAL_COLUMN = "remote_credential.wrapped_key"
 AUTHORISATION_COLUMN = "remote_authorisation.wrapped_key"

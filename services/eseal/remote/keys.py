@@ -34,8 +34,8 @@ from cryptography.x509.oid import NameOID
 
 from services.eseal.domain import SUITES, Algorithm
 from services.eseal.keys.signers import PrivateKey, VaultSigner
-from services.eseal.remote_refusals import FactorInvalidError, SadInvalidError
-from services.eseal.remote_rules import Credential
+from services.eseal.remote.refusals import FactorInvalidError, SadInvalidError
+from services.eseal.remote.rules import Credential
 
 SECRET_BYTES = 32
 SALT_BYTES = 16

@@ -25,10 +25,10 @@ from services.eseal.domain import Algorithm
 from services.eseal.issued import Issued, NotTakenError, check_issued, read_certificates
 from services.eseal.keys.signers import PublicKey
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.remote_rules import ALGORITHMS, MOST_ATTEMPTS, code_digest
+from services.eseal.remote.rules import ALGORITHMS, MOST_ATTEMPTS, code_digest
 from services.eseal.trust.authority import SealAuthority
 
-Q = queries.load(__package__, "remote.sql")
+Q = queries.load(__package__)
 
 CODE_BYTES = 20
 CODE_LIFE = timedelta(days=7)

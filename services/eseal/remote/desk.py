@@ -11,15 +11,15 @@ from core.clock import Clock
 from core.disclosure import Disclosure, Produced, RecordRef, Released, RequestContext, Transaction
 from core.errors import fault_error
 from core.identity import USCC, Subject
-from services.eseal.remote_ports import RemoteKeystore, RemoteStore
-from services.eseal.remote_refusals import (
+from services.eseal.remote.ports import RemoteKeystore, RemoteStore
+from services.eseal.remote.refusals import (
     CredentialNotFoundError,
     EnrolmentCodeInvalidError,
     FactorInvalidError,
     ToldOnceError,
     locked,
 )
-from services.eseal.remote_rules import (
+from services.eseal.remote.rules import (
     MOST_ATTEMPTS,
     SAD_LIFE,
     Authorisation,

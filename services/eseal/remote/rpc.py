@@ -20,9 +20,9 @@ from core.errors import fault_error
 from core.identity import Scope
 from core.public_json import canonical, canonical_json
 from core.release import Answered, answer_of, releasing
-from services.eseal.remote_desk import RemoteDesk
-from services.eseal.remote_rules import Authorised, Credential, SignedDocuments, SignedHashes
-from services.eseal.remote_signing import RemoteSigning
+from services.eseal.remote.desk import RemoteDesk
+from services.eseal.remote.rules import Authorised, Credential, SignedDocuments, SignedHashes
+from services.eseal.remote.signing import RemoteSigning
 
 SERVICE = "onestop.eseal.v1.RemoteSigningService"
 _SEEING = (Scope.CSC_SERVICE, Scope.CSC_CREDENTIAL)

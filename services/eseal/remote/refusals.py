@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Kind, ServiceError, UnavailableError
+from core.errors import Kind, ServiceError
 
 
 class CredentialNotFoundError(ServiceError):
@@ -73,19 +73,6 @@ class ToldOnceError(ServiceError):
 
     kind = Kind.CONFLICT
     reason = "TOLD_ONCE"
-
-
-class TimestampNotOfferedError(ServiceError):
-    """This installation has no timestamp authority."""
-
-    kind = Kind.UNSUPPORTED
-    reason = "TIMESTAMP_NOT_OFFERED"
-
-
-class TimestampAuthorityAwayError(UnavailableError):
-    """The timestamp authority does not answer, or not as it should."""
-
-    reason = "TIMESTAMP_AUTHORITY_AWAY"
 
 
 def locked() -> CredentialLockedError:

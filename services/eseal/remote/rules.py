@@ -16,7 +16,7 @@ from uuid import UUID
 
 from core.errors import FieldFault, fault_error
 from services.eseal.domain import SUITES, Algorithm
-from services.eseal.remote_refusals import (
+from services.eseal.remote.refusals import (
     CredentialNotReadyError,
     DeviceSecretWeakError,
     EnrolmentCodeInvalidError,

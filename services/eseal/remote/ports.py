@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from core.disclosure import Transaction
-from services.eseal.remote_rules import Authorisation, Credential, RemoteSignature
+from services.eseal.remote.rules import Authorisation, Credential, RemoteSignature
 
 
 class RemoteStore(Protocol):

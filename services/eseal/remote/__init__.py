@@ -1,0 +1,1 @@
+"""Remote signing for companies: keys that only what their holders keep opens (decision 19)."""
