@@ -44,6 +44,7 @@ class Recorder:
 
     def __init__(self, client: LedgerClient) -> None:
         self._client = client
+        self.pause = PAUSE_SECONDS
         self.given: dict[Entry, Receipt] = {}
         self.refusals: list[ServiceError] = []
 
@@ -63,7 +64,7 @@ class Recorder:
             await self.record(disclosure())
             await self.record(act)
             await self.record(outcome(act))
-            await asyncio.sleep(PAUSE_SECONDS)  # It is there to be hit, not to wear the machine out.
+            await asyncio.sleep(self.pause)  # It is there to be hit, not to wear the machine out.
 
 
 def open_channel(city: City, part: str) -> grpc.aio.Channel:

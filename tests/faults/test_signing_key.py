@@ -23,6 +23,8 @@ from tests.faults.test_standby import both_well, prove_log, settings_of
 from tests.store.ledger.conftest import ANSWER, public
 
 OVERLAP_SECONDS = 6.0
+CALM_SECONDS = 0.25
+"""Between two acts, once nobody is killed any more."""
 
 
 @pytest.fixture
@@ -72,6 +74,9 @@ async def test_every_receipt_of_a_rotation_under_load_verifies(city: City) -> No
         for part in ("ledger", "ledger_standby"):
             await asyncio.sleep(chance.uniform(1.0, 3.0))
             await asyncio.to_thread(city.restart, part)
+        # The command goes on when those that were killed have been silent for a minute.
+        for recorder in recorders:
+            recorder.pause = CALM_SECONDS
         answer = await rotating
         await asyncio.sleep(1.0)
         done.set()
