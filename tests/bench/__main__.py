@@ -23,13 +23,16 @@ from tests.bench import (
     credit,
     forms,
     herd,
+    lag,
     mixture,
     price,
     proofs,
     seals,
     search,
+    sm2,
     templates,
     town,
+    uploads,
 )
 from tests.bench.figures import Figure, Report, read
 from tests.bench.ground import Bench, open_bench, running
@@ -44,6 +47,9 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "slope": search.measure_slope,
     "lookup": search.measure_limit,
     "eseal": seals.measure,
+    "uploads": uploads.measure,
+    "lag": lag.measure,
+    "sm2": sm2.measure,
     "templates": templates.measure,
     "checks": checking.measure,
     "city": town.measure,
