@@ -40,9 +40,10 @@ class Page:
             own |= set(line.text) - self.ready
             for is_ready, run in groupby(line.text, self.ready.__contains__):
                 shown = "".join(run)
-                advances = [f"{self.face.width(char) * em / 1000:.3f}" for char in shown]
-                wide = sum(map(self.face.width, shown)) * em / 1000
-                deltas = f' DeltaX="{" ".join(advances[:-1])}"' if len(shown) > 1 else ""
+                widths = list(map(self.face.width, shown))
+                wide = sum(widths) * em / 1000
+                said = {width: f"{width * em / 1000:.3f}" for width in set(widths)}
+                deltas = f' DeltaX="{" ".join(map(said.__getitem__, widths[:-1]))}"' if widths[1:] else ""
                 self.number += 1
                 self.parts.append(
                     f'<ofd:TextObject ID="{self.number}"'

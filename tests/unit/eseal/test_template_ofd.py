@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
 from xml.etree.ElementTree import Element, fromstring
@@ -14,9 +15,11 @@ from services.eseal.domain import Modification, Place, Stamp
 from services.eseal.gm.ses_making import seal_signature
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.template import Image as Picture
 from services.eseal.templates.face import serif
 from services.eseal.templates.ofd import OfdPlate, make_ofd_plate
 from services.eseal.templates.otf import small_opentype
+from services.eseal.typesetting import Area
 from tests.unit.eseal.forms_filled import DECISION, LICENCE, NOW, NUMBER, codes, templates
 from tests.unit.eseal.ofds import Sealer, inspected, package, sealer, unpacked
 
@@ -114,6 +117,23 @@ async def test_everything_that_is_named_is_there_and_ids_are_used_once() -> None
     assert len(ids) == len(set(ids))
     used = {int(one) for one in re.findall(rb'Font="(\d+)"', b"".join(parts.values()))}
     assert used <= {11, 12}
+
+
+async def test_a_template_s_own_picture_is_a_part_that_the_seal_covers() -> None:
+    png = BytesIO()
+    Image.new("RGB", (2, 1)).save(png, "PNG")
+    own = replace(templates()["business_licence", 1], images=(Picture(Area(10, 10, 20, 10), png.getvalue()),))
+    stamp = Stamp(draw_round_seal("武江区市场监督管理局"), seal().seal)
+    made = make_ofd_plate(own, serif(), codes(), stamp=stamp)
+
+    document = await sealed(made.fill(own.shown(LICENCE, NUMBER, serif().characters), NUMBER, NOW, b"{}", 0))
+
+    (found,) = inspected(document, [seal()])
+    assert (found.intact, found.uncovered_parts) == (True, ())
+    parts = unpacked(document)
+    assert parts["Doc_0/Res/0.png"] == png.getvalue()
+    assert b'ResourceID="20"' in parts["Doc_0/Tpls/Tpl_0/Content.xml"]
+    assert b'ID="20"' in parts["Doc_0/DocumentRes.xml"]
 
 
 def test_a_small_font_is_read_by_others_and_finds_its_glyphs_by_character() -> None:

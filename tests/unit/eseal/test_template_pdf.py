@@ -15,16 +15,19 @@ import pytest
 import segno
 from fontTools.cffLib import CFFFontSet
 from fontTools.pens.recordingPen import RecordingPen
+from PIL import Image
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.refusals import TemplateFieldsError
+from services.eseal.template import Image as Picture
 from services.eseal.templates.cff import small_font
 from services.eseal.templates.face import EM, serif
 from services.eseal.templates.pdf import make_plate
 from services.eseal.templates.qr import DIGITS
+from services.eseal.typesetting import Area
 from tests.unit.eseal.forms_filled import DECISION, LICENCE, LINKS, NOW, NUMBER, codes, plate
 
 
@@ -166,6 +169,21 @@ def test_two_documents_share_what_stands_still_and_have_names_of_their_own() -> 
 
     assert first.original is second.original
     assert first.update != second.update  # The file's identifier.
+
+
+def test_a_template_s_own_picture_is_shown_without_what_is_transparent() -> None:
+    png = BytesIO()
+    Image.new("RGBA", (2, 1), (255, 0, 0, 0)).save(png, "PNG")
+    own = replace(plate().template, images=(Picture(Area(10, 10, 20, 10), png.getvalue()),))
+    made = make_plate(
+        own, serif(), codes(), picture=draw_round_seal("武江区市场监督管理局"), signer_name="专用章"
+    )
+    document = made.fill(own.shown(DECISION, NUMBER, serif().characters), NUMBER, NOW, b"{}", RESERVED_HEX)
+
+    page = PdfFileReader(BytesIO(document.document), strict=True).root["/Pages"]["/Kids"][0]
+    image = page["/Resources"]["/XObject"]["/Image0"]
+    assert (image["/Width"], image["/Height"], image.data) == (2, 1, b"\xff" * 6)
+    assert b"/Image0 Do" in page["/Contents"][0].get_object().data
 
 
 def test_a_template_without_a_code_is_whole() -> None:
