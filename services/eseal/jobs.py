@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.errors import FieldFault, ServiceError
-from services.eseal.domain import Finding, Modification, Picture
+from services.eseal.domain import Picture
+from services.eseal.finding import Finding, Modification
 from services.eseal.packing import Written
 from services.eseal.placing import Placing, to_json
 from services.eseal.prepared import RESERVED_HEX, PreparedDocument

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from services.eseal.domain import Finding, Picture, Stamp
+from services.eseal.domain import Picture, Stamp
+from services.eseal.finding import Finding
 from services.eseal.placing import Placing
 from services.eseal.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.prepared_ofd import PreparedOfd

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from services.eseal.domain import SUITES, Algorithm, Finding, Format, Picture, Stamp, with_update
+from services.eseal.domain import SUITES, Algorithm, Format, Picture, Stamp, with_update
+from services.eseal.finding import Finding
 from services.eseal.levels import Level
 from services.eseal.placing import InField, Placing
 from services.eseal.prepared import RESERVED_HEX, STAMPED_HEX, PreparedDocument, RunningDigest, Shown

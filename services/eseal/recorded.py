@@ -24,7 +24,8 @@ from cryptography import x509
 from core.clock import Clock
 from core.coalesce import Coalescer
 from core.log import get_logger
-from services.eseal.domain import Finding, Modification, Seal, SignatureRecord
+from services.eseal.domain import Seal, SignatureRecord
+from services.eseal.finding import Finding, Modification
 from services.eseal.levels import Level
 from services.eseal.prepared import Shown
 

@@ -10,16 +10,9 @@ from uuid import UUID
 
 from core.clock import Clock
 from core.disclosure import Disclosure, Produced, RecordRef, Released, RequestContext, Transaction
-from services.eseal.domain import (
-    DEFAULT_PAGE_SIZE,
-    MAX_PAGE_SIZE,
-    Finding,
-    Format,
-    Seal,
-    format_of,
-    require_size,
-)
+from services.eseal.domain import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Format, Seal, format_of, require_size
 from services.eseal.filling import Filler, FormWish
+from services.eseal.finding import Finding
 from services.eseal.placing import Placing
 from services.eseal.pressing import Envelope, Presses, SealSignature, Workshop, sha256_of
 from services.eseal.putting import (

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from uuid import UUID
 
-from services.eseal.domain import Finding, Modification, Seal, SealState
+from services.eseal.domain import Seal, SealState
+from services.eseal.finding import Finding, Modification
 from services.eseal.levels import Level
 from services.eseal.standing import UNKNOWN, Revocation, Standing, revocation_of
 from services.eseal.wording import sentence_on

@@ -19,7 +19,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from services.eseal.domain import Finding, Format, Picture, format_of
+from services.eseal.domain import Format, Picture, format_of
+from services.eseal.finding import Finding
 from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.jobs import Json, frame_lengths, row_of, write_frame
 from services.eseal.ofd import inspection as ofd_inspection

@@ -15,7 +15,8 @@ from typing import Protocol, TypeVar
 from core.errors import ServiceError
 from core.log import get_logger
 from services.eseal.children import exchange, kill, read_frame
-from services.eseal.domain import Finding, Picture, Stamp
+from services.eseal.domain import Picture, Stamp
+from services.eseal.finding import Finding
 from services.eseal.gm.ses_making import SealFace
 from services.eseal.jobs import (
     InspectJob,

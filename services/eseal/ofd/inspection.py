@@ -16,7 +16,7 @@ from asn1crypto import x509
 
 from services.eseal.digests import DIGESTS
 from services.eseal.distinguished import distinguished_name
-from services.eseal.domain import Finding, Modification
+from services.eseal.finding import Finding, Modification
 from services.eseal.gm.ses import (
     STANDARDS,
     SealSignature,

@@ -22,7 +22,7 @@ from pyhanko_certvalidator.errors import PathError, ValidationError
 from pyhanko_certvalidator.path import ValidationPath
 
 from services.eseal.distinguished import distinguished_name
-from services.eseal.domain import Finding, Modification
+from services.eseal.finding import Finding, Modification
 from services.eseal.pdf.longevity import Stamped, document_timestamps, reached, signature_timestamp
 from services.eseal.pdf.sealing import malformed, open_reader
 from services.eseal.pdf.signatures import (

@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cli.letter_ofd import make_letter_ofd
-from services.eseal.domain import Algorithm, Finding, Place
+from services.eseal.domain import Algorithm, Place
+from services.eseal.finding import Finding
 from services.eseal.gm.ses_making import SealFace, seal_info, seal_of, seal_signature
 from services.eseal.gm.sm2 import Sm2Key, load_sm2
 from services.eseal.gm.sm2_certificate import Sm2Authority

@@ -19,8 +19,9 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
-from services.eseal.domain import Modification, Place
+from services.eseal.domain import Place
 from services.eseal.envelope import pades_envelope
+from services.eseal.finding import Modification
 from services.eseal.pdf import increment
 from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare, prepare_by_pyhanko

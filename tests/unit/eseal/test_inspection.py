@@ -22,7 +22,8 @@ from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from services.eseal.domain import Finding, Modification, Place
+from services.eseal.domain import Place
+from services.eseal.finding import Finding, Modification
 from services.eseal.keys.signers import VaultSigner
 from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import DocumentMalformedError

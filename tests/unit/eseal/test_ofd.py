@@ -10,7 +10,8 @@ from asn1crypto import core, x509
 
 from core.errors import ServiceError
 from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der, integer
-from services.eseal.domain import Modification, Place
+from services.eseal.domain import Place
+from services.eseal.finding import Modification
 from services.eseal.gm.ses_making import seal_signature
 from services.eseal.gm.signed import DATA, SIGNED_DATA
 from services.eseal.gm.sm2 import load_sm2, sm3

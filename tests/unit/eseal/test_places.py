@@ -23,7 +23,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 
 from core.errors import InvalidError
-from services.eseal.domain import Box, Finding, Picture, Place
+from services.eseal.domain import Box, Picture, Place
+from services.eseal.finding import Finding
 from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare
 from services.eseal.places import PAGES_A_SEAL, over_edges

@@ -11,7 +11,8 @@ import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageFont
 
-from services.eseal.domain import Modification, Place, Stamp
+from services.eseal.domain import Place, Stamp
+from services.eseal.finding import Modification
 from services.eseal.gm.ses_making import seal_signature
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.prepared_ofd import PreparedOfd

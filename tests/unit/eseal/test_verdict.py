@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from services.eseal.domain import Algorithm, Finding, Modification, Seal, SealState
+from services.eseal.domain import Algorithm, Seal, SealState
+from services.eseal.finding import Finding, Modification
 from services.eseal.verdict import DocumentReport, Fault, Verdict, report_on
 from tests.unit.eseal.documents import NOW, OFFICE_CODE
 
