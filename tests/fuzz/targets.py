@@ -30,8 +30,11 @@ from services.eseal.ofd.package import Package
 from services.eseal.pdf import increment, inspection, keyword
 from services.eseal.pdf import sealing as pdf
 from services.eseal.pdf.syntax import OddError, read_array, read_dictionary
+from services.eseal.pictures.dots import kept_form, on_white, read_dots
+from services.eseal.pictures.svg import read_svg
 from services.eseal.prepared import Imprint
-from services.eseal.refusals import DocumentError
+from services.eseal.raster import SIGNATURE, raster_of
+from services.eseal.refusals import DocumentError, SealPictureInvalidError
 from services.eseal.splice import Splice
 
 MOMENT = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -144,6 +147,17 @@ def seals(data: bytes) -> None:
             read(data)
 
 
+def pictures(data: bytes) -> None:
+    """A picture that the owner of a seal brings. What is made of it has the form in which it is kept."""
+    try:
+        if data.startswith(SIGNATURE):
+            raster_of(Picture(kept_form(on_white(read_dots(data))), 42, 42))
+        else:
+            assert "Do" not in read_svg(data).operators
+    except SealPictureInvalidError:
+        pass
+
+
 def certificates(data: bytes) -> None:
     """A certificate with SM2."""
     try:
@@ -189,6 +203,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         xml_parts,
         ofds,
         seals,
+        pictures,
         certificates,
         splices,
         encodings,

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from services.eseal.domain import Picture, Place
+from services.eseal.envelope import pades_envelope
 from services.eseal.gm.ses_making import SealFace
 from services.eseal.pdf import increment
-from services.eseal.pdf.sealing import prepare_by_pyhanko
+from services.eseal.pdf.inspection import inspect
+from services.eseal.pdf.sealing import prepare, prepare_by_pyhanko
 from services.eseal.pictures.dots import kept_form, on_white
 from services.eseal.pictures.uploaded import read_uploaded
 from services.eseal.placing import OnPages
@@ -23,12 +25,13 @@ from services.eseal.raster import raster_of
 from services.eseal.refusals import SealPictureInvalidError
 from services.eseal.templates.face import serif
 from services.eseal.templates.pdf import make_plate
-from tests.unit.eseal.documents import KIND, NOW, OFFICE, pdf_of, plain, stream_of
+from tests.unit.eseal.documents import KIND, NOW, OFFICE, make_kit, pdf_of, plain, stream_of
 from tests.unit.eseal.forms_filled import DECISION, NUMBER, codes, plate
 from tests.unit.eseal.uploads import RED, REFUSED_SVGS, SVG, drawn, head, png, svg, with_chunk
 
 FILES = {"png": png(drawn()), "svg": SVG.encode()}
 MIDDLE = Place(1, 100, 150)
+KIT = make_kit()
 
 
 def refusal_of(file: bytes, width_mm: float = 42.0) -> tuple[str, str]:
@@ -90,6 +93,20 @@ def test_the_picture_shows_on_the_page_wherever_it_is_put(kind: str, way: str) -
         assert near(shown(document, 100, 150, page), RED)
         assert near(shown(document, 100, 150 + 20, page), RED)
         assert shown(document, 100, 150 + 10, page) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("way", ["increment", "pages"])
+async def test_a_seal_with_such_a_picture_holds_and_lets_another_follow(way: str) -> None:
+    picture, _ = read_uploaded(FILES["png"], 30.0)
+    prepared = laid_out(picture, way)
+    once = prepared.filled(await pades_envelope(KIT.signer, prepared.digest))
+    again = prepare(once, Place(1, 60, 60), replace(imprint(picture), field_name="seal-2"))
+
+    twice = again.filled(await pades_envelope(KIT.signer, again.digest))
+
+    found = await inspect(twice, roots=[KIT.root], moment=NOW)
+    assert [(one.intact, one.valid, one.trusted_now, one.permitted) for one in found] == [(True,) * 4] * 2
+    assert [one.covers_whole_document for one in found] == [False, True]
 
 
 def test_alpha_lets_what_lies_below_show_through_and_ink_multiplies_with_it() -> None:
