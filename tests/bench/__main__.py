@@ -18,6 +18,7 @@ from rich.console import Console
 
 from tests.bench import (
     append,
+    bulk,
     chart,
     checking,
     credit,
@@ -50,6 +51,7 @@ SUITES: dict[str, Callable[[Bench], Iterable[Figure]]] = {
     "uploads": uploads.measure,
     "lag": lag.measure,
     "sm2": sm2.measure,
+    "bulk": bulk.measure,
     "templates": templates.measure,
     "checks": checking.measure,
     "city": town.measure,
