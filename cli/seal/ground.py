@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cli.owner import DONE, FAILED, run_as_owner
+from cli.seal.picture import OwnWorkshop
 from core.db import Connection
 from core.keyring import Keyring
 from core.vault import Vault
@@ -32,7 +33,7 @@ def run(work: Work) -> int:
         token = _token()
         try:
             vault = await Vault.open(connection, Keyring.load(settings.keys / "eseal-keyring.json"))
-            return await work(settings, connection, Keystores(vault, _sm2(), token))
+            return await work(settings, connection, Keystores(vault, _sm2(), token, OwnWorkshop()))
         finally:
             if token is not None:
                 await token.close()

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 from cli.operator import OperatorError
+from services.eseal.domain import Picture
+from services.eseal.gm.ses_making import SealFace
 from services.eseal.lifecycle import MAX_PICTURE, USUAL_WIDTH, Shape, Upload
 from services.eseal.workshop import Workshop
 
@@ -32,9 +34,17 @@ def upload_of(path: Path | None, width_mm: float | None, shape: Shape) -> Upload
 
 
 async def _look_at(upload: Upload) -> None:
-    workshop = Workshop(workers=1)
-    await workshop.open()
-    try:
-        await workshop.read_picture(upload.file, upload.width_mm)
-    finally:
-        await workshop.close()
+    await OwnWorkshop().read_picture(upload.file, upload.width_mm)
+
+
+class OwnWorkshop:
+    """A worker for each picture, which ends with it."""
+
+    async def read_picture(self, file: bytes, width_mm: float) -> tuple[Picture, SealFace]:
+        """For PDF and for OFD. Errors: SEAL_PICTURE_INVALID."""
+        workshop = Workshop(workers=1)
+        await workshop.open()
+        try:
+            return await workshop.read_picture(file, width_mm)
+        finally:
+            await workshop.close()

@@ -24,16 +24,14 @@ from core.errors import ServiceError
 from core.vault import Vault
 from services.eseal.distinguished import seal_subject
 from services.eseal.domain import SUITES, Algorithm, Format, SealState
-from services.eseal.gm.ses import read_seal
-from services.eseal.gm.ses_making import SealFace, seal_info, seal_of
+from services.eseal.enrolled import Making, structure_of
 from services.eseal.gm.sm2 import Sm2
-from services.eseal.issued import Issued, NotTakenError, check_issued, read_certificates
+from services.eseal.issued import NotTakenError, check_issued, read_certificates
 from services.eseal.keys.certificate_request import request_info, request_of
 from services.eseal.keys.signers import PrivateKey, is_signed, sign_by
 from services.eseal.keys.token import Token
 from services.eseal.keystore import COLUMN, TOKEN, VAULT, generate, generate_sm2
-from services.eseal.making import Sm2Maker
-from services.eseal.pictures.png import round_seal_face
+from services.eseal.making import PictureReader, Sm2Maker
 
 Q = queries.load(__package__)
 _PROOF = b"onestop: this key answers for its certificate"
@@ -46,6 +44,8 @@ class Keystores:
     vault: Vault
     sm2: Sm2 | None = None
     token: Token | None = None
+    reader: PictureReader | None = None
+    """Of pictures that owners of seals bring."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,14 @@ async def take_certificate(
         await _prove(keystores, waiting)
         structure = None
         if SUITES[waiting.algorithm].format is Format.OFD:
-            structure = _structure(maker, seal, issued, current["structure"] if current else None, moment)
+            structure = await structure_of(
+                connection,
+                Making(maker, keystores.reader),
+                seal=seal,
+                issued=issued,
+                earlier=current["structure"] if current else None,
+                moment=moment,
+            )
         await connection.execute(Q.retire_key, seal_id)
         await connection.execute(
             Q.insert_certified_key,
@@ -206,12 +213,14 @@ async def _seal(connection: Connection, seal_id: UUID) -> asyncpg.Record:
     if row is None:
         raise NotTakenError("seal", "no seal has this id")
     if row["standing"] not in _CERTIFIED:
-        raise NotTakenError("seal", "the seal is not made yet, or was revoked: it takes no certificate")
+        raise NotTakenError("seal", "the seal was revoked: it takes no certificate")
     return row
 
 
-_CERTIFIED = (SealState.IN_FORCE.value, SealState.SUSPENDED.value, 6)
-"""Standings in which a seal has a use for a certificate; 6 is made and not yet in force."""
+_CERTIFIED = tuple(
+    one.value for one in (SealState.APPLIED, SealState.MADE, SealState.IN_FORCE, SealState.SUSPENDED)
+)
+"""Standings in which a seal has a use for a certificate: for the first one before it is made."""
 
 
 async def _waiting(connection: Connection, seal_id: UUID) -> _Waiting | None:
@@ -264,32 +273,6 @@ async def _prove(keystores: Keystores, waiting: _Waiting) -> None:
         right = is_signed(waiting.public_key, waiting.algorithm, _PROOF, signature)
     if not right:
         raise NotTakenError("private_key", "the key that is kept is not the one that was asked for")
-
-
-def _structure(
-    maker: Sm2Maker | None, seal: asyncpg.Record, issued: Issued, earlier: bytes | None, moment: datetime
-) -> bytes:
-    """The seal by GB/T 38540 that names the new certificate, with the face that it had."""
-    if maker is None:
-        raise NotTakenError(
-            "maker", "a seal with SM2 is made anew for its certificate: its maker's key is needed"
-        )
-    if earlier is not None:
-        found = read_seal(earlier)
-        face = SealFace(found.picture_type, found.picture, found.width_mm, found.height_mm)
-    else:
-        bottom = str(seal["name"]).removeprefix(seal["owner_name"])
-        face = round_seal_face(seal["owner_name"], bottom_text=bottom, code=seal["code"])
-    info = seal_info(
-        seal_id=seal["code"],
-        name=seal["name"],
-        certificate=issued.certificate,
-        face=face,
-        created_at=moment,
-        valid_from=max(seal["valid_from"], issued.not_before),
-        valid_until=min(seal["valid_until"], issued.not_after),
-    )
-    return seal_of(info, maker_certificate=maker.certificate, signature=maker.key.sign(info))
 
 
 def _token(keystores: Keystores, waiting: _Waiting) -> Token:

@@ -35,20 +35,7 @@ class PgKeepingStore:
         row = await self._pool.fetchrow(Q.application, seal_id)
         if row is None:
             raise SealActRefusedError("the seal was made without an application; apply for another one")
-        made = Application(
-            owner_code=row["owner_code"],
-            owner_name=row["owner_name"],
-            title=row["title"],
-            division=row["division"],
-            valid_from=row["valid_from"],
-            valid_until=row["valid_until"],
-            kind=SealKind(row["kind"]),
-            owner_type=OwnerType(row["owner_type"]),
-            shape=Shape(row["shape"]),
-            algorithm=_algorithm(row["algorithm"]),
-            upload=Upload(row["picture"], row["picture_width"]) if row["picture"] else None,
-        )
-        return Making(made, row["code"], row["has_key"])
+        return Making(application_of(row), row["code"], row["has_key"])
 
     async def carry_out(
         self, tx: Transaction, request: Request, intent_id: UUID, made: MadeSeal | None
@@ -63,6 +50,23 @@ class PgKeepingStore:
     async def refuse(self, request: Request, why: str) -> None:
         """Notes that it is not done, and why."""
         await self._pool.execute(Q.refuse_request, request.id, why)
+
+
+def application_of(row: asyncpg.Record) -> Application:
+    """What was applied for, as the query `application` has it. Raises SealActRefusedError."""
+    return Application(
+        owner_code=row["owner_code"],
+        owner_name=row["owner_name"],
+        title=row["title"],
+        division=row["division"],
+        valid_from=row["valid_from"],
+        valid_until=row["valid_until"],
+        kind=SealKind(row["kind"]),
+        owner_type=OwnerType(row["owner_type"]),
+        shape=Shape(row["shape"]),
+        algorithm=_algorithm(row["algorithm"]),
+        upload=Upload(row["picture"], row["picture_width"]) if row["picture"] else None,
+    )
 
 
 def columns(made: MadeSeal) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -14,8 +15,10 @@ import asyncpg
 import pytest
 from asn1crypto import csr, pem
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from PIL import Image
 
 import cli.seal.__main__ as command
+from cli.seal.picture import OwnWorkshop
 from core.clock import now
 from core.keyring import Keyring
 from core.vault import Vault
@@ -49,6 +52,7 @@ from tests.component.eseal.soft_token import SoftToken, soft_token
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
 from tests.unit.eseal.documents import KIND, OFFICE, OFFICE_CODE, SealKit, make_kit, plain
+from tests.unit.eseal.uploads import drawn, png
 
 P256, SM2 = Algorithm.ECDSA_P256_SHA256, Algorithm.SM2_SM3
 NOW = now().replace(microsecond=0)
@@ -312,6 +316,29 @@ async def test_a_seal_with_sm2_is_made_anew_for_its_certificate_with_the_face_th
     assert not old.is_for(signer.certificate)
     assert (new.picture, new.name, new.seal_id) == (old.picture, old.name, old.seal_id)
     assert new.valid_until == NOW + 30 * DAY
+
+
+async def test_a_seals_first_certificate_comes_before_it_is_made_and_shows_what_was_applied_for(
+    ground: Ground,
+) -> None:
+    seal_id = await ground.seal(sm2=True)
+    # As it was when it had been applied for, with a picture of its owner's own.
+    await ground.connection.execute("DELETE FROM seal_key")
+    await ground.connection.execute("UPDATE seal SET standing = $1, picture = NULL", SealState.APPLIED.value)
+    await ground.connection.execute(
+        "UPDATE seal_application SET picture = $1, picture_width = 30", png(drawn())
+    )
+    content = ground.issue(await ground.ask(seal_id, SM2))
+    with pytest.raises(NotTakenError) as refused:
+        await ground.take(seal_id, content, maker=ground.maker)
+    assert refused.value.rule == "picture"
+
+    ground.keystores = replace(ground.keystores, reader=OwnWorkshop())
+    await ground.take(seal_id, content, maker=ground.maker)
+
+    made = read_seal(await ground.connection.fetchval("SELECT structure FROM seal_key WHERE is_current"))
+    assert (made.picture_type, made.width_mm) == ("PNG", 30)
+    assert Image.open(BytesIO(made.picture)).convert("RGBA").tobytes() == drawn().tobytes()
 
 
 @pytest.fixture(scope="module")
