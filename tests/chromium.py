@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
+import subprocess
+import tempfile
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright
 
+from deploy.local.part import confined
+from tests.database import GROUND
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
+    *("--disable-background-networking", "--disable-component-update", "--no-default-browser-check"),
+    *("--headless=new", "--no-proxy-server", "--remote-debugging-port=0"),
 )
+START_SECONDS = 60.0
 
 
 def chromium() -> str:
@@ -26,16 +37,38 @@ def chromium() -> str:
     return found
 
 
+@functools.cache
+def _running(path: str) -> str:
+    """The address of a browser that is started once, and ends with the process that runs the tests."""
+    profile = Path(tempfile.mkdtemp(prefix="onestop-chromium-", dir=os.environ.get(GROUND)))
+    atexit.register(shutil.rmtree, profile, ignore_errors=True)
+    process = subprocess.Popen(
+        confined([path, *_ARGUMENTS, f"--user-data-dir={profile}", "about:blank"]),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    atexit.register(process.wait)
+    atexit.register(process.terminate)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(FileNotFoundError, IndexError):
+            return f"http://127.0.0.1:{(profile / 'DevToolsActivePort').read_text().splitlines()[0]}"
+        time.sleep(0.02)
+    raise RuntimeError(f"{path} has not started (exit code {process.poll()})")
+
+
 @asynccontextmanager
 async def window(language: str = "en-GB") -> AsyncIterator[Window]:
-    """A browser that has been nowhere, with one page open. It believes any certificate."""
-    path = chromium()
+    """A window that shares nothing with any other, with one page open. It believes any certificate."""
+    address = _running(chromium())
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        browser = await playwright.chromium.connect_over_cdp(address)
+        context = await browser.new_context(ignore_https_errors=True, locale=language)
         try:
-            context = await browser.new_context(ignore_https_errors=True, locale=language)
             yield Window(context, await context.new_page())
         finally:
+            await context.close()
             await browser.close()
 
 
