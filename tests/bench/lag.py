@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import grpc
-import psutil
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
@@ -24,6 +22,7 @@ from core.config import Mode, PeerConfig
 from core.rpc import channel
 from deploy.local.pki import PROBER
 from deploy.local.probe import CHECK, READ, WRITE
+from tests.bench.bulk import on_one_core
 from tests.bench.callers import processes_of
 from tests.bench.figures import LESS_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench
@@ -116,23 +115,3 @@ def _caller(city: City) -> PeerConfig:
         tls_key=pki / f"{PROBER}.key",
         eseal=f"127.0.0.1:{city.settings.ports['eseal']}",
     )
-
-
-@contextmanager
-def on_one_core(city: City) -> Iterator[None]:
-    """Holds the service's own process to one core, which its workers keep out of."""
-    pid = city.pid("eseal")
-    cores = psutil.Process().cpu_affinity()
-    if pid is None or not cores:
-        raise SystemExit("the seal service does not run")
-    process = psutil.Process(pid)
-    workers = process.children(recursive=True)
-    process.cpu_affinity(cores[:1])
-    for worker in workers:
-        worker.cpu_affinity(cores[1:] or cores)
-    try:
-        yield
-    finally:
-        for one in (process, *workers):
-            if one.is_running():
-                one.cpu_affinity(cores)

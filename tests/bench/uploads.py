@@ -21,10 +21,10 @@ from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 from cli.demo.client import Caller
 from core.config import Mode, PeerConfig
 from core.rpc import channel
+from tests.bench.bulk import on_one_core
 from tests.bench.callers import thumbprint
 from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench
-from tests.bench.lag import on_one_core
 from tests.bench.seals import documents_in, folder_of, peer_job_for, run_peer
 from tests.bench.sm2 import one_core
 from tests.city import City
