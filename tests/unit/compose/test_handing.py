@@ -73,7 +73,14 @@ def test_no_two_parts_share_a_secret(city: Path) -> None:
 def test_authorities_keys_are_given_to_nobody(city: Path) -> None:
     kept = {
         (city / "pki" / name).read_bytes()
-        for name in ("ca.key", "seal-ca.key", "seal-ca-sm2.key", "seal-maker-sm2.key", "onestop_owner.key")
+        for name in (
+            "ca.key",
+            "seal-ca.key",
+            "seal-ca-sm2.key",
+            "seal-maker-sm2.key",
+            "time-ca.key",
+            "onestop_owner.key",
+        )
     }
 
     for part in (DATABASE, *PROCESSES):
