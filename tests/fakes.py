@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from protovalidate import Validator
 
 from core.clock import Clock
 from core.disclosure import Entry, EntryKind, Receipt
@@ -16,7 +17,8 @@ from core.errors import ServiceError, UnavailableError
 from core.identity import Subject
 from core.ledger import item_of
 from core.tokens import ALGORITHM, AUDIENCE, CITIZEN_CLIENT, ISSUER, IssuerKeys, TokenVerifier
-from core.validation import validate
+
+_RULES = Validator()
 
 
 class FakeClock:
@@ -50,7 +52,9 @@ class FakeLedger:
         """The receipt; the first one again for the same entry. Another entry under its id is a bug."""
         if self.down:
             raise UnavailableError("ledger is down or cannot be reached", part="ledger", retry_after=1.0)
-        validate(item_of(entry))  # As the real one does: what it refuses is no entry here either.
+        # As the real one does: what breaks the contract is no entry here either.
+        broken = _RULES.collect_violations(item_of(entry))
+        assert not broken, f"the ledger would refuse this entry: {broken[0].proto.message}"
         kept = next((one for one in self.entries if one.item_id == entry.item_id), None)
         if kept is not None:
             assert kept == entry, "another entry came under the same item id"
