@@ -31,7 +31,7 @@ from services.eseal.gm.sm2 import Sm2, der_of, sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3, Signer
 from services.eseal.ofd.digests import altered_parts, covers_the_list, uncovered_parts
 from services.eseal.ofd.document import SEAL, Body, Listed, Ofd, SignatureFile
-from services.eseal.ofd.proofs import stamp_on, weaknesses
+from services.eseal.ofd.proofs import certificates_of, stamp_on, weaknesses
 from services.eseal.refusals import DocumentError, DocumentMalformedError
 
 
@@ -158,8 +158,7 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
         stamped_by=stamp.authority if stamp else "",
         trusted_stamped=authority_stamped is not None,
         chain=tuple(distinguished_name(one.subject) for one in (signer, vouching)) if vouching else (),
-        # The maker of the seal too: a seal that its maker's authority has taken back is none.
-        certificates=(signer.der, *((sealed.seal.maker.certificate,) if sealed else ())),
+        certificates=certificates_of(signer.der, sealed),
         weaknesses=weaknesses(file, said),
     )
 

@@ -26,6 +26,8 @@ _BROKEN = {
     "1.3.14.3.2.26": "sha1",
 }
 _UNKNOWN = "unknown_algorithm"
+LARGEST_CERTIFICATE = 16 * 1024
+"""Bytes of a certificate that leaves the worker; honest ones have a tenth of it."""
 
 
 def stamp_on(
@@ -40,6 +42,13 @@ def stamp_on(
         return None
     # Nothing in it waits for anything: what it checks by is all here.
     return asyncio.run(stamp_over(sealed.signer.value, token, authorities, moment))
+
+
+def certificates_of(signer: bytes, sealed: SealSignature | None) -> tuple[bytes, ...]:
+    """Of which it counts what became of them, DER: the signer's, and the maker's of the seal, for a seal that
+    its maker's authority has taken back is none. Empty, so that nothing is known, where one is too large."""
+    found = (signer, *((sealed.seal.maker.certificate,) if sealed else ()))
+    return found if max(map(len, found)) <= LARGEST_CERTIFICATE else ()
 
 
 def weaknesses(file: SignatureFile, said: SealSignature | PlainSignature) -> tuple[str, ...]:

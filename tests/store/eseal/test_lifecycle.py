@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import psycopg
 import pytest
+from cryptography import x509
 from PIL import Image
 
 from core.clock import now
@@ -184,6 +185,8 @@ async def test_a_seal_goes_from_application_to_the_end_of_its_key(bureau: Bureau
     assert {ends[act["intent_id"]] for act in acts} == {Outcome.COMPLETED}
     shown = bureau.ask(li, "show", str(seal))
     assert "destroyed" in shown.stdout
+    certificate = await bureau.pool.fetchval("SELECT certificate FROM seal_key WHERE id = $1", key)
+    assert f"serial number {x509.load_der_x509_certificate(certificate).serial_number:x};" in shown.stdout
     assert f"enable by {wang}: order 7" in shown.stdout
 
 

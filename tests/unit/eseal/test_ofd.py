@@ -12,7 +12,8 @@ from core.errors import ServiceError
 from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der, integer
 from services.eseal.domain import Place
 from services.eseal.finding import Modification
-from services.eseal.gm.ses_making import seal_signature
+from services.eseal.gm.ses import read_seal
+from services.eseal.gm.ses_making import seal_of, seal_signature
 from services.eseal.gm.signed import DATA, SIGNED_DATA
 from services.eseal.gm.sm2 import load_sm2, sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3, Sm2Authority
@@ -324,6 +325,15 @@ async def test_weak_digests_prove_nothing(one: Sealer) -> None:
     assert sound.weaknesses == ()
     assert sound.chain == (sound.signer, "CN=a seal authority")
     assert len(sound.certificates) == 2
+
+
+async def test_a_maker_s_certificate_of_any_size_is_not_passed_on(one: Sealer) -> None:
+    info = read_seal(one.seal).maker.content
+    for size, passed in ((100, 2), (20_000, 0)):
+        seal = seal_of(info, maker_certificate=b"x" * size, signature=one.maker_key.sign(info))
+        (found,) = inspected(await one.put(plain_ofd(), seal=seal), [one])
+        assert not found.genuine_now
+        assert len(found.certificates) == passed
 
 
 async def test_trust_is_in_the_configured_authorities_alone(one: Sealer, other: Sealer) -> None:
