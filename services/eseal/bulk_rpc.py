@@ -40,7 +40,7 @@ MOST_IN_HAND = 384
 MOST_BYTES = 32 * 1024 * 1024
 MOST_RESULTS = 64
 MOST_ANSWER = 8 * 1024 * 1024
-"""Bytes of documents that one message answers; a single one may be larger."""
+"""Bytes of results in one message; a single one may be larger."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Requests = AsyncIterator[pb.SealDocumentsRequest]
@@ -51,7 +51,11 @@ Result = Answered[pb.SealedItem]
 class Stream:
     """A stream as far as it has come."""
 
-    flow: Flow[Result] = field(default_factory=lambda: Flow(most=MOST_IN_HAND, most_bytes=MOST_BYTES))
+    flow: Flow[Result] = field(
+        default_factory=lambda: Flow(
+            most=MOST_IN_HAND, most_bytes=MOST_BYTES, size_of=lambda result: result.message.ByteSize()
+        )
+    )
     credential: context_pb2.Credential | None = None
     seal_id: str = ""
     taken: int = 0

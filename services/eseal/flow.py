@@ -17,14 +17,16 @@ class Flow(Generic[R]):
     `take` waits for room; `results` gives what is done, some at a time, until `end` was said and all is.
     """
 
-    def __init__(self, *, most: int, most_bytes: int) -> None:
+    def __init__(self, *, most: int, most_bytes: int, size_of: Callable[[R], int]) -> None:
+        """`size_of` says how many bytes a result takes on its way."""
+        self._size_of = size_of
         self._most = most
         self._most_bytes = most_bytes
         self._held = 0
         self._held_bytes = 0
         self._room = asyncio.Event()
         self._news = asyncio.Event()
-        self._done: deque[tuple[R, int]] = deque()
+        self._done: deque[tuple[R, int, int]] = deque()
         self._running: dict[asyncio.Task[R], Callable[[], bool]] = {}
         self._ended = False
 
@@ -50,7 +52,8 @@ class Flow(Generic[R]):
         self._news.set()
 
     async def results(self, *, most: int, most_bytes: int) -> AsyncIterator[list[R]]:
-        """What is done, in the order in which it was: so many at a time, or of so many bytes taken."""
+        """What is done, in the order in which it was: so many at a time, or of so many bytes. One alone may
+        be of any size."""
         while True:
             while not self._done:
                 if self._ended and not self._running:
@@ -58,14 +61,14 @@ class Flow(Generic[R]):
                 self._news.clear()
                 await self._news.wait()
             batch: list[R] = []
-            size = 0
-            while self._done and len(batch) < most and (not batch or size + self._done[0][1] <= most_bytes):
-                result, taken = self._done.popleft()
+            room = size = 0
+            while self._done and len(batch) < most and (not batch or size + self._done[0][2] <= most_bytes):
+                result, taken, large = self._done.popleft()
                 batch.append(result)
-                size += taken
+                room, size = room + taken, size + large
             yield batch
             self._held -= len(batch)
-            self._held_bytes -= size
+            self._held_bytes -= room
             self._room.set()
 
     def abandon(self) -> list[asyncio.Task[R]]:
@@ -82,5 +85,6 @@ class Flow(Generic[R]):
     def _finish(self, task: asyncio.Task[R], size: int) -> None:
         del self._running[task]
         if not task.cancelled():
-            self._done.append((task.result(), size))
+            result = task.result()
+            self._done.append((result, size, self._size_of(result)))
         self._news.set()

@@ -23,7 +23,7 @@ async def turns() -> None:
 
 
 async def test_room_is_given_back_when_a_result_has_been_handed_on_and_not_before() -> None:
-    flow, gate = Flow[str](most=2, most_bytes=100), asyncio.Event()
+    flow, gate = Flow[str](most=2, most_bytes=100, size_of=len), asyncio.Event()
     gate.set()
     await flow.take(1, work(gate, "a"), lambda: True)
     await flow.take(1, work(gate, "b"), lambda: True)
@@ -41,7 +41,7 @@ async def test_room_is_given_back_when_a_result_has_been_handed_on_and_not_befor
 
 
 async def test_bytes_count_and_one_alone_may_be_of_any_size() -> None:
-    flow, gate = Flow[str](most=9, most_bytes=100), asyncio.Event()
+    flow, gate = Flow[str](most=9, most_bytes=100, size_of=len), asyncio.Event()
     gate.set()
     await flow.take(500, work(gate, "large"), lambda: True)
     second = asyncio.ensure_future(flow.take(1, work(gate, "small"), lambda: True))
@@ -56,7 +56,7 @@ async def test_bytes_count_and_one_alone_may_be_of_any_size() -> None:
 
 
 async def test_results_come_as_they_are_ready() -> None:
-    flow = Flow[str](most=9, most_bytes=100)
+    flow = Flow[str](most=9, most_bytes=100, size_of=len)
     slow, quick = asyncio.Event(), asyncio.Event()
     await flow.take(1, work(slow, "slow"), lambda: True)
     await flow.take(1, work(quick, "quick"), lambda: True)
@@ -70,7 +70,7 @@ async def test_results_come_as_they_are_ready() -> None:
 
 
 async def test_what_is_abandoned_is_left_undone_unless_it_has_begun() -> None:
-    flow, gate = Flow[str](most=9, most_bytes=100), asyncio.Event()
+    flow, gate = Flow[str](most=9, most_bytes=100, size_of=len), asyncio.Event()
     await flow.take(1, work(gate, "waiting"), lambda: True)
     await flow.take(1, work(gate, "begun"), lambda: False)
 
@@ -79,3 +79,16 @@ async def test_what_is_abandoned_is_left_undone_unless_it_has_begun() -> None:
 
     assert [await task for task in going_on] == ["begun"]
     assert [one async for one in flow.results(most=9, most_bytes=100)] == [["begun"]]
+
+
+async def test_results_go_together_as_far_as_their_own_sizes_allow() -> None:
+    flow, gate = Flow[str](most=9, most_bytes=100, size_of=len), asyncio.Event()
+    gate.set()
+    for answer in ("a" * 30, "b" * 30, "c" * 30, "d" * 500):
+        await flow.take(1, work(gate, answer), lambda: True)
+    flow.end()
+    await turns()
+
+    together = [[len(one) for one in batch] async for batch in flow.results(most=9, most_bytes=70)]
+
+    assert together == [[30, 30], [30], [500]]
