@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from onestop.agricredit.v1 import agricredit_pb2_grpc
 from onestop.autofill.v1 import autofill_pb2_grpc
 from onestop.datanode.v1 import datanode_pb2_grpc
-from onestop.eseal.v1 import bulk_pb2_grpc, eseal_pb2_grpc, remote_pb2_grpc
+from onestop.eseal.v1 import bulk_pb2_grpc, eseal_pb2_grpc, remote_pb2_grpc, template_pb2_grpc
 from onestop.issuer.v1 import issuer_pb2_grpc
 from onestop.ledger.v1 import ledger_pb2_grpc
 from onestop.licence.v1 import licence_pb2_grpc
@@ -30,6 +30,7 @@ SERVICES = {
     "onestop.eseal.v1.BulkSealService": bulk_pb2_grpc,
     "onestop.eseal.v1.EsealService": eseal_pb2_grpc,
     "onestop.eseal.v1.RemoteSigningService": remote_pb2_grpc,
+    "onestop.eseal.v1.TemplateService": template_pb2_grpc,
     "onestop.issuer.v1.IssuerService": issuer_pb2_grpc,
     "onestop.ledger.v1.LedgerService": ledger_pb2_grpc,
     "onestop.licence.v1.LicenceService": licence_pb2_grpc,

@@ -55,6 +55,7 @@ INNER = frozenset(
         # Told to operators, in the words of their command.
         "SEAL_ACT_REFUSED",
         "SEAL_AUTHORITY_MISSING",
+        "SEAL_PICTURE_INVALID",
         # Told as RFC 6749 has it.
         "INVALID_CLIENT",
         "UNAUTHORIZED_CLIENT",
