@@ -240,12 +240,15 @@ ON CONFLICT (size, witness, key_id) DO UPDATE
    SET line = excluded.line, cosigned_at = excluded.cosigned_at;
 
 -- name: find_cosigned
--- The newest checkpoints that have cosignatures, a row for each of these.
+-- The newest checkpoints that have cosignatures, a row for each of these. That of the empty tree stands in the
+-- head alone.
 -- $1 size that they are larger than, $2 at most so many rows
-SELECT c.size, k.note, c.line
+SELECT c.size, coalesce(k.note, h.checkpoint) AS note, c.line
   FROM cosignature AS c
-  JOIN checkpoint AS k ON k.size = c.size
+  LEFT JOIN checkpoint AS k ON k.size = c.size
+  LEFT JOIN head AS h ON h.size = c.size AND c.size = 0
  WHERE c.size > $1
+   AND (k.size IS NOT NULL OR h.size IS NOT NULL)
  ORDER BY c.size DESC, c.witness
  LIMIT $2;
 

@@ -93,6 +93,19 @@ async def test_two_witnesses_cosign_within_seconds(
     assert await town.desk.receipt(asking(PLATFORM), entry.item_id) == receipt
 
 
+async def test_empty_log_is_cosigned_too(
+    start: StartLedger, authority: Authority, two: tuple[WitnessProcess, WitnessProcess]
+) -> None:
+    town = await start(policy=policy_of(*two))
+    async with feeding(town, authority, *two) as fed:
+        await fed.until(lambda: {one.attitude for one in fed.feeder.standings.values()} == {Attitude.COSIGNS})
+
+        empty = await town.public.checkpoint(cosigned=True)
+
+    assert open_checkpoint(empty, KEY).size == 0
+    assert cosigned_by(empty, *two) == {"north.example", "south.example"}
+
+
 async def test_every_step_of_growth_is_proved_to_the_witness(
     start: StartLedger, authority: Authority, two: tuple[WitnessProcess, WitnessProcess]
 ) -> None:
