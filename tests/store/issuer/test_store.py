@@ -21,7 +21,7 @@ def _empty(city_database: CityDatabase) -> None:
 async def test_the_town_s_callers_are_found_with_their_scopes(
     city_database: CityDatabase, pool: PoolFactory
 ) -> None:
-    assert seed(city_database.admin_dsn) == ["approval-platform", "rural-bank"]
+    assert seed(city_database.admin_dsn) == ["approval-platform", "rural-bank", "company-app"]
     store = PgClientStore(await pool("issuer"))
 
     bank = await store.find("rural-bank")

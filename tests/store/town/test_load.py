@@ -229,12 +229,12 @@ async def test_the_other_parts_are_furnished_once(fresh_database: CityDatabase, 
     await load(home, TownPlan(100), Quiet(), workers=1, others=OTHERS)
     await load(home, TownPlan(100), Quiet(), workers=1, others=OTHERS)
 
-    assert rows(fresh_database, "SELECT count(*) FROM issuer.client") == [(2,)]
+    assert rows(fresh_database, "SELECT count(*) FROM issuer.client") == [(3,)]
     assert rows(fresh_database, "SELECT count(*) FROM eseal.seal") == [(2 * len(offices()),)]
     assert rows(fresh_database, "SELECT count(*) FROM agricredit.partner") == [(1,)]
     named = "SELECT count(*) FILTER (WHERE name <> '') FROM ledger.known_name WHERE kind = "
     assert rows(fresh_database, f"{named} 'office'") == [(len(offices()),)]
-    assert rows(fresh_database, f"{named} 'caller'") == [(3,)]
+    assert rows(fresh_database, f"{named} 'caller'") == [(4,)]
     assert rows(fresh_database, f"{named} 'matter'") == [(10,)]
     fields = (
         "company-change.company_name",
