@@ -18,12 +18,14 @@ SELECT pg_advisory_unlock((1869::bigint << 32) | 'head'::regclass::oid::bigint);
 
 -- name: session_settings
 -- What the sequencer's session must be sure of: a commit is on disk when it returns, and a session whose
--- machine is gone ends within half a minute, so that another can take its place.
+-- machine is gone ends within half a minute, so that another can take its place. Its few statements are
+-- planned once: planning an append anew each time costs as much as doing it.
 SELECT set_config('synchronous_commit', 'on', false),
        set_config('tcp_keepalives_idle', '10', false),
        set_config('tcp_keepalives_interval', '5', false),
        set_config('tcp_keepalives_count', '4', false),
-       set_config('statement_timeout', '15s', false);
+       set_config('statement_timeout', '15s', false),
+       set_config('plan_cache_mode', 'force_generic_plan', false);
 
 -- name: end_stale_leader
 -- Ends the session that has the sequencer's place, if the beat is still what it was and the server waits for

@@ -42,6 +42,8 @@ LONGEST_RETRY_SECONDS = 3.0
 NEWEST_TILES = 256
 """So many full tiles of leaves are proved before the first append; the older ones while appending."""
 SWEEP_PAUSE_SECONDS = 0.05
+SWEEP_BUSY_SECONDS = 0.25
+"""Between two of the older tiles: without work, and beside it."""
 
 
 class Observer(Protocol):
@@ -268,8 +270,11 @@ class Sequencer:
         """Proves the leaves below the older tiles, slowly; a failure ends the appending."""
         try:
             for _ in range(self._proofs.older):
+                before = self._newest
                 await self._proofs.prove_older()
                 await asyncio.sleep(SWEEP_PAUSE_SECONDS)
+                if self._newest != before:
+                    await asyncio.sleep(SWEEP_BUSY_SECONDS)
         except CustodyError as failure:
             self._broken = failure
             self._arrived.set()
