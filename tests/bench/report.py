@@ -81,7 +81,7 @@ def blocks(figures: Figures) -> dict[str, str]:
         ("figure", "value", "ratio"),
         [
             (f"`{name}`", figures.text(name), figures.ratio(name))
-            for name in figures.names(r"(herd|eseal|city|limit|licence\.slope|soak)\..*")
+            for name in figures.names(r"(herd|eseal|sm2|city|limit|licence\.slope|soak)\..*")
             if ".cpu." not in name and ".memory." not in name and ".insert." not in name
         ],
     )
