@@ -7,11 +7,8 @@ they are sealed somebody else lists seals, one call after another: `other` says 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import ssl
 import time
 import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +21,7 @@ from cli.demo.client import Caller
 from core.config import Mode, PeerConfig
 from core.rpc import channel
 from tests.bench import seals
+from tests.bench.callers import thumbprint
 from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench
 from tests.city import City
@@ -99,9 +97,8 @@ async def seal(city: City, kind: str, documents: Sequence[bytes], seconds: float
     with Caller(city.machines, city.settings.pki, "approval-platform") as platform:
         office: Json = cast_of(city)["office"]
         found = platform.get("/approval/v1/seals", office=office["code"])["seals"]
-        certificate = (city.settings.pki / "approval-platform.crt").read_text(encoding="ascii")
         credential = context_pb2.Credential(
-            token=platform._token, certificate_thumbprint=_thumbprint(certificate)
+            token=platform._token, certificate_thumbprint=thumbprint(city, "approval-platform")
         )
     seal_id = next(one["id"] for one in found if one["document_type"] == "application/pdf")
     async with channel(_gateway(city), "eseal") as opened:
@@ -204,12 +201,6 @@ def _gateway(city: City) -> PeerConfig:
         tls_key=pki / "gateway.key",
         eseal=f"127.0.0.1:{city.settings.ports['eseal']}",
     )
-
-
-def _thumbprint(certificate: str) -> str:
-    """x5t#S256 (RFC 8705) of a certificate, PEM."""
-    digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
-    return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _spent(city: City) -> dict[str, float]:
