@@ -8,10 +8,12 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from deploy.local.migrate import ROOT
@@ -63,7 +65,17 @@ def test_the_examples_of_a_page_do_what_it_says(
     holder = person(cast["applicant"]["code"])
     body = {"case": case_of(city), "holder": holder, "type_codes": [ID_CARD]}
     platform.post("/approval/v1/licences:search", body)
+    until_cosigned(city)
     assert reader.read(page(name)) >= PAGES[name]
+
+
+def until_cosigned(city: City) -> None:
+    """Returns when a witness has cosigned, as it does within seconds after the city is up."""
+    with httpx2.Client(verify=city.tls()) as people:
+        deadline = time.monotonic() + 15
+        while people.get(f"{city.people}/ledger/v1/checkpoint?cosigned=true").status_code != 200:
+            assert time.monotonic() < deadline, "no witness has cosigned"
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
