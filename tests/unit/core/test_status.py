@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from core.errors import FieldFault, InvalidError
-from core.status import for_trailers, from_status, to_status
+import grpc
+import pytest
+from grpc.aio import AioRpcError, Metadata
+
+from core.errors import FieldFault, InvalidError, Kind
+from core.status import for_trailers, from_rpc_error, from_status, to_status
 
 ROOM = 8 * 1024
 """What gRPC takes of trailers without dropping calls."""
@@ -45,3 +49,26 @@ def test_a_field_that_is_nested_without_end_is_cut() -> None:
 
     assert weight(error) < ROOM
     assert fault.field == "a." * 150
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (grpc.StatusCode.UNKNOWN, "Stream removed"),
+        (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2"),
+        (grpc.StatusCode.UNAVAILABLE, "Socket closed"),
+    ],
+)
+def test_a_stream_that_broke_off_means_that_the_part_is_down(code: grpc.StatusCode, said: str) -> None:
+    told = from_rpc_error(AioRpcError(code, Metadata(), Metadata(), said), "eseal")
+
+    assert (told.kind, told.reason, told.part) == (Kind.UNAVAILABLE, "PART_DOWN", "eseal")
+
+
+def test_a_fault_of_the_other_side_stays_one() -> None:
+    error = AioRpcError(grpc.StatusCode.UNKNOWN, Metadata(), Metadata(), "Unexpected <class 'KeyError'>: 'x'")
+
+    told = from_rpc_error(error, "eseal")
+
+    assert (told.kind, told.reason) == (Kind.INTERNAL, "INTERNAL")
+    assert "KeyError" not in told.message
