@@ -30,8 +30,9 @@ _KINDS = {code: kind for kind, code in CODES.items()}
 _KINDS[code_pb2.ABORTED] = Kind.CONFLICT
 _KINDS[code_pb2.CANCELLED] = Kind.LATE
 
-_BROKEN_OFF = ("Stream removed", "Received RST_STREAM")
-"""What gRPC says, as UNKNOWN or INTERNAL, of a stream whose other side is gone all at once."""
+_FAULTS = ("Unexpected ", "Failed to ", "Exception ")
+"""How gRPC tells a fault in the code of a side. Any other INTERNAL or UNKNOWN without a status of ours is
+its word for a connection that broke off: `Stream removed`, `Received RST_STREAM …`."""
 
 _WITHHELD = "an internal error; the trace id finds it in the logs"
 
@@ -134,7 +135,9 @@ def from_rpc_error(error: grpc.aio.AioRpcError, part: str) -> RelayedError:
     if status is not None:
         return from_status(status, part)
     code = error.code()
-    if code is grpc.StatusCode.UNAVAILABLE or (error.details() or "").startswith(_BROKEN_OFF):
+    unexplained = code in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
+    broke_off = unexplained and not (error.details() or "").startswith(_FAULTS)
+    if code is grpc.StatusCode.UNAVAILABLE or broke_off:
         kind, reason, message = Kind.UNAVAILABLE, "PART_DOWN", f"{part} is down or cannot be reached"
     elif code in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}:
         kind, reason, message = Kind.LATE, "DEADLINE_PASSED", f"{part} did not answer in time"
