@@ -58,8 +58,10 @@ async def test_who_gives_up_waiting_costs_no_worker_and_nobody_s_turn(workshop: 
     patient, done = PatientWorkshop(workshop), list[str]()
     waiting = [asyncio.ensure_future(lay_out(patient, done, str(number))) for number in range(4)]
     processes = set(workshop._all)
-    for _ in range(20):  # until the first is under way
+    while True:  # until the first is under way
         await asyncio.sleep(0)
+        if workshop._idle.empty():
+            break
 
     for one in waiting[:3]:
         one.cancel()
