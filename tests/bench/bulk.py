@@ -18,10 +18,9 @@ from onestop.common.v1 import context_pb2
 from onestop.eseal.v1 import bulk_pb2, bulk_pb2_grpc, eseal_pb2, eseal_pb2_grpc, template_pb2
 
 from cli.demo.client import Caller
-from core.config import Mode, PeerConfig
 from core.rpc import channel
 from tests.bench import seals
-from tests.bench.callers import thumbprint
+from tests.bench.callers import address_of, peer_config, thumbprint
 from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench
 from tests.city import City
@@ -101,7 +100,8 @@ async def seal(city: City, kind: str, documents: Sequence[bytes], seconds: float
             token=platform._token, certificate_thumbprint=thumbprint(city, "approval-platform")
         )
     seal_id = next(one["id"] for one in found if one["document_type"] == "application/pdf")
-    async with channel(_gateway(city), "eseal") as opened:
+    config = peer_config(city.settings.pki, "gateway", eseal=address_of(city, "eseal"))
+    async with channel(config, "eseal") as opened:
         bulk, single = bulk_pb2_grpc.BulkSealServiceStub(opened), eseal_pb2_grpc.EsealServiceStub(opened)
         before, began = _spent(city), time.monotonic()
         asking = asyncio.create_task(_others(single, credential, office["code"], done))
@@ -189,17 +189,6 @@ def _context(office: str, number: int, key: str) -> context_pb2.RequestContext:
         operator=case["operator"],
         purpose=case["purpose"],
         request_id=key,
-    )
-
-
-def _gateway(city: City) -> PeerConfig:
-    pki = city.settings.pki
-    return PeerConfig(
-        mode=Mode.DEVELOPMENT,
-        tls_ca=pki / "ca.crt",
-        tls_cert=pki / "gateway.crt",
-        tls_key=pki / "gateway.key",
-        eseal=f"127.0.0.1:{city.settings.ports['eseal']}",
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from cli.demo.client import Caller
+from core.config import Mode, PeerConfig
 from tests.bench.client import Job
 from tests.bench.ground import Bench
 from tests.bench.load import Processes, tree
@@ -62,3 +63,19 @@ def thumbprint(city: City, name: str) -> str:
     pem = (city.settings.pki / f"{name}.crt").read_text(encoding="ascii")
     der = ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----END CERTIFICATE-----") + 25] + "\n")
     return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+
+
+def peer_config(pki: Path, name: str, **addresses: str) -> PeerConfig:
+    """The settings of a process that shows `name`'s certificate to parts at these addresses."""
+    own = PeerConfig(
+        mode=Mode.DEVELOPMENT,
+        tls_ca=pki / "ca.crt",
+        tls_cert=pki / f"{name}.crt",
+        tls_key=pki / f"{name}.key",
+    )
+    return own.model_copy(update=addresses)
+
+
+def address_of(city: City, part: str) -> str:
+    """Where a part of the city listens."""
+    return f"127.0.0.1:{city.settings.ports[part]}"

@@ -26,11 +26,10 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 
 from cli.demo.client import Caller
-from core.config import Mode, PeerConfig
 from core.rpc import channel
 from deploy.local.migrate import ROOT
 from tests.bench import seals
-from tests.bench.callers import thumbprint
+from tests.bench.callers import address_of, peer_config, thumbprint
 from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench
 from tests.city import City
@@ -133,7 +132,7 @@ def _job(city: City, folder: Path, seconds: float, at_once: int) -> CheckJob:
         str(pki / "seal-ca.crt"),
         seconds,
         at_once,
-        f"127.0.0.1:{city.settings.ports['eseal']}",
+        address_of(city, "eseal"),
         str(pki),
         token,
         thumbprint(city, "approval-platform"),
@@ -184,14 +183,7 @@ def _by_pyhanko(job: CheckJob, files: Sequence[bytes]) -> Checked:
 
 async def _by_service(job: CheckJob, files: Sequence[bytes]) -> Checked:
     """Asks the seal service, as the gateway does."""
-    pki = Path(job.pki)
-    config = PeerConfig(
-        mode=Mode.DEVELOPMENT,
-        tls_ca=pki / "ca.crt",
-        tls_cert=pki / "gateway.crt",
-        tls_key=pki / "gateway.key",
-        eseal=job.address,
-    )
+    config = peer_config(Path(job.pki), "gateway", eseal=job.address)
     credential = context_pb2.Credential(token=job.token, certificate_thumbprint=job.thumbprint)
     context = context_pb2.RequestContext(
         office=job.office, operator="clerk-017", purpose="个体工商户设立登记"

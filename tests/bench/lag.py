@@ -18,18 +18,16 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from core.config import Mode, PeerConfig
 from core.rpc import channel
 from deploy.local.pki import PROBER
 from deploy.local.probe import CHECK, READ, WRITE
 from tests.bench.bulk import on_one_core
-from tests.bench.callers import processes_of
+from tests.bench.callers import address_of, peer_config, processes_of
 from tests.bench.figures import LESS_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench
 from tests.bench.load import Load
 from tests.bench.load import run as ask
 from tests.bench.seals import own_side
-from tests.city import City
 
 NAME = "eseal.lag"
 CONNECTIONS = 8
@@ -85,7 +83,9 @@ def measure(bench: Bench) -> Iterable[Figure]:
 
 async def _round(bench: Bench, seal: partial[Load]) -> tuple[Waits, Waits, Load]:
     """Checks while nothing happens, then until the load has ended."""
-    async with channel(_caller(bench.city), "eseal") as way:
+    async with channel(
+        peer_config(bench.city.settings.pki, PROBER, eseal=address_of(bench.city, "eseal")), "eseal"
+    ) as way:
         check = way.unary_unary(CHECK, request_serializer=WRITE, response_deserializer=READ)
         quiet = await _checked(check, asyncio.create_task(asyncio.sleep(bench.seconds)))
         sealing = asyncio.create_task(asyncio.to_thread(seal))
@@ -104,14 +104,3 @@ async def _checked(check: Check, until: asyncio.Task[object]) -> Waits:
         waits.all.append(took * 1000)
         await asyncio.sleep(max(0.0, EVERY - took))
     return waits
-
-
-def _caller(city: City) -> PeerConfig:
-    pki = city.settings.pki
-    return PeerConfig(
-        mode=Mode.DEVELOPMENT,
-        tls_ca=pki / "ca.crt",
-        tls_cert=pki / f"{PROBER}.crt",
-        tls_key=pki / f"{PROBER}.key",
-        eseal=f"127.0.0.1:{city.settings.ports['eseal']}",
-    )

@@ -19,13 +19,12 @@ from onestop.ledger.v1 import ledger_pb2 as pb
 from onestop.ledger.v1 import ledger_pb2_grpc as pb_grpc
 
 from cli.keys.ground import owners_database
-from core.config import Mode, PeerConfig
 from core.db import make_pool
 from core.rpc import channel
 from services.ledger.checkpoint import CheckpointNotary
 from services.ledger.released import LastReleasedFile
 from services.ledger.store import PgLogStore
-from tests.bench.callers import thumbprint
+from tests.bench.callers import address_of, peer_config, thumbprint
 from tests.bench.figures import LESS_IS_BETTER, Figure, Goal, median, single
 from tests.bench.filling import fill, makers
 from tests.bench.ground import CITY_PEOPLE, LIMITS_AWAY, Bench, running, vault_at
@@ -84,13 +83,7 @@ async def _ask(city: City, at_once: int, size: int, seed: int) -> list[float]:
     """Milliseconds of each receipt, as the gateway asks for it."""
     chance = random.Random(seed)
     ids = await _some_ids(city, [chance.randrange(size) for _ in range(ASKED)])
-    config = PeerConfig(
-        mode=Mode.DEVELOPMENT,
-        tls_ca=city.settings.pki / "ca.crt",
-        tls_cert=city.settings.pki / "gateway.crt",
-        tls_key=city.settings.pki / "gateway.key",
-        ledger=f"127.0.0.1:{city.settings.ports['ledger']}",
-    )
+    config = peer_config(city.settings.pki, "gateway", ledger=address_of(city, "ledger"))
     with platform_of(city) as platform:
         credential = context_pb2.Credential(
             token=platform.token, certificate_thumbprint=thumbprint(city, CALLER)

@@ -19,10 +19,9 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 
 from cli.demo.client import Caller
-from core.config import Mode, PeerConfig
 from core.rpc import channel
 from tests.bench.bulk import on_one_core
-from tests.bench.callers import thumbprint
+from tests.bench.callers import address_of, peer_config, thumbprint
 from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench
 from tests.bench.seals import documents_in, folder_of, peer_job_for, run_peer
@@ -67,7 +66,8 @@ def measure(bench: Bench) -> Iterable[Figure]:
 async def _round(bench: Bench, requests: Sequence[pb.SignDocumentRequest], at_once: int) -> list[float]:
     """How long each call took that was answered within the round, in seconds, the shortest first."""
     times: list[float] = []
-    async with channel(_gateway(bench.city), "eseal") as way:
+    config = peer_config(bench.city.settings.pki, "gateway", eseal=address_of(bench.city, "eseal"))
+    async with channel(config, "eseal") as way:
         stub = pb_grpc.EsealServiceStub(way)
         await asyncio.gather(*(_seal(stub, request) for request in requests[:2]))
         numbers, ends = count(), time.perf_counter() + bench.seconds
@@ -117,14 +117,3 @@ def _requests(city: City, documents: Sequence[Path]) -> list[pb.SignDocumentRequ
             )
         )
     return requests
-
-
-def _gateway(city: City) -> PeerConfig:
-    pki = city.settings.pki
-    return PeerConfig(
-        mode=Mode.DEVELOPMENT,
-        tls_ca=pki / "ca.crt",
-        tls_cert=pki / "gateway.crt",
-        tls_key=pki / "gateway.key",
-        eseal=f"127.0.0.1:{city.settings.ports['eseal']}",
-    )
