@@ -16,7 +16,7 @@ from core.errors import ServiceError
 from core.vault import SealBrokenError
 from deploy.local.errors import GroundError
 from deploy.local.settings import Settings, read_settings
-from services.eseal.issued import NotTakenError
+from services.eseal.operating.issued import NotTakenError
 
 DONE, FAILED = 0, 1
 

@@ -17,7 +17,7 @@ from core.clock import now
 from core.db import Connection
 from deploy.local.settings import Settings
 from services.eseal.domain import Algorithm
-from services.eseal.issued import MOST_BYTES
+from services.eseal.operating.issued import MOST_BYTES
 from services.eseal.remote.making import (
     CODE_LIFE,
     RemoteOrder,

@@ -13,9 +13,9 @@ from core.db import Connection
 from core.keyring import Keyring
 from core.vault import Vault
 from deploy.local.settings import Settings
-from services.eseal.enrolling import Keystores
 from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.keys.token import Token, token_place
+from services.eseal.operating.enrolling import Keystores
 from services.eseal.refusals import Sm2UnavailableError
 
 __all__ = ["DONE", "FAILED", "run"]

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 from cli.operator import OperatorError
+from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Picture
 from services.eseal.gm.ses_making import SealFace
 from services.eseal.lifecycle import MAX_PICTURE, USUAL_WIDTH, Shape, Upload
-from services.eseal.workshop import Workshop
 
 
 def upload_of(path: Path | None, width_mm: float | None, shape: Shape) -> Upload | None:

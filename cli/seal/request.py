@@ -12,8 +12,8 @@ from cli.seal.ground import DONE, FAILED, run
 from core.db import Connection
 from deploy.local.settings import Settings
 from services.eseal.domain import SUITES, Algorithm
-from services.eseal.enrolling import Keystores, Wish, ask_certificate, withdraw_request
 from services.eseal.keystore import TOKEN, VAULT
+from services.eseal.operating.enrolling import Keystores, Wish, ask_certificate, withdraw_request
 
 _EPILOG = """\
 The request is PKCS #10, in PEM: for a certificate with digitalSignature, nonRepudiation and documentSigning.

@@ -13,9 +13,9 @@ from core.db import Connection
 from deploy.local.settings import Settings
 from deploy.local.sm2_pki import load_maker
 from services.eseal.domain import SUITES, Algorithm, Format
-from services.eseal.enrolling import Keystores, take_certificate, waiting_algorithm
 from services.eseal.gm.sm2_certificate import load_certificates
-from services.eseal.issued import MOST_BYTES
+from services.eseal.operating.enrolling import Keystores, take_certificate, waiting_algorithm
+from services.eseal.operating.issued import MOST_BYTES
 from services.eseal.trust.authority import load_roots
 
 _EPILOG = """\

@@ -13,7 +13,7 @@ from deploy.local import files
 from deploy.local.errors import GroundError
 from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.gm.sm2_certificate import Sm2Authority, certificate_pem, private_pem
-from services.eseal.making import SM2_AUTHORITY, SM2_MAKER, Sm2Maker, load_sm2_maker
+from services.eseal.operating.making import SM2_AUTHORITY, SM2_MAKER, Sm2Maker, load_sm2_maker
 from services.eseal.refusals import Sm2UnavailableError
 
 AUTHORITY, MAKER = SM2_AUTHORITY, SM2_MAKER

@@ -16,7 +16,7 @@ from pathlib import Path
 from core.db import Connection
 from core.keyring import Keyring
 from core.vault import Vault
-from services.eseal.making import SealOrder, Sm2Maker, make_seal
+from services.eseal.operating.making import SealOrder, Sm2Maker, make_seal
 from services.eseal.trust.authority import SealAuthority
 
 OFFICES = Path(__file__).parent / "offices.csv"

@@ -24,24 +24,23 @@ from core.replies_many import PgManyReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.together import Together
 from core.vault import Vault
-from services.eseal.bulk import BulkDesk
-from services.eseal.bulk_rpc import BulkServicer
-from services.eseal.bulk_rpc import register as register_bulk
+from services.eseal.bulk.desk import BulkDesk
+from services.eseal.bulk.rpc import BulkServicer
+from services.eseal.bulk.rpc import register as register_bulk
+from services.eseal.confined.patience import PatientWorkshop
+from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.gm.ses_making import seal_signature
 from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.gm.sm2_certificate import load_certificates
-from services.eseal.keeping import Keeper
-from services.eseal.keeping_store import PgKeepingStore
 from services.eseal.keys.token import Token, token_place
 from services.eseal.keys.undumped import forbid_dumps
 from services.eseal.keystore import VaultKeystore
-from services.eseal.making import VaultSealMaker, load_authorities
-from services.eseal.patience import PatientWorkshop
+from services.eseal.operating.keeping import Keeper
+from services.eseal.operating.making import VaultSealMaker, load_authorities
+from services.eseal.operating.store import PgKeepingStore
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.pressing import Presses
-from services.eseal.putting import Keystore, Proofs, Putting
 from services.eseal.refusals import KeystoreUnavailableError, Sm2UnavailableError
 from services.eseal.remote.desk import RemoteDesk
 from services.eseal.remote.keys import RemoteKeys
@@ -50,12 +49,14 @@ from services.eseal.remote.rpc import register as register_remote
 from services.eseal.remote.signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote.store import PgRemoteStore
 from services.eseal.rpc import present, register
+from services.eseal.sealing.pressing import Presses
+from services.eseal.sealing.putting import Keystore, Proofs, Putting
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
-from services.eseal.template_desk import TemplateDesk
-from services.eseal.template_rpc import register as register_templates
-from services.eseal.template_store import PgPlates
+from services.eseal.templates.desk import TemplateDesk
 from services.eseal.templates.filler import TemplateFiller
+from services.eseal.templates.rpc import register as register_templates
+from services.eseal.templates.store import PgPlates
 from services.eseal.trust.authority import known_above, load_roots
 from services.eseal.trust.lasting import LastingProof
 from services.eseal.trust.revocation import Statuses
@@ -68,7 +69,6 @@ from services.eseal.trust.timestamps import (
     TimestampAuthority,
 )
 from services.eseal.trust.vouching import Vouching
-from services.eseal.workshop import Workshop
 
 PART = "eseal"
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from core.errors import FieldFault
 from services.eseal.domain import Box, Picture, Place
-from services.eseal.placing import OverEdges
 from services.eseal.refusals import PageNotFoundError, TooManyPlacesError
+from services.eseal.sealing.placing import OverEdges
 from services.eseal.sheet import POINTS_PER_MM, Sheet, own_box, seal_box, seen_size, size_of
 
 MOST_PLACES = 256

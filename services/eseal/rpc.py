@@ -25,11 +25,11 @@ from core.identity import Scope
 from core.present import AnswerPresenter
 from core.release import Answered, answer_of, releasing
 from services.eseal.domain import SUITES, Format, Seal, SealedDocument, with_update
-from services.eseal.keeping import KeptAct
-from services.eseal.placing import Placing, placing_of
+from services.eseal.operating.keeping import KeptAct
+from services.eseal.sealing.placing import Placing, placing_of
 from services.eseal.service import SealDesk
-from services.eseal.template_rpc import present_form
-from services.eseal.verdict import DocumentReport, SealReport
+from services.eseal.templates.rpc import present_form
+from services.eseal.verifying.verdict import DocumentReport, SealReport
 
 SERVICE = "onestop.eseal.v1.EsealService"
 _MATTER = frozenset({BasisKind.MATTER})

@@ -11,11 +11,10 @@ from uuid import UUID
 from core.clock import Clock
 from core.disclosure import Disclosure, Produced, RecordRef, Released, RequestContext, Transaction
 from services.eseal.domain import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Format, Seal, format_of, require_size
-from services.eseal.filling import Filler, FormWish
-from services.eseal.finding import Finding
-from services.eseal.placing import Placing
-from services.eseal.pressing import Envelope, Presses, SealSignature, Workshop, sha256_of
-from services.eseal.putting import (
+from services.eseal.sealing.filling import Filler, FormWish
+from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.pressing import Envelope, Presses, SealSignature, Workshop, sha256_of
+from services.eseal.sealing.putting import (
     SIGN,
     FoundSeal,
     Keystore,
@@ -29,10 +28,11 @@ from services.eseal.putting import (
     rule_of,
     seal_ref,
 )
-from services.eseal.recorded import Answer, Book, Hasher, Records
-from services.eseal.standing import Standing, State
+from services.eseal.sealing.recorded import Answer, Book, Hasher, Records
 from services.eseal.usage import day_in_china, quota_spent
-from services.eseal.verdict import DocumentReport, report_on
+from services.eseal.verifying.finding import Finding
+from services.eseal.verifying.standing import Standing, State
+from services.eseal.verifying.verdict import DocumentReport, report_on
 
 VERIFY = "eseal.verify"
 

@@ -13,7 +13,7 @@ from core import queries
 from core.db import Connection, Pool
 from core.disclosure import Transaction
 from services.eseal.domain import Algorithm, Picture, Seal, SealState, SealUser, SignatureRecord, Stamp
-from services.eseal.recorded import Recorded
+from services.eseal.sealing.recorded import Recorded
 
 Q = queries.load(__package__)
 

@@ -108,12 +108,12 @@ def code_faults(sources: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def face_of(part: str, contract: FileDescriptor) -> str:
-    """Where a contract is served: the part's own in rpc.py, another in its room, or in a file of its name."""
+    """Where a contract is served: the part's own in rpc.py, another in the room that bears its name."""
     name = contract.name.rpartition("/")[2].removesuffix(".proto")
-    room = f"services/{part}/{name}/rpc.py"
-    if (ROOT / room).is_file():
-        return room
-    return f"services/{part}/rpc.py" if name == part else f"services/{part}/{name}_rpc.py"
+    if name == part:
+        return f"services/{part}/rpc.py"
+    rooms = (f"services/{part}/{room}/rpc.py" for room in (name, f"{name}s"))
+    return next((room for room in rooms if (ROOT / room).is_file()), f"services/{part}/{name}/rpc.py")
 
 
 def _call_faults(path: str, node: ast.Call) -> Iterator[str]:

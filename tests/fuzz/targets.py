@@ -16,13 +16,13 @@ from io import BytesIO
 from asn1crypto import core
 from pyhanko.pdf_utils.reader import PdfFileReader
 
+from services.eseal.confined.jobs import row_of
 from services.eseal.der import OCTETS, SEQUENCE, der, integer
 from services.eseal.domain import Picture, Place
 from services.eseal.gm.ses import SesError, read_seal, read_signature
 from services.eseal.gm.signed import read_plain
 from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.gm.sm2_certificate import Signer
-from services.eseal.jobs import row_of
 from services.eseal.ofd import inspection as ofd_inspection
 from services.eseal.ofd import xml
 from services.eseal.ofd.document import Ofd
@@ -32,9 +32,9 @@ from services.eseal.pdf import sealing as pdf
 from services.eseal.pdf.syntax import OddError, read_array, read_dictionary
 from services.eseal.pictures.dots import kept_form, on_white, read_dots
 from services.eseal.pictures.svg import read_svg
-from services.eseal.prepared import Imprint
 from services.eseal.raster import SIGNATURE, raster_of
 from services.eseal.refusals import DocumentError, SealPictureInvalidError
+from services.eseal.sealing.prepared import Imprint
 from services.eseal.splice import Splice
 
 MOMENT = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)

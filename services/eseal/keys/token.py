@@ -19,9 +19,8 @@ from uuid import UUID
 from asn1crypto import x509
 
 from core.log import get_logger
-from services.eseal.children import exchange, kill
 from services.eseal.domain import Algorithm
-from services.eseal.jobs import Json
+from services.eseal.frames import Json, exchange, kill
 from services.eseal.keys.signers import is_signed
 from services.eseal.refusals import KeystoreUnavailableError, KeyUnknownError
 

@@ -24,7 +24,7 @@ from pkcs11.util.ec import encode_ec_public_key, encode_ecdsa_signature, encode_
 from pkcs11.util.rsa import encode_rsa_public_key
 
 from services.eseal.domain import SUITES, Algorithm
-from services.eseal.jobs import Json, frame_lengths, write_frame
+from services.eseal.frames import Json, frame_lengths, write_frame
 from services.eseal.keys.undumped import forbid_dumps
 
 _CURVES = {Algorithm.ECDSA_P256_SHA256: "secp256r1", Algorithm.ECDSA_P384_SHA384: "secp384r1"}

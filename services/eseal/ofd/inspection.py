@@ -16,7 +16,6 @@ from asn1crypto import x509
 
 from services.eseal.digests import DIGESTS
 from services.eseal.distinguished import distinguished_name
-from services.eseal.finding import Finding, Modification
 from services.eseal.gm.ses import (
     STANDARDS,
     SealSignature,
@@ -33,6 +32,7 @@ from services.eseal.ofd.digests import altered_parts, covers_the_list, uncovered
 from services.eseal.ofd.document import SEAL, Body, Listed, Ofd, SignatureFile
 from services.eseal.ofd.proofs import certificates_of, stamp_on, weaknesses
 from services.eseal.refusals import DocumentError, DocumentMalformedError
+from services.eseal.verifying.finding import Finding, Modification
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 
-from services.eseal.packing import (
+from services.eseal.refusals import DocumentMalformedError, DocumentTooLargeError
+from services.eseal.sealing.packing import (
     CENTRAL,
     CENTRAL_MARK,
     DEFLATED,
@@ -24,7 +25,6 @@ from services.eseal.packing import (
     UTF8,
     Part,
 )
-from services.eseal.refusals import DocumentMalformedError, DocumentTooLargeError
 
 MOST_PARTS = 4096
 MOST_IN_PART = 32 * 1024 * 1024

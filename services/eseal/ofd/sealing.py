@@ -21,10 +21,10 @@ from services.eseal.ofd.document import MOST_SEALS, ROOT, SEAL, Body, Ofd
 from services.eseal.ofd.inspection import is_whole, read_put
 from services.eseal.ofd.package import malformed
 from services.eseal.ofd.stamps import stamps_of
-from services.eseal.packing import Written
-from services.eseal.placing import Placing
-from services.eseal.prepared_ofd import PreparedOfd
 from services.eseal.refusals import DocumentLockedError
+from services.eseal.sealing.packing import Written
+from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.prepared_ofd import PreparedOfd
 
 PROVIDER = {"ProviderName": "onestop", "Company": "onestop", "Version": "1.0"}
 CHINA = timezone(timedelta(hours=8))

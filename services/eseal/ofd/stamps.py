@@ -9,8 +9,8 @@ from services.eseal.domain import Box, Picture, Place
 from services.eseal.ofd.document import Body, Ofd, Page
 from services.eseal.ofd.package import malformed
 from services.eseal.places import Spot, at_points, over_edges, page_index, require_few
-from services.eseal.placing import OnPages, OverEdges, Placing
 from services.eseal.refusals import PlaceNotForFormatError
+from services.eseal.sealing.placing import OnPages, OverEdges, Placing
 from services.eseal.sheet import POINTS_PER_MM, Sheet
 
 

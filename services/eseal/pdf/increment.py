@@ -25,9 +25,9 @@ from services.eseal.pdf.syntax import (
     with_element,
 )
 from services.eseal.pdf.update import RANGE_ROOM, Update
-from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.raster import operators, raster_of
 from services.eseal.refusals import DocumentError
+from services.eseal.sealing.prepared import Imprint, PreparedDocument
 from services.eseal.sheet import MATRICES, seal_box, size_of
 
 MOST_FIELDS = 256

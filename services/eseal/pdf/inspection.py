@@ -22,7 +22,6 @@ from pyhanko_certvalidator.errors import PathError, ValidationError
 from pyhanko_certvalidator.path import ValidationPath
 
 from services.eseal.distinguished import distinguished_name
-from services.eseal.finding import Finding, Modification
 from services.eseal.pdf.longevity import Stamped, document_timestamps, reached, signature_timestamp
 from services.eseal.pdf.sealing import malformed, open_reader
 from services.eseal.pdf.signatures import (
@@ -35,9 +34,10 @@ from services.eseal.pdf.signatures import (
     without_padding,
 )
 from services.eseal.refusals import DocumentError, DocumentTooLargeError
-from services.eseal.standing import UNKNOWN
 from services.eseal.strength import weaknesses
 from services.eseal.trust.stamps import context
+from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.standing import UNKNOWN
 
 MAX_SEALS = 64
 """More signatures than this in one file are not checked but refused."""

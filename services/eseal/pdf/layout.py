@@ -20,8 +20,8 @@ from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest, Signatur
 
 from services.eseal.domain import Picture
 from services.eseal.places import Spot
-from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.raster import Raster, operators, raster_of
+from services.eseal.sealing.prepared import Imprint, PreparedDocument
 from services.eseal.sheet import MATRICES, size_of
 
 

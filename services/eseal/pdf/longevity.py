@@ -18,9 +18,9 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, async_validate_pdf_timestamp
 
 from services.eseal.levels import Level
-from services.eseal.standing import UNKNOWN, Standing, State, worst_of
 from services.eseal.trust import status_answers
 from services.eseal.trust.stamps import Stamp, context, stamp_of, stamp_over
+from services.eseal.verifying.standing import UNKNOWN, Standing, State, worst_of
 
 MOST_KEPT = 64
 """Certificates, lists or responses of one file that are looked at."""

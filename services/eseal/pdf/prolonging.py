@@ -21,8 +21,8 @@ from pyhanko.sign.validation.dss import DocumentSecurityStore
 
 from services.eseal.pdf.sealing import malformed, open_reader
 from services.eseal.pdf.signatures import signature_fields
-from services.eseal.prepared import STAMPED_HEX
 from services.eseal.refusals import DocumentError
+from services.eseal.sealing.prepared import STAMPED_HEX
 
 
 def prolong(

@@ -24,8 +24,6 @@ from services.eseal.pdf import increment, keyword
 from services.eseal.pdf.layout import lay_out, lay_out_in_field
 from services.eseal.pdf.signatures import is_whole, precedes_seals_alone, signature_fields
 from services.eseal.places import MOST_PLACES, Spot, around, at_points, over_edges, page_index, require_few
-from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
-from services.eseal.prepared import Imprint, PreparedDocument
 from services.eseal.refusals import (
     CertificationNotFirstError,
     DocumentEncryptedError,
@@ -35,6 +33,8 @@ from services.eseal.refusals import (
     FieldNotFoundError,
     KeywordNotFoundError,
 )
+from services.eseal.sealing.placing import AtKeyword, InField, OnPages, OverEdges, Placing
+from services.eseal.sealing.prepared import Imprint, PreparedDocument
 from services.eseal.sheet import MATRICES, Sheet, rectangle, seen_part
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from services.eseal.pdf.crossref import Objects
 from services.eseal.pdf.syntax import OddError
-from services.eseal.prepared import PreparedDocument
+from services.eseal.sealing.prepared import PreparedDocument
 
 RANGE_ROOM = 60
 """Room for the numbers of a byte range."""

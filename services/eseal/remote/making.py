@@ -22,8 +22,8 @@ from core import queries
 from core.db import Connection
 from core.identifiers import check_uscc
 from services.eseal.domain import Algorithm
-from services.eseal.issued import Issued, NotTakenError, check_issued, read_certificates
 from services.eseal.keys.signers import PublicKey
+from services.eseal.operating.issued import Issued, NotTakenError, check_issued, read_certificates
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.remote.rules import ALGORITHMS, MOST_ATTEMPTS, code_digest
 from services.eseal.trust.authority import SealAuthority

@@ -14,8 +14,6 @@ from core.clock import Clock
 from core.disclosure import Disclosure, Produced, RecordRef, Released, RequestContext, Transaction
 from core.errors import fault_error
 from services.eseal.domain import SUITES, Format, Picture, Place, format_of
-from services.eseal.prepared import PreparedDocument
-from services.eseal.pressing import Envelope, Signer, Workshop
 from services.eseal.refusals import DocumentTooLargeError, SealNotForFormatError
 from services.eseal.remote.desk import by_holder, company, credential_ref, of_caller
 from services.eseal.remote.ports import RemoteStore
@@ -32,6 +30,8 @@ from services.eseal.remote.rules import (
     require_digests,
     require_suite,
 )
+from services.eseal.sealing.prepared import PreparedDocument
+from services.eseal.sealing.pressing import Envelope, Signer, Workshop
 
 SIGN_HASHES = "eseal.remote_sign_hashes"
 SIGN_DOCUMENTS = "eseal.remote_sign_documents"

@@ -13,13 +13,13 @@ from importlib.resources.abc import Traversable
 import orjson
 
 from services.eseal.domain import Format
-from services.eseal.filling import Filled, FormOrder, FormWish, Plates
-from services.eseal.prepared import PreparedDocument, RunningDigest
-from services.eseal.prepared_ofd import PreparedOfd
 from services.eseal.refusals import (
     TemplateNotFoundError,
     VerificationAddressMissingError,
 )
+from services.eseal.sealing.filling import Filled, FormOrder, FormWish, Plates
+from services.eseal.sealing.prepared import PreparedDocument, RunningDigest
+from services.eseal.sealing.prepared_ofd import PreparedOfd
 from services.eseal.template import Template
 from services.eseal.templates.face import Face, serif
 from services.eseal.templates.loading import Key, load_templates

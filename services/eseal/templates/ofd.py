@@ -17,8 +17,8 @@ from services.eseal.domain import Stamp
 from services.eseal.gm.sm2 import sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3
 from services.eseal.ofd.sealing import CHINA, PROVIDER
-from services.eseal.packing import Written
-from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.sealing.packing import Written
+from services.eseal.sealing.prepared_ofd import PreparedOfd
 from services.eseal.splice import Piece
 from services.eseal.template import Template
 from services.eseal.templates.face import Face

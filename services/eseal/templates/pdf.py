@@ -17,9 +17,9 @@ from io import BytesIO
 from PIL import Image as Pictures
 
 from services.eseal.domain import Box, Picture
-from services.eseal.filling import FORM_FIELD
-from services.eseal.prepared import PreparedDocument
 from services.eseal.raster import is_raster, operators, raster_of
+from services.eseal.sealing.filling import FORM_FIELD
+from services.eseal.sealing.prepared import PreparedDocument
 from services.eseal.sheet import POINTS_PER_MM, size_of
 from services.eseal.template import Image, Rule, Template, Text
 from services.eseal.templates.archival import colour_profile, metadata

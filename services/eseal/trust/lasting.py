@@ -12,10 +12,10 @@ from services.eseal.digests import SM3
 from services.eseal.gm.ses import read_signature
 from services.eseal.gm.ses_making import with_timestamp
 from services.eseal.gm.sm2 import sm3
-from services.eseal.prepared import STAMPED_HEX
-from services.eseal.pressing import Evidence
 from services.eseal.refusals import CertificateRevokedError, RevocationUnknownError, TimestampUnavailableError
-from services.eseal.standing import Standing, State
+from services.eseal.sealing.prepared import STAMPED_HEX
+from services.eseal.sealing.pressing import Evidence
+from services.eseal.verifying.standing import Standing, State
 
 
 class Stamper(Protocol):

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from core.clock import Clock
 from core.log import get_logger
-from services.eseal.standing import UNKNOWN, Standing, worst_of
 from services.eseal.trust.sources import Source
 from services.eseal.trust.status_answers import RevocationList, query, read_answer, read_list
 from services.eseal.trust.vouching import USUAL, Vouching
+from services.eseal.verifying.standing import UNKNOWN, Standing, worst_of
 
 ANSWER_SECONDS = 4.0
 """How long one source may take."""

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from services.eseal.standing import Standing, State
 from services.eseal.trust.vouching import USUAL, Vouching
+from services.eseal.verifying.standing import Standing, State
 
 TOLERANCE = timedelta(minutes=5)
 """How far the clocks of authorities may be from ours."""

@@ -29,13 +29,13 @@ from pyhanko_certvalidator import ValidationContext
 from core import log
 from core.clock import Clock
 from core.errors import UnavailableError
-from services.eseal.pressing import Signer
-from services.eseal.putting import Keystore
 from services.eseal.refusals import (
     TimestampAuthorityAwayError,
     TimestampNotOfferedError,
     TimestampUnavailableError,
 )
+from services.eseal.sealing.pressing import Signer
+from services.eseal.sealing.putting import Keystore
 
 TOLERANCE = timedelta(minutes=1)
 """How far our clock may be from the authority's; its answers may have whole seconds only."""

@@ -23,7 +23,7 @@ from deploy.local.pki import Authority, open_authority
 from deploy.local.sm2_pki import make_sm2_pki
 from services.eseal.addresses import SOURCES
 from services.eseal.gm.sm2 import load_sm2
-from services.eseal.putting import Proofs
+from services.eseal.sealing.putting import Proofs
 from services.eseal.trust.authority import load_roots
 from services.eseal.trust.lasting import LastingProof
 from services.eseal.trust.revocation import Statuses

@@ -10,7 +10,7 @@ import pytest
 from core.clock import now
 from core.config import PARTS
 from deploy.local.pki import make_pki
-from services.eseal.workshop import Workshop
+from services.eseal.confined.workshop import Workshop
 from tests.component.eseal.authority import RunningAuthority, running_authority
 from tests.component.eseal.harness import Desk, running_desk
 from tests.conftest import PoolFactory

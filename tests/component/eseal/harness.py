@@ -33,20 +33,19 @@ from core.together import Together
 from core.vault import Vault
 from deploy.local.pki import open_authority
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
-from services.eseal.bulk import BulkDesk
-from services.eseal.bulk_rpc import BulkServicer
-from services.eseal.bulk_rpc import register as register_bulk
+from services.eseal.bulk.desk import BulkDesk
+from services.eseal.bulk.rpc import BulkServicer
+from services.eseal.bulk.rpc import register as register_bulk
+from services.eseal.confined.patience import PatientWorkshop
+from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Format
 from services.eseal.envelope import pades_envelope
 from services.eseal.gm.ses_making import seal_signature
 from services.eseal.gm.sm2 import load_sm2
 from services.eseal.gm.sm2_certificate import load_certificates
 from services.eseal.keystore import VaultKeystore
-from services.eseal.making import SealOrder, Sm2Maker, make_seal
-from services.eseal.patience import PatientWorkshop
+from services.eseal.operating.making import SealOrder, Sm2Maker, make_seal
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.pressing import Presses
-from services.eseal.putting import Proofs, Putting
 from services.eseal.remote.desk import RemoteDesk
 from services.eseal.remote.keys import RemoteKeys
 from services.eseal.remote.rpc import RemoteServicer, presenting
@@ -54,15 +53,16 @@ from services.eseal.remote.rpc import register as register_remote
 from services.eseal.remote.signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote.store import PgRemoteStore
 from services.eseal.rpc import present, register
+from services.eseal.sealing.pressing import Presses
+from services.eseal.sealing.putting import Proofs, Putting
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
-from services.eseal.template_desk import TemplateDesk
-from services.eseal.template_rpc import register as register_templates
-from services.eseal.template_store import PgPlates
+from services.eseal.templates.desk import TemplateDesk
 from services.eseal.templates.filler import TemplateFiller
+from services.eseal.templates.rpc import register as register_templates
+from services.eseal.templates.store import PgPlates
 from services.eseal.trust.authority import SealAuthority, known_above, load_roots
 from services.eseal.trust.timestamps import OutsideStamps, TimestampAuthority
-from services.eseal.workshop import Workshop
 from tests.database import CityDatabase
 from tests.fakes import FakeClock, FakeIssuer, FakeLedger
 from tests.unit.eseal.documents import KIND, OFFICE, OFFICE_CODE

@@ -18,7 +18,7 @@ from onestop.eseal.v1 import bulk_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2
 
 from core.disclosure import EntryKind, Outcome
-from services.eseal.prepared import PreparedDocument
+from services.eseal.sealing.prepared import PreparedDocument
 from tests.component.eseal.bulk import item, messages, reasons, seal_all
 from tests.component.eseal.harness import OTHER_OFFICE, Desk, reason
 from tests.unit.eseal.documents import OFFICE_CODE, encrypted, plain

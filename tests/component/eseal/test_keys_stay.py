@@ -123,7 +123,7 @@ async def test_a_worker_holds_neither_keys_nor_settings(desk: Desk) -> None:
 
     for process in desk.workshop._all:
         memory = memory_of(process.pid)
-        assert b"services.eseal.worker" in memory or b"services/eseal/worker" in memory
+        assert b"services.eseal.confined.worker" in memory or b"services/eseal/worker" in memory
         assert holds(memory, secrets) == []
         assert set(environment_of(process.pid)) <= {"PYTHONPATH", "LC_ALL", "LC_CTYPE"}
 

@@ -14,9 +14,9 @@ import pytest
 from onestop.eseal.v1 import eseal_pb2 as pb
 
 from core.disclosure import EntryKind, Outcome
+from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Format, Picture, Place, Stamp, format_of
 from services.eseal.refusals import DocumentMalformedError, DocumentTooLargeError, Sm2UnavailableError
-from services.eseal.workshop import Workshop
 from tests.component.eseal.harness import Asking, Desk, reason
 from tests.unit.eseal import ofds
 from tests.unit.eseal.documents import KIND, OFFICE, plain

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.eseal.confined.patience import PatientWorkshop
+from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Picture, Place
-from services.eseal.patience import PatientWorkshop
-from services.eseal.workshop import Workshop
 from tests.unit.eseal.documents import NOW, plain
 
 PICTURE = Picture(b"", 42, 42)

@@ -13,8 +13,8 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 
-from services.eseal.finding import Finding
-from services.eseal.workshop import Workshop
+from services.eseal.confined.workshop import Workshop
+from services.eseal.verifying.finding import Finding
 from tests.component.eseal.harness import Desk
 from tests.unit.eseal.documents import plain
 from tests.unit.eseal.forms_filled import DECISION

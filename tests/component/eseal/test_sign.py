@@ -17,7 +17,7 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 from cli.letter import make_letter
 from core.disclosure import EntryKind, Outcome
 from services.eseal.domain import SUITES, Format
-from services.eseal.prepared import PreparedDocument
+from services.eseal.sealing.prepared import PreparedDocument
 from tests.component.eseal.harness import OTHER_OFFICE, Asking, Desk, reason
 from tests.unit.eseal import attacks
 from tests.unit.eseal.documents import (

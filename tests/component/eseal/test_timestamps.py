@@ -21,8 +21,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
 from services.eseal.domain import Algorithm
-from services.eseal.pressing import Signer
 from services.eseal.refusals import TimestampAuthorityAwayError, TimestampNotOfferedError
+from services.eseal.sealing.pressing import Signer
 from services.eseal.trust.timestamps import (
     FRESH_SECONDS,
     OutsideStamps,

@@ -28,7 +28,7 @@ from services.eseal.domain import SUITES, Algorithm, Format
 from services.eseal.keys.signers import is_signed
 from services.eseal.keys.token import Token, TokenSigner
 from services.eseal.keystore import VaultKeystore
-from services.eseal.making import SealOrder, make_seal
+from services.eseal.operating.making import SealOrder, make_seal
 from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import KeystoreUnavailableError, KeyUnknownError
 from tests.component.eseal.soft_token import PIN, SoftToken, soft_token

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from services.eseal.confined.jobs import LONGEST_TEXT, MOST_NAMED, InspectJob
+from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Picture, Place
-from services.eseal.jobs import LONGEST_TEXT, MOST_NAMED, InspectJob, Json
-from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
-from services.eseal.prepared import PreparedDocument
+from services.eseal.frames import Json
 from services.eseal.refusals import (
     DocumentError,
     DocumentMalformedError,
@@ -20,7 +20,8 @@ from services.eseal.refusals import (
     TooManyPlacesError,
     WorkshopBusyError,
 )
-from services.eseal.workshop import Workshop
+from services.eseal.sealing.placing import AtKeyword, InField, OnPages, OverEdges, Placing
+from services.eseal.sealing.prepared import PreparedDocument
 from tests.unit.eseal.documents import NOW, hostile, make_kit, plain
 from tests.unit.eseal.ofds import package, plain_ofd, sealer, unpacked
 

@@ -25,7 +25,13 @@ from core.vault import Vault
 from deploy.local.pki import open_authority
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
 from services.eseal.domain import SUITES, Algorithm, Place, Seal, SealState
-from services.eseal.enrolling import (
+from services.eseal.envelope import pades_envelope
+from services.eseal.gm.ses import read_seal
+from services.eseal.gm.sm2 import load_sm2
+from services.eseal.gm.sm2_certificate import load_certificates
+from services.eseal.keys.token import Token
+from services.eseal.keystore import COLUMN, VaultKeystore, generate
+from services.eseal.operating.enrolling import (
     Keystores,
     Taken,
     Wish,
@@ -33,19 +39,13 @@ from services.eseal.enrolling import (
     take_certificate,
     withdraw_request,
 )
-from services.eseal.envelope import pades_envelope
-from services.eseal.gm.ses import read_seal
-from services.eseal.gm.sm2 import load_sm2
-from services.eseal.gm.sm2_certificate import load_certificates
-from services.eseal.issued import NotTakenError
-from services.eseal.keys.token import Token
-from services.eseal.keystore import COLUMN, VaultKeystore, generate
-from services.eseal.making import SealOrder, Sm2Maker, make_seal
+from services.eseal.operating.issued import NotTakenError
+from services.eseal.operating.making import SealOrder, Sm2Maker, make_seal
 from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare
-from services.eseal.prepared import Imprint
-from services.eseal.pressing import Signer as KeySigner
 from services.eseal.refusals import KeyUnknownError
+from services.eseal.sealing.prepared import Imprint
+from services.eseal.sealing.pressing import Signer as KeySigner
 from services.eseal.store import PgSealStore
 from services.eseal.trust.authority import SealAuthority, load_roots
 from tests.component.eseal.soft_token import SoftToken, soft_token

@@ -23,7 +23,7 @@ from services.eseal.gm.sm2 import load_sm2
 from services.eseal.gm.sm2_certificate import Signer
 from services.eseal.keys.signers import VaultSigner
 from services.eseal.keystore import COLUMN, VaultKeystore
-from services.eseal.making import SealOrder, make_seal
+from services.eseal.operating.making import SealOrder, make_seal
 from services.eseal.refusals import KeyUnknownError, Sm2UnavailableError
 from services.eseal.store import PgSealStore
 from services.eseal.trust.authority import DOCUMENT_SIGNING

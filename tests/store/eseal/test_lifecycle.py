@@ -28,20 +28,20 @@ from core.replies import PgReplies
 from core.vault import Vault
 from deploy.local.migrate import ROOT
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
+from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Algorithm, SealUser
 from services.eseal.gm.ses import read_seal
-from services.eseal.keeping import Keeper, Making
-from services.eseal.keeping_store import PgKeepingStore
 from services.eseal.keys.token import Token
 from services.eseal.keystore import VaultKeystore
 from services.eseal.lifecycle import STEPS, Application, Upload
-from services.eseal.making import VaultSealMaker
+from services.eseal.operating.keeping import Keeper, Making
+from services.eseal.operating.making import VaultSealMaker
+from services.eseal.operating.store import PgKeepingStore
 from services.eseal.raster import raster_of
 from services.eseal.refusals import KeyUnknownError
 from services.eseal.rpc import present
 from services.eseal.store import PgSealStore
 from services.eseal.usage import day_in_china
-from services.eseal.workshop import Workshop
 from tests.component.eseal.soft_token import soft_token
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase

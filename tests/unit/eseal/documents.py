@@ -24,9 +24,9 @@ from services.eseal.envelope import _KeystoreSigner, pades_envelope
 from services.eseal.keys.signers import VaultSigner
 from services.eseal.pdf.sealing import prepare
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.placing import Placing
-from services.eseal.prepared import Imprint
-from services.eseal.pressing import Signer as KeySigner
+from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.prepared import Imprint
+from services.eseal.sealing.pressing import Signer as KeySigner
 from services.eseal.trust.authority import SealAuthority
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)

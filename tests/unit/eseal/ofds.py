@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 
 from cli.letter_ofd import make_letter_ofd
 from services.eseal.domain import Algorithm, Place
-from services.eseal.finding import Finding
 from services.eseal.gm.ses_making import SealFace, seal_info, seal_of, seal_signature
 from services.eseal.gm.sm2 import Sm2Key, load_sm2
 from services.eseal.gm.sm2_certificate import Sm2Authority
 from services.eseal.ofd import inspection as ofd_inspection
 from services.eseal.ofd import sealing as ofd_sealing
-from services.eseal.placing import Placing
+from services.eseal.sealing.placing import Placing
+from services.eseal.verifying.finding import Finding
 from tests.unit.eseal.documents import KIND, OFFICE, OFFICE_CODE
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -26,8 +26,8 @@ from services.eseal.keys.signers import VaultSigner, is_signed
 from services.eseal.keystore import _GENERATORS
 from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare
-from services.eseal.prepared import Imprint
 from services.eseal.refusals import KeyUnknownError, SealNotForFormatError
+from services.eseal.sealing.prepared import Imprint
 from tests.unit.eseal.documents import KIND, NOW, OFFICE, OFFICE_CODE, SealKit, make_kit, parsed, plain
 
 KIT = make_kit()

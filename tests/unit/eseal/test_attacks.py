@@ -20,7 +20,7 @@ from services.eseal.domain import Place
 from services.eseal.envelope import _KeystoreSigner
 from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import DocumentError, DocumentLockedError
-from services.eseal.verdict import DocumentReport, Fault, Verdict, report_on
+from services.eseal.verifying.verdict import DocumentReport, Fault, Verdict, report_on
 from tests.unit.eseal import attacks
 from tests.unit.eseal.documents import NOW, SealKit, make_kit
 

@@ -19,7 +19,6 @@ from services.eseal.domain import (
     require_allowed,
     require_size,
 )
-from services.eseal.prepared import PreparedDocument
 from services.eseal.refusals import (
     DocumentMalformedError,
     DocumentTooLargeError,
@@ -27,6 +26,7 @@ from services.eseal.refusals import (
     SealNotAllowedError,
     SealNotInForceError,
 )
+from services.eseal.sealing.prepared import PreparedDocument
 from tests.unit.eseal.documents import NOW, OFFICE_CODE
 
 A4 = Box(0, 0, 595.28, 841.89)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from services.eseal.flow import Flow
+from services.eseal.bulk.flow import Flow
 
 
 def work(gate: asyncio.Event, answer: str) -> Callable[[], Coroutine[Any, Any, str]]:

@@ -21,12 +21,12 @@ from pyhanko_certvalidator import ValidationContext
 
 from services.eseal.domain import Place
 from services.eseal.envelope import pades_envelope
-from services.eseal.finding import Modification
 from services.eseal.pdf import increment
 from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare, prepare_by_pyhanko
-from services.eseal.prepared import Imprint
 from services.eseal.refusals import DocumentError
+from services.eseal.sealing.prepared import Imprint
+from services.eseal.verifying.finding import Modification
 from tests.unit.eseal.documents import (
     KIND,
     NOW,

@@ -23,11 +23,11 @@ from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from services.eseal.domain import Place
-from services.eseal.finding import Finding, Modification
 from services.eseal.keys.signers import VaultSigner
 from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import DocumentMalformedError
-from services.eseal.verdict import Verdict, report_on
+from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.verdict import Verdict, report_on
 from tests.unit.eseal.documents import (
     KIND,
     NOW,

@@ -21,10 +21,10 @@ from services.eseal.distinguished import seal_subject
 from services.eseal.domain import SUITES, Algorithm, Format
 from services.eseal.gm.sm2 import load_sm2
 from services.eseal.gm.sm2_certificate import Sm2Authority
-from services.eseal.issued import MOST_BYTES, Issued, NotTakenError, check_issued, read_certificates
 from services.eseal.keys.certificate_request import request_info, request_of
 from services.eseal.keys.signers import sign_by
 from services.eseal.keystore import _GENERATORS
+from services.eseal.operating.issued import MOST_BYTES, Issued, NotTakenError, check_issued, read_certificates
 from services.eseal.trust.authority import DOCUMENT_SIGNING
 from tests.unit.eseal.documents import NOW, OFFICE, OFFICE_CODE
 from tests.unit.eseal.test_algorithms import _at_least, program

@@ -11,14 +11,12 @@ from asn1crypto import core, x509
 from core.errors import ServiceError
 from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der, integer
 from services.eseal.domain import Place
-from services.eseal.finding import Modification
 from services.eseal.gm.ses import read_seal
 from services.eseal.gm.ses_making import seal_of, seal_signature
 from services.eseal.gm.signed import DATA, SIGNED_DATA
 from services.eseal.gm.sm2 import load_sm2, sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3, Sm2Authority
 from services.eseal.ofd.document import Ofd
-from services.eseal.placing import AtKeyword, InField, OnPages, OverEdges, Placing
 from services.eseal.refusals import (
     DocumentLockedError,
     DocumentMalformedError,
@@ -26,6 +24,8 @@ from services.eseal.refusals import (
     PlaceNotForFormatError,
     TooManyPlacesError,
 )
+from services.eseal.sealing.placing import AtKeyword, InField, OnPages, OverEdges, Placing
+from services.eseal.verifying.finding import Modification
 from tests.unit.eseal.ofds import (
     DAY,
     NOW,

@@ -16,7 +16,7 @@ from asn1crypto import x509
 from services.eseal.gm import sm2_certificate
 from services.eseal.ofd.document import Ofd
 from services.eseal.refusals import DocumentLockedError, DocumentMalformedError
-from services.eseal.verdict import Fault, Verdict, report_on
+from services.eseal.verifying.verdict import Fault, Verdict, report_on
 from tests.unit.eseal.ofds import (
     DAY,
     NOW,

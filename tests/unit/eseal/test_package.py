@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from core.errors import ServiceError
 from services.eseal.ofd import package
 from services.eseal.ofd.package import Package, resolve
-from services.eseal.packing import Written
 from services.eseal.refusals import DocumentMalformedError, DocumentTooLargeError
+from services.eseal.sealing.packing import Written
 from services.eseal.splice import Piece, Splice
 from tests.unit.eseal.ofds import package as zipped
 from tests.unit.eseal.ofds import unpacked

@@ -11,13 +11,13 @@ from pyhanko.sign.fields import MDPPerm
 
 from services.eseal.domain import Picture, Place
 from services.eseal.pdf.sealing import prepare
-from services.eseal.prepared import Imprint
 from services.eseal.refusals import (
     DocumentEncryptedError,
     DocumentLockedError,
     DocumentMalformedError,
     PageNotFoundError,
 )
+from services.eseal.sealing.prepared import Imprint
 from tests.unit.eseal.documents import NOW, SealKit, encrypted, hybrid, make_kit, plain
 
 MM = 72 / 25.4

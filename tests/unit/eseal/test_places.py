@@ -24,11 +24,17 @@ from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 
 from core.errors import InvalidError
 from services.eseal.domain import Box, Picture, Place
-from services.eseal.finding import Finding
 from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare
 from services.eseal.places import PAGES_A_SEAL, over_edges
-from services.eseal.placing import (
+from services.eseal.refusals import (
+    DocumentLockedError,
+    FieldNotFoundError,
+    KeywordNotFoundError,
+    PageNotFoundError,
+    TooManyPlacesError,
+)
+from services.eseal.sealing.placing import (
     AtKeyword,
     InField,
     OnPages,
@@ -38,15 +44,9 @@ from services.eseal.placing import (
     placing_of,
     to_json,
 )
-from services.eseal.prepared import Imprint
-from services.eseal.refusals import (
-    DocumentLockedError,
-    FieldNotFoundError,
-    KeywordNotFoundError,
-    PageNotFoundError,
-    TooManyPlacesError,
-)
+from services.eseal.sealing.prepared import Imprint
 from services.eseal.sheet import POINTS_PER_MM, Sheet
+from services.eseal.verifying.finding import Finding
 from tests.unit.eseal.documents import NOW, SealKit, make_kit, plain
 
 IMPRINT = Imprint(Picture(b"", 42, 42), field_name="seal-1", signer_name="某局印章", moment=NOW)

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from services.eseal.keys.signers import VaultSigner
 from services.eseal.pdf.inspection import inspect
-from services.eseal.verdict import Fault, Verdict, report_on
+from services.eseal.verifying.verdict import Fault, Verdict, report_on
 from tests.unit.eseal.documents import NOW, SealKit, make_kit, plain
 
 DAY = timedelta(days=1)

@@ -12,15 +12,15 @@ from fontTools.ttLib import TTFont
 from PIL import Image, ImageFont
 
 from services.eseal.domain import Place, Stamp
-from services.eseal.finding import Modification
 from services.eseal.gm.ses_making import seal_signature
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.sealing.prepared_ofd import PreparedOfd
 from services.eseal.template import Image as Picture
 from services.eseal.templates.face import serif
 from services.eseal.templates.ofd import OfdPlate, make_ofd_plate
 from services.eseal.templates.otf import small_opentype
 from services.eseal.typesetting import Area
+from services.eseal.verifying.finding import Modification
 from tests.unit.eseal.forms_filled import DECISION, LICENCE, NOW, NUMBER, codes, templates
 from tests.unit.eseal.ofds import Sealer, inspected, package, sealer, unpacked
 

@@ -20,8 +20,8 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from services.eseal.pictures.vector import draw_round_seal
-from services.eseal.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.refusals import TemplateFieldsError
+from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.template import Image as Picture
 from services.eseal.templates.cff import small_font
 from services.eseal.templates.face import EM, serif

@@ -19,10 +19,10 @@ from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare, prepare_by_pyhanko
 from services.eseal.pictures.dots import kept_form, on_white
 from services.eseal.pictures.uploaded import read_uploaded
-from services.eseal.placing import OnPages
-from services.eseal.prepared import RESERVED_HEX, Imprint, PreparedDocument
 from services.eseal.raster import raster_of
 from services.eseal.refusals import SealPictureInvalidError
+from services.eseal.sealing.placing import OnPages
+from services.eseal.sealing.prepared import RESERVED_HEX, Imprint, PreparedDocument
 from services.eseal.templates.face import serif
 from services.eseal.templates.pdf import make_plate
 from tests.unit.eseal.documents import KIND, NOW, OFFICE, make_kit, pdf_of, plain, stream_of

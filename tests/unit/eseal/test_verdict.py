@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from services.eseal.domain import Algorithm, Seal, SealState
-from services.eseal.finding import Finding, Modification
-from services.eseal.verdict import DocumentReport, Fault, Verdict, report_on
+from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.verdict import DocumentReport, Fault, Verdict, report_on
 from tests.unit.eseal.documents import NOW, OFFICE_CODE
 
 CERTIFICATE = "ab" * 32

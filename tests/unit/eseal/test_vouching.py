@@ -19,9 +19,9 @@ from deploy.authority.status import FRESH, Status
 from deploy.local.pki import open_authority
 from deploy.local.sm2_pki import make_sm2_pki
 from services.eseal.gm.sm2 import load_sm2
-from services.eseal.standing import State
 from services.eseal.trust.status_answers import TOLERANCE, query, read_answer, read_list
 from services.eseal.trust.vouching import Vouching
+from services.eseal.verifying.standing import State
 
 NOW = datetime(2026, 11, 28, 9, 0, tzinfo=UTC)
 MAKER = "seal-maker-sm2"

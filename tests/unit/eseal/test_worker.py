@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.eseal import worker
-from services.eseal.jobs import InspectJob, Json, findings_of
+from services.eseal.confined import worker
+from services.eseal.confined.jobs import InspectJob, findings_of
+from services.eseal.frames import Json
 from services.eseal.refusals import DocumentMalformedError
 from tests.unit.eseal.documents import NOW, plain
 

@@ -28,14 +28,14 @@ from services.eseal.domain import (
     require_allowed,
     require_size,
 )
-from services.eseal.filling import FORM_FIELD, Filler, FormOrder, FormWish
 from services.eseal.levels import Level, level_of, require_means
-from services.eseal.placing import Placing
-from services.eseal.prepared import RunningDigest
-from services.eseal.pressing import Lasting, Order, Press, Presses, Signer, room_for, sha256_of
-from services.eseal.recorded import Hasher, facts_of
 from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, SealNotInForceError
-from services.eseal.standing import Standing, require_good
+from services.eseal.sealing.filling import FORM_FIELD, Filler, FormOrder, FormWish
+from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.prepared import RunningDigest
+from services.eseal.sealing.pressing import Lasting, Order, Press, Presses, Signer, room_for, sha256_of
+from services.eseal.sealing.recorded import Hasher, facts_of
+from services.eseal.verifying.standing import Standing, require_good
 
 SIGN = "eseal.sign"
 """How the ledger names the act, and what keys of requests count for: alone or among many it is the same."""

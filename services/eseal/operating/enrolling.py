@@ -24,14 +24,14 @@ from core.errors import ServiceError
 from core.vault import Vault
 from services.eseal.distinguished import seal_subject
 from services.eseal.domain import SUITES, Algorithm, Format, SealState
-from services.eseal.enrolled import Making, structure_of
 from services.eseal.gm.sm2 import Sm2
-from services.eseal.issued import NotTakenError, check_issued, read_certificates
 from services.eseal.keys.certificate_request import request_info, request_of
 from services.eseal.keys.signers import PrivateKey, is_signed, sign_by
 from services.eseal.keys.token import Token
 from services.eseal.keystore import COLUMN, TOKEN, VAULT, generate, generate_sm2
-from services.eseal.making import PictureReader, Sm2Maker
+from services.eseal.operating.enrolled import Making, structure_of
+from services.eseal.operating.issued import NotTakenError, check_issued, read_certificates
+from services.eseal.operating.making import PictureReader, Sm2Maker
 
 Q = queries.load(__package__)
 _PROOF = b"onestop: this key answers for its certificate"

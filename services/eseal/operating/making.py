@@ -25,9 +25,9 @@ from services.eseal.domain import Algorithm, Picture
 from services.eseal.gm.ses_making import SealFace, seal_info, seal_of
 from services.eseal.gm.sm2 import Sm2, Sm2Key
 from services.eseal.gm.sm2_certificate import Sm2Authority, load_certificates, load_credential
-from services.eseal.keeping import MadeKey, MadeSeal, Making
-from services.eseal.keeping_store import columns
 from services.eseal.lifecycle import Action, Application, OwnerType, SealKind, Shape, Upload
+from services.eseal.operating.keeping import MadeKey, MadeSeal, Making
+from services.eseal.operating.store import columns
 from services.eseal.pictures.shapes import Look, look_of
 from services.eseal.refusals import SealAuthorityMissingError, SealPictureInvalidError
 from services.eseal.trust.authority import SealAuthority

@@ -9,10 +9,10 @@ from enum import Enum, StrEnum
 from uuid import UUID
 
 from services.eseal.domain import Seal, SealState
-from services.eseal.finding import Finding, Modification
 from services.eseal.levels import Level
-from services.eseal.standing import UNKNOWN, Revocation, Standing, revocation_of
-from services.eseal.wording import sentence_on
+from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.standing import UNKNOWN, Revocation, Standing, revocation_of
+from services.eseal.verifying.wording import sentence_on
 
 _SAME_TIME = timedelta(seconds=2)
 """PDF dates have whole seconds (ISO 32000-2 7.9.4)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.eseal.packing import Written
+from services.eseal.sealing.packing import Written
 from services.eseal.splice import Splice
 
 

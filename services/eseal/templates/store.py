@@ -7,7 +7,7 @@ from collections import OrderedDict
 from core import queries
 from core.db import Pool
 
-Q = queries.load(__package__, "templates.sql")
+Q = queries.load(__package__)
 
 
 _KEPT = 64

@@ -1,6 +1,6 @@
 """A confined process that lays out and checks documents: hostile files meet no key, socket or database.
 
-Started by `workshop.py` as `python -m services.eseal.worker`. Speaks frames over standard input and
+Started by `workshop.py` as `python -m services.eseal.confined.worker`. Speaks frames over standard input and
 output: four bytes of length, a JSON head, then the blobs whose lengths the head gives. One job at a
 time; the parent kills a worker that takes too long.
 """
@@ -19,23 +19,24 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from services.eseal.confined.jobs import row_of
 from services.eseal.domain import Format, Picture, format_of
-from services.eseal.finding import Finding
+from services.eseal.frames import Json, frame_lengths, write_frame
 from services.eseal.gm.sm2 import Sm2, load_sm2
-from services.eseal.jobs import Json, frame_lengths, row_of, write_frame
 from services.eseal.ofd import inspection as ofd_inspection
 from services.eseal.ofd import sealing as ofd_sealing
 from services.eseal.pdf import inspection, prolonging
 from services.eseal.pdf import sealing as pdf
-from services.eseal.placing import from_json
-from services.eseal.prepared import Imprint
 from services.eseal.refusals import (
     DocumentError,
     DocumentMalformedError,
     SealPictureInvalidError,
     Sm2UnavailableError,
 )
+from services.eseal.sealing.placing import from_json
+from services.eseal.sealing.prepared import Imprint
 from services.eseal.splice import Splice
+from services.eseal.verifying.finding import Finding
 
 MEMORY_LIMIT = 1024 * 1024 * 1024
 """Address space of a worker, in bytes: what a bomb may grow to before it is refused."""

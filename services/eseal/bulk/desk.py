@@ -23,9 +23,9 @@ from core.log import get_logger
 from core.together import Act, Together
 from services.eseal.domain import Seal, SealUser, SignatureRecord
 from services.eseal.levels import Level
-from services.eseal.pressing import Presses
-from services.eseal.putting import SIGN, FoundSeal, LaidOut, Putting, PuttingStore, rule_of, seal_ref
 from services.eseal.refusals import SealNotFoundError
+from services.eseal.sealing.pressing import Presses
+from services.eseal.sealing.putting import SIGN, FoundSeal, LaidOut, Putting, PuttingStore, rule_of, seal_ref
 from services.eseal.usage import day_in_china, quota_spent
 
 CHUNK = 64

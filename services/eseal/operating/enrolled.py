@@ -11,9 +11,9 @@ from core import queries
 from core.db import Connection
 from services.eseal.gm.ses import read_seal
 from services.eseal.gm.ses_making import SealFace, seal_info, seal_of
-from services.eseal.issued import Issued, NotTakenError
-from services.eseal.keeping_store import application_of
-from services.eseal.making import PictureReader, Sm2Maker
+from services.eseal.operating.issued import Issued, NotTakenError
+from services.eseal.operating.making import PictureReader, Sm2Maker
+from services.eseal.operating.store import application_of
 from services.eseal.pictures.png import round_seal_face
 from services.eseal.pictures.shapes import look_of
 

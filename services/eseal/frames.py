@@ -1,4 +1,4 @@
-"""Frames to and from a child process, as jobs and answers travel; `jobs.write_frame` says how they look."""
+"""Frames to and from a child process: a head (JSON) after its length, then the blobs that it counts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-from services.eseal.jobs import Json, frame_lengths, write_frame
-
+Json = dict[str, object]
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes of all blobs of a frame."""
 MAX_HEAD = 8 * 1024 * 1024
 """Bytes of an answer's head: 64 findings, each with as many texts as it may have, stay below."""
 
@@ -43,3 +44,24 @@ def kill(process: asyncio.subprocess.Process) -> None:
         process.stdin.close()
     if process.returncode is None:
         process.kill()
+
+
+def write_frame(head: Json, blobs: Sequence[bytes]) -> list[bytes]:
+    """The pieces of a frame, to be written one after another."""
+    encoded = json.dumps({**head, "blobs": [len(blob) for blob in blobs]}).encode("utf-8")
+    return [len(encoded).to_bytes(4, "big"), encoded, *blobs]
+
+
+def frame_lengths(head: Json) -> list[int]:
+    """Lengths of the blobs that follow a head. Raises ValueError where they exceed MAX_FRAME."""
+    lengths = integers(head.get("blobs"))
+    if min(lengths, default=0) < 0 or sum(lengths) > MAX_FRAME:
+        raise ValueError("a frame is larger than it may be")
+    return lengths
+
+
+def integers(value: object) -> list[int]:
+    """A list of whole numbers out of a head. Raises ValueError where it is anything else."""
+    if not isinstance(value, list) or not all(isinstance(number, int) for number in value):
+        raise ValueError("expected whole numbers")
+    return value

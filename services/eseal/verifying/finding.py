@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from services.eseal.standing import UNKNOWN, Standing
+from services.eseal.verifying.standing import UNKNOWN, Standing
 
 
 class Modification(StrEnum):

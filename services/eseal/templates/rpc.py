@@ -21,10 +21,10 @@ from core.errors import fault_error
 from core.identity import Scope
 from core.release import Answered, answer_of, releasing
 from services.eseal.domain import SealedDocument, with_update
-from services.eseal.filling import FormWish
+from services.eseal.sealing.filling import FormWish
 from services.eseal.service import SealDesk
 from services.eseal.template import FieldType, Template
-from services.eseal.template_desk import Key, TemplateDesk
+from services.eseal.templates.desk import Key, TemplateDesk
 
 SERVICE = "onestop.eseal.v1.TemplateService"
 _TYPES = {

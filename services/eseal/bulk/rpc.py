@@ -24,14 +24,14 @@ from core.identity import Scope
 from core.release import Answered, answer_of, refused, releasing_stream, together
 from core.status import reason_in, to_status
 from core.validation import item_faults
-from services.eseal.bulk import BulkDesk, Piece
-from services.eseal.flow import Flow
-from services.eseal.pressing import sha256_of
-from services.eseal.putting import FoundSeal, LaidOut, Putting, Wish
+from services.eseal.bulk.desk import BulkDesk, Piece
+from services.eseal.bulk.flow import Flow
 from services.eseal.refusals import BulkBusyError
 from services.eseal.rpc import placing_from, whole
-from services.eseal.template_rpc import body_of, wish_of
-from services.eseal.template_rpc import whole as whole_form
+from services.eseal.sealing.pressing import sha256_of
+from services.eseal.sealing.putting import FoundSeal, LaidOut, Putting, Wish
+from services.eseal.templates.rpc import body_of, wish_of
+from services.eseal.templates.rpc import whole as whole_form
 
 SERVICE = "onestop.eseal.v1.BulkSealService"
 MOST_STREAMS = 8

@@ -25,9 +25,9 @@ from core.clock import Clock
 from core.coalesce import Coalescer
 from core.log import get_logger
 from services.eseal.domain import Seal, SignatureRecord
-from services.eseal.finding import Finding, Modification
 from services.eseal.levels import Level
-from services.eseal.prepared import Shown
+from services.eseal.sealing.prepared import Shown
+from services.eseal.verifying.finding import Finding, Modification
 
 _logger = get_logger()
 

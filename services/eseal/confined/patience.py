@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Picture, Stamp
-from services.eseal.finding import Finding
-from services.eseal.placing import Placing
-from services.eseal.prepared import RESERVED_HEX, PreparedDocument
-from services.eseal.prepared_ofd import PreparedOfd
-from services.eseal.pressing import Evidence, Prolonged
-from services.eseal.workshop import Workshop
+from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
+from services.eseal.sealing.prepared_ofd import PreparedOfd
+from services.eseal.sealing.pressing import Evidence, Prolonged
+from services.eseal.verifying.finding import Finding
 
 
 class PatientWorkshop:

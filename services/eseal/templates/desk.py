@@ -15,11 +15,11 @@ from core.clock import Clock
 from core.disclosure import RequestContext
 from core.errors import fault_error
 from services.eseal.domain import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Seal, SealState
-from services.eseal.filling import Filler, Plates
-from services.eseal.putting import require_office
 from services.eseal.refusals import PlateLostError, SealedDocumentNotFoundError
+from services.eseal.sealing.filling import Filler, Plates
+from services.eseal.sealing.putting import require_office
 from services.eseal.template import Template
-from services.eseal.wording import sentence_on_number
+from services.eseal.verifying.wording import sentence_on_number
 
 Key = tuple[str, int]
 

@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Protocol
 
 from services.eseal.domain import SUITES, Algorithm, Format, Picture, Stamp, with_update
-from services.eseal.finding import Finding
 from services.eseal.levels import Level
-from services.eseal.placing import InField, Placing
-from services.eseal.prepared import RESERVED_HEX, STAMPED_HEX, PreparedDocument, RunningDigest, Shown
-from services.eseal.prepared_ofd import PreparedOfd
 from services.eseal.refusals import LevelUnavailableError
+from services.eseal.sealing.placing import InField, Placing
+from services.eseal.sealing.prepared import RESERVED_HEX, STAMPED_HEX, PreparedDocument, RunningDigest, Shown
+from services.eseal.sealing.prepared_ofd import PreparedOfd
+from services.eseal.verifying.finding import Finding
 
 MOST_LASTING = 4
 """Seals above B-B that are put at once; a transaction and its connection wait for each."""

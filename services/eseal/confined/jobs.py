@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from core.errors import FieldFault, ServiceError
 from services.eseal.domain import Picture
-from services.eseal.finding import Finding, Modification
-from services.eseal.packing import Written
-from services.eseal.placing import Placing, to_json
-from services.eseal.prepared import RESERVED_HEX, PreparedDocument
-from services.eseal.prepared_ofd import PreparedOfd
-from services.eseal.pressing import Evidence, Prolonged
+from services.eseal.frames import Json, integers
 from services.eseal.refusals import (
     CertificationNotFirstError,
     DocumentEncryptedError,
@@ -30,15 +24,19 @@ from services.eseal.refusals import (
     Sm2UnavailableError,
     TooManyPlacesError,
 )
+from services.eseal.sealing.packing import Written
+from services.eseal.sealing.placing import Placing, to_json
+from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
+from services.eseal.sealing.prepared_ofd import PreparedOfd
+from services.eseal.sealing.pressing import Evidence, Prolonged
 from services.eseal.splice import Splice
-from services.eseal.standing import Standing, State
+from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.standing import Standing, State
 
-MAX_FRAME = 64 * 1024 * 1024
 MOST_NAMED = 16
 """Parts that a finding names, of those altered and of those not covered."""
 LONGEST_TEXT = 256
 """Characters of a text in a finding that comes from the file."""
-Json = dict[str, object]
 
 _ERRORS: dict[str, type[ServiceError]] = {
     error.reason: error
@@ -163,7 +161,7 @@ def prepared_of(document: bytes, head: Json, blobs: list[bytes]) -> PreparedDocu
     Raises DocumentError, and ValueError on an answer out of form.
     """
     raise_refusal(head)
-    start, end = _integers(head["gap"])
+    start, end = integers(head["gap"])
     (update,) = blobs
     return PreparedDocument(document, update, start, end, is_first=head["first"] is True)
 
@@ -175,7 +173,7 @@ def prolonged_of(document: bytes, head: Json, blobs: list[bytes]) -> Prolonged:
     """
     raise_refusal(head)
     (update,) = blobs
-    gap = _integers(head["gap"])
+    gap = integers(head["gap"])
     return Prolonged(update, PreparedDocument(document, update, gap[0], gap[1]) if gap else None)
 
 
@@ -185,7 +183,7 @@ def prepared_ofd_of(document: bytes, moment: datetime, head: Json, blobs: list[b
     Raises DocumentError, and ValueError on an answer out of form.
     """
     raise_refusal(head)
-    length, count = _integers(head["written"])
+    length, count = integers(head["written"])
     body, directory, data_hash = blobs
     return PreparedOfd(
         original=document,
@@ -215,12 +213,6 @@ def raise_refusal(head: Json) -> None:
     faults = head.get("faults")
     rows = faults if isinstance(faults, list) else []
     raise error(str(head.get("message", "")), faults=[FieldFault(*map(str, row)) for row in rows])
-
-
-def _integers(value: object) -> list[int]:
-    if not isinstance(value, list) or not all(isinstance(number, int) for number in value):
-        raise ValueError("expected whole numbers")
-    return value
 
 
 def row_of(finding: Finding) -> Json:
@@ -255,22 +247,8 @@ def _finding(row: object) -> Finding:
     for name in ("altered_parts", "uncovered_parts", "chain", "weaknesses"):
         said[name] = tuple(map(str, said[name]))
     said["stamped_at"] = datetime.fromisoformat(said["stamped_at"]) if said["stamped_at"] else None
-    said["byte_range"] = tuple(_integers(said["byte_range"]))
+    said["byte_range"] = tuple(integers(said["byte_range"]))
     said["certificates"] = tuple(map(base64.b64decode, said["certificates"]))
     state, revoked_at = said["kept"]
     said["kept"] = Standing(State(state), datetime.fromisoformat(revoked_at) if revoked_at else None)
     return Finding(**said)
-
-
-def write_frame(head: Json, blobs: Sequence[bytes]) -> list[bytes]:
-    """The pieces of a frame, to be written one after another."""
-    encoded = json.dumps({**head, "blobs": [len(blob) for blob in blobs]}).encode("utf-8")
-    return [len(encoded).to_bytes(4, "big"), encoded, *blobs]
-
-
-def frame_lengths(head: Json) -> list[int]:
-    """Lengths of the blobs that follow a head. Raises ValueError where they exceed MAX_FRAME."""
-    lengths = _integers(head.get("blobs"))
-    if min(lengths, default=0) < 0 or sum(lengths) > MAX_FRAME:
-        raise ValueError("a frame is larger than it may be")
-    return lengths

@@ -10,8 +10,8 @@ from typing import Protocol
 from uuid import UUID
 
 from services.eseal.domain import Format, Stamp
-from services.eseal.prepared import PreparedDocument, RunningDigest
-from services.eseal.prepared_ofd import PreparedOfd
+from services.eseal.sealing.prepared import PreparedDocument, RunningDigest
+from services.eseal.sealing.prepared_ofd import PreparedOfd
 from services.eseal.template import Template
 
 FORM_FIELD = "seal"

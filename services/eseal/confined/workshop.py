@@ -14,13 +14,8 @@ from typing import Protocol, TypeVar
 
 from core.errors import ServiceError
 from core.log import get_logger
-from services.eseal.children import exchange, kill, read_frame
-from services.eseal.domain import Picture, Stamp
-from services.eseal.finding import Finding
-from services.eseal.gm.ses_making import SealFace
-from services.eseal.jobs import (
+from services.eseal.confined.jobs import (
     InspectJob,
-    Json,
     PrepareJob,
     PrepareOfdJob,
     ProlongJob,
@@ -29,12 +24,16 @@ from services.eseal.jobs import (
     prepared_ofd_of,
     prolonged_of,
 )
-from services.eseal.picture_job import PictureJob, picture_of
-from services.eseal.placing import Placing
-from services.eseal.prepared import RESERVED_HEX, PreparedDocument
-from services.eseal.prepared_ofd import PreparedOfd
-from services.eseal.pressing import Evidence, Prolonged
+from services.eseal.confined.picture_job import PictureJob, picture_of
+from services.eseal.domain import Picture, Stamp
+from services.eseal.frames import Json, exchange, kill, read_frame
+from services.eseal.gm.ses_making import SealFace
 from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
+from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
+from services.eseal.sealing.prepared_ofd import PreparedOfd
+from services.eseal.sealing.pressing import Evidence, Prolonged
+from services.eseal.verifying.finding import Finding
 
 _logger = get_logger()
 
@@ -259,7 +258,7 @@ class Workshop:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "services.eseal.worker",
+            "services.eseal.confined.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -272,7 +271,7 @@ class Workshop:
         except (TimeoutError, EOFError) as failure:
             kill(process)
             raise RuntimeError(
-                "a PDF worker did not start; `python -m services.eseal.worker` by hand says why"
+                "a PDF worker did not start; `python -m services.eseal.confined.worker` by hand says why"
             ) from failure
         except BaseException:
             kill(process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
-from services.eseal.standing import Revocation
+from services.eseal.verifying.standing import Revocation
 
 CHINA = timezone(timedelta(hours=8))
 _PROOFS = {

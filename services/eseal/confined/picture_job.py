@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.eseal.confined.jobs import raise_refusal
 from services.eseal.domain import Picture
+from services.eseal.frames import Json
 from services.eseal.gm.ses_making import SealFace
-from services.eseal.jobs import Json, raise_refusal
 from services.eseal.raster import raster_of
 
 

@@ -13,8 +13,8 @@ from core import queries
 from core.db import Connection, Pool
 from core.disclosure import Transaction
 from services.eseal.domain import Algorithm, SealState
-from services.eseal.keeping import MadeSeal, Making
 from services.eseal.lifecycle import Action, Application, Done, OwnerType, Request, SealKind, Shape, Upload
+from services.eseal.operating.keeping import MadeSeal, Making
 from services.eseal.refusals import SealActRefusedError
 
 Q = queries.load(__package__)

@@ -1,0 +1,1 @@
+"""Seals on thousands of documents by one stream."""

@@ -1,0 +1,1 @@
+"""What operators do with seals: apply, make, certify, enable, suspend, revoke, destroy."""
