@@ -58,7 +58,7 @@ class Endpoint:
                 require_type(request, NDJSON)
                 with parts.streams.room(caller):
                     return await self.route.handler(call)
-            if not _is_large(self.route):
+            if not _may_be_large(self.route, call.request, parts.config.largest_json):
                 return await self._read_and_handle(call)
             with parts.uploads.room(caller):
                 return await self._read_and_handle(call)
@@ -107,6 +107,8 @@ class Endpoint:
             call.form = await read_form(call.request, seconds=config.body_seconds)
 
 
-def _is_large(route: Route) -> bool:
-    """Whether its requests carry documents."""
-    return isinstance(route.body, UploadBody) or (isinstance(route.body, JsonBody) and route.body.largest > 0)
+def _may_be_large(route: Route, request: web.Request, usual: int) -> bool:
+    """Whether a request may carry documents: one of JSON that says so does not if it is of the usual size."""
+    if isinstance(route.body, JsonBody) and route.body.largest > 0:
+        return request.content_length is None or request.content_length > usual
+    return isinstance(route.body, UploadBody)

@@ -74,7 +74,8 @@ class JsonBody:
     model: type[BaseModel] | None = None
     """Where the form is somebody else's standard and so no contract's message."""
     largest: int = 0
-    """Bytes; as the setting says where it is 0. A body that may be larger is counted among the uploads."""
+    """Bytes; as the setting says where it is 0. A body that is larger than that is counted among the
+    uploads."""
 
 
 @dataclass(frozen=True)

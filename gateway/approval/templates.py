@@ -13,6 +13,8 @@ from gateway.routes import Route
 from gateway.shapes import PAGING, Answer, CaseIn, JsonBody, Key, Listener, Parameter, Who, path_id
 
 SERVICE = "onestop.eseal.v1.TemplateService"
+LARGEST_FILL = 3 * 1024 * 1024
+"""Bytes of a request: 2 MiB of pictures in base64, and its texts."""
 
 
 async def list_templates(call: Call) -> web.StreamResponse:
@@ -86,7 +88,7 @@ ROUTES = (
         scope=Scope.SEAL_USE,
         limit=Limit.APPROVAL,
         key=Key.REQUIRED,
-        body=JsonBody(pb.TemplateFill, case=CaseIn.BODY),
+        body=JsonBody(pb.TemplateFill, case=CaseIn.BODY, largest=LARGEST_FILL),
         parameters=(path_id("id", "Id of the seal."),),
         renames={"fill": "", "seal_id": "id"},
         tag="approval",

@@ -10,13 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from services.eseal.domain import Picture
+from services.eseal.photo import PNG, plain_png
 from services.eseal.sheet import size_of
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_HEAD = 33
-"""Bytes of the signature and of IHDR, both whole."""
-_PLAIN = b"\x08\x02\x00\x00\x00"
-"""Of IHDR: 8 bits, red, green and blue, the usual compression and filters, not interlaced."""
+SIGNATURE = PNG
 
 
 @dataclass(frozen=True)
@@ -45,17 +42,12 @@ def is_raster(picture: Picture) -> bool:
 
 def raster_of(picture: Picture) -> Raster | None:
     """The dots of a picture; None where it is kept as PDF operators. Raises ValueError on another PNG."""
-    content = picture.content
     if not is_raster(picture):
         return None
-    rest = content[_HEAD:]
-    length = int.from_bytes(rest[:4], "big")
-    if content[12:16] != b"IHDR" or content[24:29] != _PLAIN or rest[4:8] != b"IDAT":
+    width, height, colours, rows = plain_png(picture.content)
+    if colours != 3:
         raise ValueError("not the form in which pictures are kept")
-    if rest[8 + length + 4 :][4:8] != b"IEND":
-        raise ValueError("a picture of several parts")
-    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
-    return Raster(width, height, rest[8 : 8 + length])
+    return Raster(width, height, rows)
 
 
 def operators(picture: Picture) -> bytes:

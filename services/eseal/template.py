@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 
 from core.errors import FieldFault
 from services.eseal.refusals import TemplateFieldsError
@@ -16,6 +17,8 @@ NUMBER = "document_number"
 """What every template may show without a field of this name: the number that the verification link names."""
 LONGEST = 2000
 """Characters that a field may have at most, whatever its template says."""
+MOST_PICTURES = 2 * 1024 * 1024
+"""Bytes of all pictures that one document is given."""
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,12})\.[0-9]{2}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -32,6 +35,8 @@ class FieldType(StrEnum):
     """`1234.50`, yuan and fen, shown as 1,234.50."""
     CHOICE = "choice"
     """One of the values that the template lists."""
+    PICTURE = "picture"
+    """A PNG or JPEG, given apart from the texts."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,14 @@ class Image:
 
 
 @dataclass(frozen=True)
+class PhotoPlace:
+    """Where the picture in a field stands: in the middle of an area, as large as it allows."""
+
+    area: Area
+    field: str
+
+
+@dataclass(frozen=True)
 class Spot:
     """A point in mm from the upper left corner: the middle of the seal, or with a size a corner."""
 
@@ -125,6 +138,7 @@ class Template:
     texts: tuple[Text, ...]
     rules: tuple[Rule, ...] = ()
     images: tuple[Image, ...] = ()
+    photos: tuple[PhotoPlace, ...] = ()
     seal: Spot = Spot(0, 0)
     """The middle of the seal."""
     code: Spot | None = None
@@ -132,19 +146,29 @@ class Template:
     common: str = ""
     """Characters that its fields hold often: they go into the font that is made ready once."""
 
-    def shown(self, values: Mapping[str, str], number: str, drawable: frozenset[str]) -> dict[str, str]:
-        """What is shown for each field: what it was given, checked, in its type's form.
+    def shown(
+        self,
+        values: Mapping[str, str],
+        number: str,
+        drawable: frozenset[str],
+        pictures: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> dict[str, str]:
+        """What is shown for each field of text: what it was given, checked, in its type's form.
 
-        `drawable` are the characters that the font has. Raises TemplateFieldsError that tells every fault,
-        and never a value.
+        `drawable` are the characters that the font has, `pictures` the files for the other fields, of which
+        only name and size are looked at. Raises TemplateFieldsError that tells every fault, and never a
+        value.
         """
         faults = [
             FieldFault(_path(name), "unknown", f"the template has no such field; it has {self._names()}")
             for name in values
             if name not in self.fields
         ]
+        faults += self._faults_of_pictures(values, pictures)
         shown = {NUMBER: number}
         for name, one in self.fields.items():
+            if one.type is FieldType.PICTURE:
+                continue
             value = values.get(name, "")
             if not value:
                 if one.required:
@@ -160,8 +184,36 @@ class Template:
             raise TemplateFieldsError(faults)
         return shown
 
+    def room_for(self, name: str) -> tuple[float, float]:
+        """Width and height in mm of the largest place of a field for a picture."""
+        areas = [place.area for place in self.photos if place.field == name]
+        return max(area.width for area in areas), max(area.height for area in areas)
+
+    def _faults_of_pictures(
+        self, values: Mapping[str, str], pictures: Mapping[str, bytes]
+    ) -> Iterator[FieldFault]:
+        taken = {name: one for name, one in self.fields.items() if one.type is FieldType.PICTURE}
+        for name in pictures:
+            if name not in taken:
+                said = f"it has {', '.join(taken)}" if taken else "it has none for pictures"
+                yield FieldFault(_path_of_picture(name), "unknown", f"the template has no such field; {said}")
+        for name, one in taken.items():
+            if values.get(name):
+                yield FieldFault(_path(name), "picture", f"{one.title} is a picture; give it in pictures")
+            elif one.required and not pictures.get(name):
+                yield FieldFault(_path_of_picture(name), "required", f"{one.title} is needed, a PNG or JPEG")
+        whole = sum(map(len, pictures.values()))
+        if whole > MOST_PICTURES:
+            said = f"all pictures together have {whole} bytes; at most {MOST_PICTURES} are taken"
+            yield FieldFault("pictures", "size", said)
+
     def _names(self) -> str:
         return ", ".join(self.fields)
+
+
+def picture_fault(name: str, rule: str, message: str) -> TemplateFieldsError:
+    """The refusal of a picture for a field."""
+    return TemplateFieldsError([FieldFault(_path_of_picture(name), rule, message)])
 
 
 def does_not_fit(name: str, most: int, given: int) -> TemplateFieldsError:
@@ -172,6 +224,10 @@ def does_not_fit(name: str, most: int, given: int) -> TemplateFieldsError:
 
 def _path(name: str) -> str:
     return f"fields.{name[:64]}"
+
+
+def _path_of_picture(name: str) -> str:
+    return f"pictures.{name[:64]}"
 
 
 def _fault_of(one: Field, value: str, drawable: frozenset[str]) -> FieldFault | None:

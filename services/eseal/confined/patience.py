@@ -9,6 +9,7 @@ from datetime import datetime
 
 from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Picture, Stamp
+from services.eseal.photo import Photo
 from services.eseal.sealing.placing import Placing
 from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.sealing.prepared_ofd import PreparedOfd
@@ -57,6 +58,11 @@ class PatientWorkshop:
         """As the workshop's own, whenever there is leisure for it."""
         async with self._turn():
             return await asyncio.shield(self._workshop.prepare_ofd(document, place, stamp, moment=moment))
+
+    async def read_photo(self, file: bytes, room: tuple[int, int]) -> Photo:
+        """As the workshop's own, whenever there is leisure for it."""
+        async with self._turn():
+            return await asyncio.shield(self._workshop.read_photo(file, room))
 
     async def prolong(
         self, document: bytes, evidence: Evidence, *, field_name: str, timestamp_field: str

@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from services.eseal.confined.jobs import row_of
 from services.eseal.domain import Format, Picture, format_of
-from services.eseal.frames import Json, frame_lengths, write_frame
+from services.eseal.frames import Json, frame_lengths, integers, write_frame
 from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.ofd import inspection as ofd_inspection
 from services.eseal.ofd import sealing as ofd_sealing
@@ -79,6 +79,8 @@ def _run(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
             return _prepare_ofd(head, blobs, moment)
         if head["job"] == "picture":
             return _picture(head, blobs)
+        if head["job"] == "photo":
+            return _photo(head, blobs)
         return {"findings": [row_of(finding) for finding in _inspect(head, blobs, moment)]}, []
     except (DocumentError, Sm2UnavailableError) as refusal:
         faults = [[fault.field, fault.rule, fault.message] for fault in refusal.faults]
@@ -155,6 +157,13 @@ def _picture(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
         raise SealPictureInvalidError.by("form", "the file is no PNG or SVG that can be read") from fault
     answer: Json = {"height": picture.height_mm, "face": [face.width_mm, face.height_mm]}
     return answer, [picture.content, face.picture]
+
+
+def _photo(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
+    from services.eseal.pictures.photos import read_photo  # noqa: PLC0415  # as above
+
+    wide, tall = integers(head["room"])
+    return {}, [read_photo(blobs[0], (wide, tall))]
 
 
 def _prepare_ofd(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json, list[bytes]]:

@@ -24,10 +24,12 @@ from services.eseal.confined.jobs import (
     prepared_ofd_of,
     prolonged_of,
 )
+from services.eseal.confined.photo_job import PhotoJob, read_answer
 from services.eseal.confined.picture_job import PictureJob, picture_of
 from services.eseal.domain import Picture, Stamp
 from services.eseal.frames import Json, exchange, kill, read_frame
 from services.eseal.gm.ses_making import SealFace
+from services.eseal.photo import Photo
 from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 from services.eseal.sealing.placing import Placing
 from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
@@ -167,6 +169,11 @@ class Workshop:
         WORKSHOP_BUSY."""
         job = PictureJob(file, width_mm, datetime.now(UTC))
         return await self._do(job, partial(picture_of, width_mm))
+
+    async def read_photo(self, file: bytes, room: tuple[int, int]) -> Photo:
+        """A picture for a template's field, which has room for so many dots across and down. Errors:
+        SEAL_PICTURE_INVALID, DOCUMENT_MALFORMED (it takes too much to read), WORKSHOP_BUSY."""
+        return await self._do(PhotoJob(file, room, datetime.now(UTC)), partial(read_answer, room))
 
     async def _do(self, job: Job, read: Callable[[Json, list[bytes]], T]) -> T:
         """Runs one job and reads its answer; once more where a worker died, for that may have been an

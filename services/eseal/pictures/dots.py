@@ -25,14 +25,15 @@ _DEPTHS = {0: (1, 2, 4, 8), 2: (8,), 3: (1, 2, 4, 8), 4: (8,), 6: (8,)}
 _KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
-def read_dots(file: bytes) -> Image.Image:
-    """The picture, red, green, blue and alpha. Raises SealPictureInvalidError."""
+def read_dots(file: bytes, most: int = MOST_DOTS) -> Image.Image:
+    """The picture, red, green, blue and alpha; at most so many dots each way. Raises
+    SealPictureInvalidError."""
     pieces = list(_chunks(file))
     if not pieces or pieces[0][0] != b"IHDR" or len(pieces[0][1]) != 13:
         raise _invalid("form", "the PNG does not begin with its size")
-    _require_plain(pieces[0][1])
+    _require_plain(pieces[0][1], most)
     if any(name in (b"acTL", b"fcTL", b"fdAT") for name, _ in pieces):
-        raise _invalid("animation", "the PNG moves; a seal stands still")
+        raise _invalid("animation", "the PNG moves; one that stands still is taken")
     unknown = [name for name, _ in pieces if name not in _KEPT and not name[0] & 0x20]
     if unknown:
         raise _invalid("chunk", f"the PNG needs {unknown[0].decode('ascii')}, which is not known here")
@@ -54,7 +55,7 @@ def on_white(picture: Image.Image) -> Image.Image:
 
 
 def kept_form(paper: Image.Image) -> bytes:
-    """The PNG in the form in which pictures are kept (raster.py)."""
+    """The PNG, in colours or grey, in the form in which pictures are kept (raster.py)."""
     out = BytesIO()
     paper.save(out, "PNG", optimize=True)
     pieces = list(_chunks(out.getvalue()))
@@ -94,19 +95,22 @@ def _chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def _require_plain(head: bytes) -> None:
+def _require_plain(head: bytes, most: int) -> None:
     width, height = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:8], "big")
     depth, kind, *ways = head[8:13]
-    if not (LEAST_DOTS <= width <= MOST_DOTS and LEAST_DOTS <= height <= MOST_DOTS):
-        raise _invalid(
-            "dots", f"{width} by {height} dots; {LEAST_DOTS} to {MOST_DOTS} each way, 500 are enough"
-        )
+    require_dots(width, height, most)
     if kind not in _DEPTHS:
         raise _invalid("colour_type", f"a PNG has no colour type {kind}")
     if depth not in _DEPTHS[kind]:
         raise _invalid("bit_depth", f"{depth} bits a colour; save it with 8")
     if ways[0] or ways[1] or ways[2] > 1:
         raise _invalid("form", "the PNG is packed in a way that no standard names")
+
+
+def require_dots(width: int, height: int, most: int) -> None:
+    """Raises SealPictureInvalidError unless there are LEAST_DOTS to `most` dots each way."""
+    if not (LEAST_DOTS <= width <= most and LEAST_DOTS <= height <= most):
+        raise _invalid("dots", f"{width} by {height} dots; {LEAST_DOTS} to {most} each way, 500 are enough")
 
 
 def _invalid(rule: str, message: str) -> SealPictureInvalidError:

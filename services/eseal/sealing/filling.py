@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.eseal.domain import Format, Stamp
+from services.eseal.photo import Photo
 from services.eseal.sealing.prepared import PreparedDocument, RunningDigest
 from services.eseal.sealing.prepared_ofd import PreparedOfd
 from services.eseal.template import Template
@@ -27,6 +28,8 @@ class FormWish:
     version: int
     fields: Mapping[str, str] = field(repr=False)
     level: int = 0
+    pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Files for the fields that take pictures."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,15 @@ class Filled:
         return self.prepared.digest_after(self.taken_in)
 
 
+class PhotoReader(Protocol):
+    """Reads pictures out of reach of keys and data."""
+
+    async def __call__(self, file: bytes, room: tuple[int, int], /) -> Photo:
+        """A picture within a room of so many dots across and down. Errors: SEAL_PICTURE_INVALID,
+        DOCUMENT_MALFORMED, WORKSHOP_BUSY."""
+        ...
+
+
 class Filler(Protocol):
     """Fills templates."""
 
@@ -72,8 +84,9 @@ class Filler(Protocol):
         """The templates that an office may use, by name and version."""
         ...
 
-    async def fill(self, order: FormOrder) -> Filled:
-        """The document. Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID, ALGORITHM_UNAVAILABLE."""
+    async def fill(self, order: FormOrder, read_photo: PhotoReader) -> Filled:
+        """The document. Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID, ALGORITHM_UNAVAILABLE,
+        WORKSHOP_BUSY."""
         ...
 
 

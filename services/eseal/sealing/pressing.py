@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.eseal.domain import SUITES, Algorithm, Format, Picture, Stamp, with_update
 from services.eseal.levels import Level
+from services.eseal.photo import Photo
 from services.eseal.refusals import LevelUnavailableError
 from services.eseal.sealing.placing import InField, Placing
 from services.eseal.sealing.prepared import RESERVED_HEX, STAMPED_HEX, PreparedDocument, RunningDigest, Shown
@@ -110,6 +111,11 @@ class Workshop(Protocol):
         for a document timestamp too. Errors: DOCUMENT_MALFORMED, WORKSHOP_BUSY."""
         ...
 
+    async def read_photo(self, file: bytes, room: tuple[int, int]) -> Photo:
+        """A picture for a template's field, which has room for so many dots across and down. Errors:
+        SEAL_PICTURE_INVALID, DOCUMENT_MALFORMED (it takes too much to read), WORKSHOP_BUSY."""
+        ...
+
     async def prepare_ofd(
         self, document: bytes, place: Placing, stamp: Stamp, *, moment: datetime
     ) -> PreparedOfd:
@@ -204,6 +210,11 @@ class Presses:
         """To be held while a seal is put. One above B-B asks others while a transaction is open: only a few
         of those at a time, so that they leave connections for everybody else."""
         return self._slots if level > Level.B_B else nullcontext()
+
+    @property
+    def read_photo(self) -> Callable[[bytes, tuple[int, int]], Coroutine[Any, Any, Photo]]:
+        """What reads the pictures that go into a template, in the workshop of these presses."""
+        return self._workshop.read_photo
 
     async def lay_out(self, order: Order, original: RunningDigest) -> Press:
         """Lays the document out, and tells how it is sealed then; `original` has taken the file in.

@@ -208,7 +208,7 @@ class Putting:
         """Fills a template with the seal laid out on it, a PDF or an OFD as the seal is for; fetches the key.
 
         Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID, ALGORITHM_UNAVAILABLE, LEVEL_*, TIME_NOT_PROVED,
-        CERTIFICATE_REVOKED, REVOCATION_UNKNOWN.
+        CERTIFICATE_REVOKED, REVOCATION_UNKNOWN, WORKSHOP_BUSY.
         """
         seal, stamp = found.seal, found.stamp
         form = SUITES[seal.algorithm].format
@@ -217,7 +217,8 @@ class Putting:
         signer = await self.signer(seal)
         signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)
         filled = await self._filler.fill(
-            FormOrder(wish, office, stamp, seal.name, form, signature_id, signed_at, room_for(level))
+            FormOrder(wish, office, stamp, seal.name, form, signature_id, signed_at, room_for(level)),
+            self._presses.read_photo,
         )
         order = Order(filled.plate, form, Place(), stamp, FORM_FIELD, seal.name, signed_at, level)
         press = self._presses.press_of(filled.prepared, filled.taken_in, order)

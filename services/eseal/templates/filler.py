@@ -13,14 +13,16 @@ from importlib.resources.abc import Traversable
 import orjson
 
 from services.eseal.domain import Format
+from services.eseal.photo import Photo
 from services.eseal.refusals import (
+    DocumentError,
     TemplateNotFoundError,
     VerificationAddressMissingError,
 )
-from services.eseal.sealing.filling import Filled, FormOrder, FormWish, Plates
+from services.eseal.sealing.filling import Filled, FormOrder, FormWish, PhotoReader, Plates
 from services.eseal.sealing.prepared import PreparedDocument, RunningDigest
 from services.eseal.sealing.prepared_ofd import PreparedOfd
-from services.eseal.template import Template
+from services.eseal.template import Template, picture_fault
 from services.eseal.templates.face import Face, serif
 from services.eseal.templates.loading import Key, load_templates
 from services.eseal.templates.ofd import OfdPlate, make_ofd_plate
@@ -29,6 +31,8 @@ from services.eseal.templates.qr import Codes, codes_for
 
 _KEPT = 64
 """Plates kept in memory; one is 50 to 100 kB."""
+_DOTS_PER_MM = 12
+"""How fine a picture is in a document: about 300 dots an inch."""
 _DRAWN_AT_ONCE = 8
 """Glyphs that may be taken out of the font on the event loop; more of them hold it up."""
 
@@ -65,27 +69,33 @@ class TemplateFiller:
         found = (self._templates[key] for key in sorted(self._templates))
         return [template for template in found if template.office in {"", office}]
 
-    async def fill(self, order: FormOrder) -> Filled:
+    async def fill(self, order: FormOrder, read_photo: PhotoReader) -> Filled:
         """The document. Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID,
-        VERIFICATION_ADDRESS_MISSING."""
+        VERIFICATION_ADDRESS_MISSING, WORKSHOP_BUSY."""
         if self._codes is None:
             raise VerificationAddressMissingError(
                 "this installation names no address for verification links (ONESTOP_VERIFICATION_ADDRESS)"
             )
         template = self._find(order.wish, order.office)
         number = order.number.hex
-        shown = template.shown(order.wish.fields, number, self._face.characters)
+        wish = order.wish
+        shown = template.shown(wish.fields, number, self._face.characters, wish.pictures)
+        photos = await _photos(template, wish.pictures, read_photo) if wish.pictures else {}
         link = self._codes.link(number)
         ready = await self._made_ready(template, order, self._codes)
-        said = {
+        said: dict[str, object] = {
             "template": template.name,
             "version": template.version,
             "document_number": number,
             "verification_link": link,
-            "fields": dict(order.wish.fields),
+            "fields": dict(wish.fields),
         }
+        if photos:
+            said["pictures"] = {
+                name: sha256(file).hexdigest() for name, file in wish.pictures.items() if file
+            }
         fill: Callable[[], PreparedDocument | PreparedOfd] = partial(
-            ready.plate.fill, shown, number, order.moment, orjson.dumps(said), order.room
+            ready.plate.fill, shown, number, order.moment, orjson.dumps(said), order.room, photos=photos
         )
         slow = len(self._face.undrawn("".join(shown.values()))) > _DRAWN_AT_ONCE
         prepared = await asyncio.to_thread(fill) if slow else fill()
@@ -125,3 +135,20 @@ class TemplateFiller:
         # Before anything is sealed with it: an answer that is given again needs it.
         await self._plates.keep(taken_in.digest(), plate.content)
         return Ready(plate, taken_in)
+
+
+async def _photos(
+    template: Template, pictures: Mapping[str, bytes], read_photo: PhotoReader
+) -> Mapping[str, Photo]:
+    """The pictures in their fields, each no finer than its place shows. Raises TemplateFieldsError."""
+    photos = {}
+    for name, file in pictures.items():
+        if not file:
+            continue
+        wide, tall = (max(1, round(side * _DOTS_PER_MM)) for side in template.room_for(name))
+        try:
+            photos[name] = await read_photo(file, (wide, tall))
+        except DocumentError as refusal:
+            rule = next((fault.rule for fault in refusal.faults if fault.field == "picture"), "form")
+            raise picture_fault(name, rule, refusal.message) from None
+    return photos

@@ -12,7 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from services.eseal.template import NUMBER, Field, FieldType, Image, Rule, Spot, Template, Text
+from services.eseal.template import NUMBER, Field, FieldType, Image, PhotoPlace, Rule, Spot, Template, Text
 from services.eseal.templates.face import Face
 from services.eseal.typesetting import Area, DoesNotFitError, Setting, set_text
 
@@ -75,6 +75,10 @@ def built(said: Mapping[str, Any], folder: Traversable) -> Template:
         images=tuple(
             Image(Area(*one["area"]), folder.joinpath(one["file"]).read_bytes())
             for one in said.get("images", ())
+            if "file" in one
+        ),
+        photos=tuple(
+            PhotoPlace(Area(*one["area"]), one["field"]) for one in said.get("images", ()) if "field" in one
         ),
         seal=Spot(seal["x"], seal["y"]),
         code=Spot(code["x"], code["y"], code["size"]) if code else None,
@@ -111,17 +115,29 @@ def _contradictions(said: Mapping[str, Any], name: str, folder: Traversable, fac
         yield f"fields: two have one name, or one is called {NUMBER}, which every template has"
     for one in said["fields"]:
         yield from _faults_of_field(one, face)
-    for one in said.get("images", ()):
-        if not folder.joinpath(one["file"]).is_file():
-            yield f"images: {one['file']} does not lie beside it"
+    yield from _faults_of_images(said, folder)
     page = said["page"]
     for kind in ("texts", "rules", "images"):
         for number, one in enumerate(said.get(kind, ())):
             area = Area(*one["area"])
             if area.x + area.width > page["width"] or area.y + area.height > page["height"]:
                 yield f"{kind}[{number}]: reaches over the page's edge"
+    texts = {one["name"] for one in said["fields"] if one.get("type") != FieldType.PICTURE}
     for number, one in enumerate(said["texts"]):
-        yield from (f"texts[{number}]: {fault}" for fault in _faults_of_text(_text(one), set(names), face))
+        yield from (f"texts[{number}]: {fault}" for fault in _faults_of_text(_text(one), texts, face))
+
+
+def _faults_of_images(said: Mapping[str, Any], folder: Traversable) -> Iterator[str]:
+    """Files that are not there, places without a field for a picture, and such fields without a place."""
+    pictures = {one["name"] for one in said["fields"] if one.get("type") == FieldType.PICTURE}
+    placed = {one["field"] for one in said.get("images", ()) if "field" in one}
+    for one in said.get("images", ()):
+        if "file" in one and not folder.joinpath(one["file"]).is_file():
+            yield f"images: {one['file']} does not lie beside it"
+    for name in sorted(placed - pictures):
+        yield f"images: {name} is no field for a picture"
+    for name in sorted(pictures - placed):
+        yield f"fields.{name}: is a picture that has no place among the images"
 
 
 def _faults_of_field(said: Mapping[str, Any], face: Face) -> Iterator[str]:

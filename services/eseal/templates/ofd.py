@@ -17,6 +17,7 @@ from services.eseal.domain import Stamp
 from services.eseal.gm.sm2 import sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3
 from services.eseal.ofd.sealing import CHINA, PROVIDER
+from services.eseal.photo import NO_PHOTOS, Photo
 from services.eseal.sealing.packing import Written
 from services.eseal.sealing.prepared_ofd import PreparedOfd
 from services.eseal.splice import Piece
@@ -26,13 +27,18 @@ from services.eseal.templates.ofd_parts import (
     CODE_ID,
     HEAD,
     IMAGES_ID,
+    MEDIA,
     OVER_BACKGROUND,
     PAGE_ID,
+    PHOTOS_ID,
     SPACE,
+    Page,
     code_png,
     fixed_page,
     listing_parts,
+    media_part,
     own_page,
+    photo_file,
     root_part,
 )
 from services.eseal.templates.otf import small_opentype
@@ -64,12 +70,19 @@ class OfdPlate:
     _stamp: str
 
     def fill(
-        self, shown: Mapping[str, str], number: str, moment: datetime, data: bytes, room: int
+        self,
+        shown: Mapping[str, str],
+        number: str,
+        moment: datetime,
+        data: bytes,
+        room: int,
+        *,
+        photos: Mapping[str, Photo] = NO_PHOTOS,
     ) -> PreparedOfd:
         """The document with these fields, all but its signature value, for which `room` does not matter.
 
-        `shown` is what `Template.shown` made; `data` the JSON that is attached. Raises TemplateFieldsError
-        where a text has no room.
+        `shown` is what `Template.shown` made; `data` the JSON that is attached; `photos` the pictures of
+        fields. Raises TemplateFieldsError where a text has no room.
         """
         template, page = self.template, own_page(self.face, self._standing.chars)
         own = set[str]()
@@ -86,6 +99,8 @@ class OfdPlate:
             page.image(CODE_ID, (code.x, code.y, code.size, code.size))
             png = code_png(self.codes.bits(number), self.codes.modules, self.codes.stride)
             parts[f"{_FOLDER}/Res/code.png"] = png
+        if template.photos:
+            parts |= _photo_parts(template, photos, page)
         parts[f"{_FOLDER}/Pages/Page_0/Content.xml"] = page.written(_OWN_LAYER, OVER_BACKGROUND)
         said = self._signature(parts, local)
         written = self._written
@@ -144,6 +159,22 @@ def make_ofd_plate(template: Template, face: Face, codes: Codes, *, stamp: Stamp
     place = f"{template.seal.x - wide / 2:.2f} {template.seal.y - tall / 2:.2f} {wide:.2f} {tall:.2f}"
     stamped = f'<ofd:StampAnnot ID="1" PageRef="{PAGE_ID}" Boundary="{place}"/>'
     return OfdPlate(content, template, face, codes, standing, whole, covered, stamped)
+
+
+def _photo_parts(template: Template, photos: Mapping[str, Photo], page: Page) -> Mapping[str, bytes]:
+    """The parts of the pictures in fields, which are put on the page."""
+    fields = list(dict.fromkeys(place.field for place in template.photos))
+    numbers = {field: PHOTOS_ID + at for at, field in enumerate(fields) if field in photos}
+    for place in template.photos:
+        if place.field in numbers:
+            area = place.area
+            x, y, wide, tall = photos[place.field].within(area.width, area.height)
+            page.image(numbers[place.field], (area.x + x, area.y + y, wide, tall))
+    listed = {number: photos[field] for field, number in numbers.items()}
+    return {
+        f"{_FOLDER}/{MEDIA}": media_part(template, listed),
+        **{f"{_FOLDER}/Res/{photo_file(number, one)}": one.content for number, one in listed.items()},
+    }
 
 
 def _reference(name: str, content: bytes) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from xml.sax.saxutils import escape
 
+from services.eseal.photo import Photo
 from services.eseal.template import Rule, Template, Text
 from services.eseal.templates.face import NAME, Face
 from services.eseal.typesetting import MM_PER_POINT, Line
@@ -16,7 +17,8 @@ from services.eseal.typesetting import MM_PER_POINT, Line
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 SPACE = 'xmlns:ofd="http://www.ofdspec.org/2016"'
 PAGE_ID, BACKGROUND_ID, ATTACHMENT_ID = 1, 2, 3
-READY_ID, OWN_ID, CODE_ID, IMAGES_ID = 11, 12, 13, 20
+READY_ID, OWN_ID, CODE_ID, IMAGES_ID, PHOTOS_ID = 11, 12, 13, 20, 40
+MEDIA = "DocumentRes.xml"
 _FIXED_IDS, _OWN_IDS = 100, 10_000
 """Where the ids of objects begin that stand still, and of those that do not."""
 _LAST_ID = 99_999
@@ -77,8 +79,8 @@ class Page:
         x, y, wide, tall = box
         self.number += 1
         self.parts.append(
-            f'<ofd:ImageObject ID="{self.number}" ResourceID="{resource}" CTM="{wide} 0 0 {tall} 0 0"'
-            f' Boundary="{x} {y} {wide} {tall}"/>'
+            f'<ofd:ImageObject ID="{self.number}" ResourceID="{resource}" CTM="{wide:.5g} 0 0 {tall:.5g} 0 0"'
+            f' Boundary="{x:.5g} {y:.5g} {wide:.5g} {tall:.5g}"/>'
         )
 
     def written(self, layer: int, before: str = "") -> bytes:
@@ -108,15 +110,8 @@ OVER_BACKGROUND = f'<ofd:Template TemplateID="{BACKGROUND_ID}" ZOrder="Backgroun
 def listing_parts(template: Template) -> Iterator[tuple[str, bytes]]:
     """The parts that list others, below the document's folder: the same for every document."""
     size = f"0 0 {template.width} {template.height}"
-    pictures = [(IMAGES_ID + number, f"{number}.png") for number in range(len(template.images))]
-    if template.code:
-        pictures.append((CODE_ID, "code.png"))
-    media = "".join(
-        f'<ofd:MultiMedia ID="{number}" Type="Image" Format="PNG"><ofd:MediaFile>{name}</ofd:MediaFile>'
-        "</ofd:MultiMedia>"
-        for number, name in pictures
-    )
-    resources = "<ofd:DocumentRes>DocumentRes.xml</ofd:DocumentRes>" if media else ""
+    has_media = template.images or template.code or template.photos
+    resources = "<ofd:DocumentRes>DocumentRes.xml</ofd:DocumentRes>" if has_media else ""
     document = (
         f"<ofd:Document {SPACE}><ofd:CommonData><ofd:MaxUnitID>{_LAST_ID}</ofd:MaxUnitID><ofd:PageArea>"
         f"<ofd:PhysicalBox>{size}</ofd:PhysicalBox></ofd:PageArea><ofd:PublicRes>PublicRes.xml</ofd:PublicRes>"
@@ -132,9 +127,8 @@ def listing_parts(template: Template) -> Iterator[tuple[str, bytes]]:
     )
     yield "Document.xml", _part(document)
     yield "PublicRes.xml", _part(f'<ofd:Res {SPACE} BaseLoc="Res"><ofd:Fonts>{fonts}</ofd:Fonts></ofd:Res>')
-    if media:
-        body = f'<ofd:Res {SPACE} BaseLoc="Res"><ofd:MultiMedias>{media}</ofd:MultiMedias></ofd:Res>'
-        yield "DocumentRes.xml", _part(body)
+    if has_media and not template.photos:
+        yield MEDIA, media_part(template, {})
     yield (
         "Attachs/Attachments.xml",
         _part(
@@ -149,6 +143,25 @@ def listing_parts(template: Template) -> Iterator[tuple[str, bytes]]:
             ' BaseLoc="/Doc_0/Signs/Sign_0/Signature.xml"/></ofd:Signatures>'
         ),
     )
+
+
+def media_part(template: Template, photos: Mapping[int, Photo]) -> bytes:
+    """The part that lists pictures: the template's own, the code, and those of fields, by their ids."""
+    pictures = [(IMAGES_ID + number, f"{number}.png") for number in range(len(template.images))]
+    if template.code:
+        pictures.append((CODE_ID, "code.png"))
+    pictures += [(number, photo_file(number, photo)) for number, photo in photos.items()]
+    media = "".join(
+        f'<ofd:MultiMedia ID="{number}" Type="Image" Format="{"JPEG" if name.endswith("jpg") else "PNG"}">'
+        f"<ofd:MediaFile>{name}</ofd:MediaFile></ofd:MultiMedia>"
+        for number, name in pictures
+    )
+    return _part(f'<ofd:Res {SPACE} BaseLoc="Res"><ofd:MultiMedias>{media}</ofd:MultiMedias></ofd:Res>')
+
+
+def photo_file(number: int, photo: Photo) -> str:
+    """What the part with a field's picture is called."""
+    return f"photo{number - PHOTOS_ID}.{photo.extension}"
 
 
 def root_part(title: str, number: str, day: str) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -17,20 +17,21 @@ from io import BytesIO
 from PIL import Image as Pictures
 
 from services.eseal.domain import Box, Picture
+from services.eseal.photo import NO_PHOTOS, Photo
 from services.eseal.raster import is_raster, operators, raster_of
 from services.eseal.sealing.filling import FORM_FIELD
 from services.eseal.sealing.prepared import PreparedDocument
 from services.eseal.sheet import POINTS_PER_MM, size_of
-from services.eseal.template import Image, Rule, Template, Text
+from services.eseal.template import Image, Template
 from services.eseal.templates.archival import colour_profile, metadata
 from services.eseal.templates.cff import small_font
 from services.eseal.templates.face import Face
 from services.eseal.templates.objects import Objects, text_string
 from services.eseal.templates.pdf_fonts import OWN_TAG, READY_TAG, unicode_map, width_array, write_font
-from services.eseal.templates.pdf_fonts import shown as shown_in
+from services.eseal.templates.pdf_marks import Pen, fixed_content, photo_content, placed, point
 from services.eseal.templates.qr import Codes
 from services.eseal.templates.setting import Standing, set_fields, standing_of
-from services.eseal.typesetting import Line
+from services.eseal.typesetting import Area
 
 DATA_NAME = "data.json"
 """The associated file's name."""
@@ -56,14 +57,21 @@ class PdfPlate:
     _table: bytes = field(repr=False)
 
     def fill(
-        self, shown: Mapping[str, str], number: str, moment: datetime, data: bytes, room: int
+        self,
+        shown: Mapping[str, str],
+        number: str,
+        moment: datetime,
+        data: bytes,
+        room: int,
+        *,
+        photos: Mapping[str, Photo] = NO_PHOTOS,
     ) -> PreparedDocument:
         """The document with these fields, all but its signature, which gets `room` hexadecimal digits.
 
-        `shown` is what `Template.shown` made; `data` the JSON that is attached. Raises TemplateFieldsError
-        where a text has no room.
+        `shown` is what `Template.shown` made; `data` the JSON that is attached; `photos` the pictures of
+        fields. Raises TemplateFieldsError where a text has no room.
         """
-        content, own = self._text(shown)
+        content, own = self._text(shown, photos)
         objects = Objects(len(self.content))
         first, template = self._first, self.template
         objects.stream(first, b"", content)
@@ -80,19 +88,33 @@ class PdfPlate:
         gap = self._signature(objects, first + 4, day, room)
         if template.code:
             objects.stream(first + 5, self._code_entries(), self.codes.bits(number))
-        return self._finished(objects, gap, room, first + 5 + bool(template.code))
+        at = first + 5 + bool(template.code)
+        for name in _photo_names(template):
+            photo = photos.get(name)
+            if photo is None:
+                objects.add(at, b"null")  # Its name among the page's resources stands for nothing then.
+            else:
+                objects.stream(at, photo.entries, photo.data)
+            at += 1
+        return self._finished(objects, gap, room, at)
 
-    def _text(self, shown: Mapping[str, str]) -> tuple[bytes, set[str]]:
-        """The operators that write the fields, and the characters that the font made ready lacks."""
+    def _text(self, shown: Mapping[str, str], photos: Mapping[str, Photo]) -> tuple[bytes, set[str]]:
+        """The operators that show the fields, and the characters that the font made ready lacks."""
         out, own = ["BT"], set[str]()
-        pen = _Pen(self.face, self._standing.chars, self.template.height)
+        pen = Pen(self.face, self._standing.chars, self.template.height)
         for text, lines in set_fields(self._standing.texts, shown, self.face):
             own |= pen.write(out, text, lines)
         out.append("ET")
-        if self.template.code:
-            code = self.template.code
-            edge, (x, y) = code.size * POINTS_PER_MM, _point(code.x, code.y + code.size, self.template.height)
-            out.append(f"q {edge:.3f} 0 0 {edge:.3f} {x:.3f} {y:.3f} cm 0 g/Code Do Q")
+        template, code = self.template, self.template.code
+        if code:
+            area = Area(code.x, code.y, code.size, code.size)
+            out += ["0 g", placed("Code", area, template.height)]
+        names = _photo_names(template)
+        out += [
+            photo_content(place, names[place.field], photos[place.field], template.height)
+            for place in template.photos
+            if place.field in photos
+        ]
         return "\n".join(out).encode("ascii"), own
 
     def _code_entries(self) -> bytes:
@@ -137,7 +159,7 @@ def make_plate(
     first = dots + bool(raster)
     # The numbers below follow one another: the table of what stands still has no gaps.
     _write_document(objects, template, first)
-    fixed = "\n".join(_fixed_content(template, standing, face)).encode("ascii")
+    fixed = "\n".join(fixed_content(template, standing, face)).encode("ascii")
     objects.stream(_FIXED, b"/Filter/FlateDecode", zlib.compress(fixed, 9))
     shared = (_TO_UNICODE, _WIDTHS)
     write_font(objects, _READY, READY_TAG, file=_READY_FILE, face=face, shared=shared)
@@ -163,6 +185,12 @@ def make_plate(
     return PdfPlate(content, template, face, codes, signer_name, standing, first, table)
 
 
+def _photo_names(template: Template) -> dict[str, str]:
+    """The fields for pictures, in the order of their objects, and how the page calls each picture."""
+    fields = dict.fromkeys(place.field for place in template.photos)
+    return {field: f"Photo{number}" for number, field in enumerate(fields)}
+
+
 def _write_document(objects: Objects, template: Template, first: int) -> None:
     objects.add(
         _CATALOG,
@@ -180,6 +208,9 @@ def _write_document(objects: Objects, template: Template, first: int) -> None:
     )
     if template.code:
         pictures += b"/Code %d 0 R" % (first + 5)
+    own = first + 5 + bool(template.code)
+    for place, name in enumerate(_photo_names(template).values()):
+        pictures += b"/%b %d 0 R" % (name.encode("ascii"), own + place)
     wide, tall = template.width * POINTS_PER_MM, template.height * POINTS_PER_MM
     objects.add(
         _PAGE,
@@ -222,7 +253,7 @@ def _write_seal(
 def seal_box(template: Template, picture: Picture) -> Box:
     """Where the seal's picture stands, in points from the page's lower left corner."""
     wide, tall = size_of(picture)
-    x, y = _point(template.seal.x, template.seal.y, template.height)
+    x, y = point(template.seal.x, template.seal.y, template.height)
     return Box(x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2)
 
 
@@ -237,60 +268,3 @@ def _write_image(objects: Objects, number: int, image: Image) -> None:
         b"/Width %d/Height %d" % picture.size,
         zlib.compress(picture.tobytes(), 9),
     )
-
-
-def _fixed_content(template: Template, standing: Standing, face: Face) -> Sequence[str]:
-    """The operators that draw what stands still."""
-    out = []
-    for number, image in enumerate(template.images):
-        area = image.area
-        x, y = _point(area.x, area.y + area.height, template.height)
-        wide, tall = area.width * POINTS_PER_MM, area.height * POINTS_PER_MM
-        out.append(f"q {wide:.3f} 0 0 {tall:.3f} {x:.3f} {y:.3f} cm/Image{number} Do Q")
-    out += [_ruled(rule, template.height) for rule in template.rules]
-    out.append("BT")
-    pen = _Pen(face, standing.chars, template.height)
-    for text, lines in standing.lines:
-        pen.write(out, text, lines)
-    out.append("ET")
-    return out
-
-
-def _ruled(rule: Rule, height: float) -> str:
-    area = rule.area
-    x, y = _point(area.x, area.y, height)
-    wide, tall = area.width * POINTS_PER_MM, area.height * POINTS_PER_MM
-    head = f"{_colour(rule.colour)} RG {rule.thickness * POINTS_PER_MM:.3f} w "
-    if wide and tall:
-        return head + f"{x:.3f} {y - tall:.3f} {wide:.3f} {tall:.3f} re S"
-    return head + f"{x:.3f} {y:.3f} m {x + wide:.3f} {y - tall:.3f} l S"
-
-
-@dataclass(frozen=True)
-class _Pen:
-    """Writes text on a page so high in mm; the characters `ready` are in the file already."""
-
-    face: Face
-    ready: frozenset[str]
-    height: float
-
-    def write(self, out: list[str], text: Text, lines: Sequence[Line]) -> set[str]:
-        """Writes lines; answers those of their characters that the font made ready lacks."""
-        own = set[str]()
-        out.append(f"{_colour(text.colour)} rg")
-        for line in lines:
-            x, y = _point(line.x, line.baseline, self.height)
-            operators, lacking = shown_in(line.text, line.size, self.ready, self.face)
-            out.append(f"1 0 0 1 {x:.2f} {y:.2f} Tm {operators}")
-            own |= lacking
-        return own
-
-
-def _point(x: float, y: float, height: float) -> tuple[float, float]:
-    """A point from the upper left corner in mm, from the lower left in points."""
-    return x * POINTS_PER_MM, (height - y) * POINTS_PER_MM
-
-
-def _colour(colour: tuple[int, int, int]) -> str:
-    red, green, blue = colour
-    return f"{red / 255:.3g} {green / 255:.3g} {blue / 255:.3g}"

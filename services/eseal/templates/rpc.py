@@ -32,6 +32,7 @@ _TYPES = {
     FieldType.DATE: pb.TEMPLATE_FIELD_TYPE_DATE,
     FieldType.AMOUNT: pb.TEMPLATE_FIELD_TYPE_AMOUNT,
     FieldType.CHOICE: pb.TEMPLATE_FIELD_TYPE_CHOICE,
+    FieldType.PICTURE: pb.TEMPLATE_FIELD_TYPE_PICTURE,
 }
 _FORM = b"form:"
 """Stands before what a request says where no file came, in the place of a file's digest."""
@@ -107,7 +108,7 @@ def body_of(request: pb.SignTemplateRequest) -> bytes:
 
 def wish_of(fill: pb.TemplateFill) -> FormWish:
     """What a request says of a template to be filled."""
-    return FormWish(fill.template, fill.version, dict(fill.fields), fill.level)
+    return FormWish(fill.template, fill.version, dict(fill.fields), fill.level, dict(fill.pictures))
 
 
 def present_form(answer: SealedDocument) -> Presented:

@@ -147,6 +147,7 @@ class Desk:
         *,
         version: int = 0,
         level: pb.SealLevel.ValueType = pb.SEAL_LEVEL_UNSPECIFIED,
+        pictures: Mapping[str, bytes] | None = None,
     ) -> template_pb2.SignTemplateResponse:
         """Fills and seals under a new request_id unless one is named."""
         asked = asking or self.asking
@@ -157,7 +158,7 @@ class Desk:
                 **self.about(asked),
                 seal_id=str(seal_id),
                 fill=template_pb2.TemplateFill(
-                    template=template, version=version, fields=fields, level=level
+                    template=template, version=version, fields=fields, level=level, pictures=pictures
                 ),
             )
         )

@@ -158,14 +158,17 @@ async def test_a_number_tells_of_the_seal_and_nothing_of_the_document(desk: Desk
 
 
 async def test_templates_are_listed_page_by_page(desk: Desk) -> None:
-    first = await desk.list_templates(page_size=1)
-    second = await desk.list_templates(page_size=1, page_token=first.next_page_token)
+    first = await desk.list_templates(page_size=2)
+    second = await desk.list_templates(page_size=2, page_token=first.next_page_token)
 
     assert [one.name for one in (*first.templates, *second.templates)] == [
         "business_licence",
+        "equipment_operator",
         "permit_decision",
     ]
     assert not second.next_page_token
+    photo = {field.name: field for field in first.templates[1].fields}["photo"]
+    assert photo.type == pb.TEMPLATE_FIELD_TYPE_PICTURE
     fields = {field.name: field for field in second.templates[0].fields}
     assert fields["decided_on"].type == pb.TEMPLATE_FIELD_TYPE_DATE
     assert fields.keys() == DECISION.keys()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 from tests.component.gateway.conftest import CASE, Gateway
 
 SEAL = "/approval/v1/seals/0b4c2a8e-5a1f-4a53-9d0e-0d3f7e1a2b3c:sign_template"
+JSON = {"Content-Type": "application/json"}
 KEY = {"Idempotency-Key": "fill-1"}
 FILL = {"case": CASE, "template": "permit_decision", "version": 1, "fields": {"applicant": "林小满"}}
 
@@ -39,6 +41,25 @@ async def test_what_is_out_of_form_is_refused_by_field(gateway: Gateway) -> None
     assert number.json()["errors"][0]["field"] == "fields.applicant"
     assert more.json()["errors"][0]["field"] == "colour"
     assert "sign_template" not in gateway.behind.asked
+
+
+async def test_pictures_come_in_base64_and_may_be_larger_than_other_requests(gateway: Gateway) -> None:
+    platform = await gateway.machine()
+    photo = bytes(1024 * 1024)
+    pictured = {**FILL, "pictures": {"photo": base64.b64encode(photo).decode()}}
+
+    answer = await platform.post(SEAL, json=pictured, headers=KEY)
+    wrong = await platform.post(SEAL, json={**FILL, "pictures": {"photo": "?"}}, headers=KEY)
+    larger = {"pictures": {"photo": base64.b64encode(photo + b"x").decode()}}
+    large = await platform.post(SEAL, json={**FILL, **larger}, headers=KEY)
+    huge = await platform.post(SEAL, content=bytes(4 * 1024 * 1024), headers={**KEY, **JSON})
+
+    assert answer.status_code == 200, answer.text
+    (asked,) = gateway.behind.asked["sign_template"]
+    assert dict(asked.fill.pictures) == {"photo": photo}
+    assert wrong.json()["errors"][0]["field"] == "pictures.photo"
+    assert large.json()["errors"][0]["field"].startswith("pictures")
+    assert huge.status_code == 413
 
 
 async def test_templates_are_listed_for_an_office(gateway: Gateway) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import BytesIO
 from uuid import UUID
 
+from PIL import Image, ImageDraw
+
+from services.eseal.photo import Photo, photo_of
+from services.eseal.pictures.photos import read_photo
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.template import Template
 from services.eseal.templates.face import serif
@@ -14,6 +19,7 @@ from services.eseal.templates.pdf import PdfPlate, make_plate
 from services.eseal.templates.qr import Codes, codes_for
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
+CAMERA = "a camera of nobody's"
 LINKS = "https://city.example/public/v1/sealed_documents/"
 NUMBER = UUID("5ea10000-0000-4000-8000-0123456789ab").hex
 DECISION = {
@@ -39,6 +45,36 @@ LICENCE = {
     "office_name": "武江区市场监督管理局",
     "issued_on": "2026-03-02",
 }
+OPERATOR = {
+    "certificate_code": "TS6JDEM000001",
+    "holder_name": "林小满",
+    "id_number": "44029919900101001X",
+    "items": "起重机指挥（Q1）\n叉车司机（N1）",
+    "approved_on": "2026-03-02",
+    "valid_until": "2030-03-01",
+    "office_name": "武江区市场监督管理局",
+}
+
+
+@lru_cache(maxsize=4)
+def photograph(kind: str = "JPEG", size: tuple[int, int] = (700, 980)) -> bytes:
+    """A picture of nobody: a head and shoulders in a few colours, with what cameras write beside it."""
+    wide, tall = size
+    shown = Image.radial_gradient("L").resize(size)
+    picture = Image.merge("RGB", (shown.point(lambda dot: 225 - dot // 4), shown, shown))
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((wide * 0.3, tall * 0.15, wide * 0.7, tall * 0.6), fill=(236, 196, 170))
+    draw.ellipse((wide * 0.1, tall * 0.66, wide * 0.9, tall * 1.4), fill=(40, 60, 110))
+    out, exif = BytesIO(), Image.Exif()
+    exif[0x010F] = CAMERA
+    picture.save(out, kind, exif=exif)
+    return out.getvalue()
+
+
+def read_whole(file: bytes) -> Photo:
+    """The picture as it goes into a document, where its place is that of a photograph."""
+    room = 420, 588
+    return photo_of(read_photo(file, room), room)
 
 
 @lru_cache(maxsize=1)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from services.eseal.refusals import TemplateFieldsError
-from services.eseal.template import NUMBER, Field, FieldType
+from services.eseal.template import MOST_PICTURES, NUMBER, Field, FieldType
 from services.eseal.templates.face import serif
 from services.eseal.templates.loading import TemplateFileError, load_templates
 from tests.unit.eseal import forms_filled
-from tests.unit.eseal.forms_filled import DECISION, LICENCE, templates
+from tests.unit.eseal.forms_filled import DECISION, LICENCE, OPERATOR, templates
 
 
 def refused(name: str = "permit_decision", **change: str) -> list[tuple[str, str]]:
@@ -65,11 +65,32 @@ def test_characters_that_show_nothing_or_that_the_font_lacks_are_refused(text: s
     assert refused(applicant=text) == [("fields.applicant", "character")]
 
 
+def test_pictures_are_asked_for_by_their_fields() -> None:
+    template = templates()["equipment_operator", 1]
+
+    def told(values: dict[str, str], pictures: dict[str, bytes]) -> list[tuple[str, str]]:
+        with pytest.raises(TemplateFieldsError) as failure:
+            template.shown(values, forms_filled.NUMBER, serif().characters, pictures)
+        return [(fault.field, fault.rule) for fault in failure.value.faults]
+
+    assert "photo" not in template.shown(OPERATOR, "", serif().characters, {"photo": b"x"})
+    assert told(OPERATOR, {"photo": b""}) == [("pictures.photo", "required")]
+    assert told({**OPERATOR, "photo": "x"}, {}) == [("fields.photo", "picture")]
+    assert told(OPERATOR, {"photo": b"x", "logo": b"x"}) == [("pictures.logo", "unknown")]
+    assert told(OPERATOR, {"photo": bytes(MOST_PICTURES + 1)}) == [("pictures", "size")]
+    assert template.room_for("photo") == (35, 49)
+
+
 def test_a_template_s_own_words_never_come_from_a_field() -> None:
     """A field that looks like a placeholder stays what it is."""
     text = templates()["permit_decision", 1].texts[3]
 
     assert text.filled({"applicant": "{office_name}", "office_name": "x"}) == ["{office_name}："]
+
+
+WORDS = {"name": "words", "title": "内容"}
+PHOTO = {"name": "photo", "title": "照片", "type": "picture"}
+PICTURED = {"fields": [WORDS, PHOTO], "images": [{"area": [0, 0, 9, 9], "field": "photo"}]}
 
 
 def described(**change: Any) -> dict[str, Any]:
@@ -106,6 +127,11 @@ def loaded(folder: Path, said: object, name: str = "note.1.json") -> Any:
         ({"texts": [{"area": [0, 0, 9, 5], "size": 12, "paragraphs": ["太长的文字"]}]}, "do not fit"),
         ({"texts": [{"area": [0, 0, 80, 20], "size": 12, "paragraphs": ["👪"]}]}, "font lacks"),
         ({"images": [{"area": [0, 0, 9, 9], "file": "none.png"}]}, "none.png"),
+        ({"images": [{"area": [0, 0, 9, 9], "field": "words"}]}, "words is no field for a picture"),
+        ({"images": [{"area": [0, 0, 9, 0], "field": "photo"}], "fields": [WORDS, PHOTO]}, "images[0].area"),
+        ({"images": [{"area": [0, 0, 9, 9]}]}, "images[0]"),
+        ({"fields": [WORDS, PHOTO]}, "photo: is a picture that has no place"),
+        ({"texts": [{"area": [0, 0, 80, 20], "size": 12, "paragraphs": ["{photo}"]}], **PICTURED}, "photo"),
     ],
 )
 def test_a_template_s_file_is_checked(tmp_path: Path, change: dict[str, Any], told: str) -> None:

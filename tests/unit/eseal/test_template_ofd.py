@@ -21,7 +21,17 @@ from services.eseal.templates.ofd import OfdPlate, make_ofd_plate
 from services.eseal.templates.otf import small_opentype
 from services.eseal.typesetting import Area
 from services.eseal.verifying.finding import Modification
-from tests.unit.eseal.forms_filled import DECISION, LICENCE, NOW, NUMBER, codes, templates
+from tests.unit.eseal.forms_filled import (
+    DECISION,
+    LICENCE,
+    NOW,
+    NUMBER,
+    OPERATOR,
+    codes,
+    photograph,
+    read_whole,
+    templates,
+)
 from tests.unit.eseal.ofds import Sealer, inspected, package, sealer, unpacked
 
 OFD = "{http://www.ofdspec.org/2016}"
@@ -32,7 +42,7 @@ def seal() -> Sealer:
     return sealer()
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def plate(name: str) -> OfdPlate:
     stamp = Stamp(draw_round_seal("武江区市场监督管理局"), seal().seal)
     return make_ofd_plate(templates()[name, 1], serif(), codes(), stamp=stamp)
@@ -135,6 +145,45 @@ async def test_a_template_s_own_picture_is_a_part_that_the_seal_covers() -> None
     assert parts["Doc_0/Res/0.png"] == png.getvalue()
     assert b'ResourceID="20"' in parts["Doc_0/Tpls/Tpl_0/Content.xml"]
     assert b'ID="20"' in parts["Doc_0/DocumentRes.xml"]
+
+
+@pytest.mark.parametrize(("kind", "name", "said"), [("JPEG", "jpg", "JPEG"), ("PNG", "png", "PNG")])
+async def test_a_field_s_picture_is_a_part_of_its_own_that_the_seal_covers(
+    kind: str, name: str, said: str
+) -> None:
+    photo = read_whole(photograph(kind, (100, 50)))
+    ready = plate("equipment_operator")
+    shown = ready.template.shown(OPERATOR, NUMBER, serif().characters, {"photo": b"x"})
+
+    document = await sealed(ready.fill(shown, NUMBER, NOW, b"{}", 0, photos={"photo": photo}))
+
+    (found,) = inspected(document, [seal()])
+    parts = unpacked(document)
+    assert (found.intact, found.uncovered_parts) == (True, ())
+    assert parts[f"Doc_0/Res/photo0.{name}"] == photo.content
+    listed = {
+        one.attrib["ID"]: one for one in fromstring(parts["Doc_0/DocumentRes.xml"]).iter(f"{OFD}MultiMedia")
+    }
+    assert listed.keys() == {"13", "40"}
+    assert listed["40"].attrib["Format"] == said
+    (placed,) = [
+        one
+        for one in fromstring(parts["Doc_0/Pages/Page_0/Content.xml"]).iter(f"{OFD}ImageObject")
+        if one.attrib["ResourceID"] == "40"
+    ]
+    assert placed.attrib["Boundary"] == "24 61.75 35 17.5"
+
+
+async def test_a_picture_that_need_not_be_there_is_not_listed() -> None:
+    prepared = plate("equipment_operator").fill(
+        templates()["equipment_operator", 1].shown(OPERATOR, NUMBER, serif().characters, {"photo": b"x"}),
+        *(NUMBER, NOW, b"{}", 0),
+    )
+
+    parts = unpacked(await sealed(prepared))
+
+    assert not any("photo" in name for name in parts)
+    assert b"photo" not in parts["Doc_0/DocumentRes.xml"]
 
 
 def test_a_small_font_is_read_by_others_and_finds_its_glyphs_by_character() -> None:

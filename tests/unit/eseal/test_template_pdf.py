@@ -28,7 +28,18 @@ from services.eseal.templates.face import EM, serif
 from services.eseal.templates.pdf import make_plate
 from services.eseal.templates.qr import DIGITS
 from services.eseal.typesetting import Area
-from tests.unit.eseal.forms_filled import DECISION, LICENCE, LINKS, NOW, NUMBER, codes, plate
+from tests.unit.eseal.forms_filled import (
+    DECISION,
+    LICENCE,
+    LINKS,
+    NOW,
+    NUMBER,
+    OPERATOR,
+    codes,
+    photograph,
+    plate,
+    read_whole,
+)
 
 
 def filled(name: str = "permit_decision", data: bytes = b"{}", **change: str) -> PreparedDocument:
@@ -204,3 +215,63 @@ def test_a_template_without_a_code_is_whole() -> None:
     assert pdf.trailer["/Size"] == len(re.findall(rb"(?m)^[0-9]{10} [0-9]{5} [nf] $", document))
     for number in range(1, pdf.trailer["/Size"]):
         assert pdf.get_object(generic.Reference(number, 0, pdf)) is not None
+
+
+def drawn_of(pdf: pypdfium2.PdfDocument, width: int) -> pypdfium2.PdfImage:
+    """The picture on the first page that has so many dots across."""
+    pictures = [one for one in pdf[0].get_objects() if isinstance(one, pypdfium2.PdfImage)]
+    (found,) = [one for one in pictures if one.get_px_size()[0] == width]
+    return found
+
+
+def test_a_field_s_picture_stands_in_its_place_in_its_own_proportions() -> None:
+    photo = read_whole(photograph(size=(400, 200)))
+    ready = plate("equipment_operator")
+    shown = ready.template.shown(OPERATOR, NUMBER, serif().characters, {"photo": b"x"})
+
+    document = ready.fill(shown, NUMBER, NOW, b"{}", RESERVED_HEX, photos={"photo": photo}).document
+
+    page = PdfFileReader(BytesIO(document), strict=True).root["/Pages"]["/Kids"][0]
+    image = page["/Resources"]["/XObject"]["/Photo0"]
+    assert (image["/Width"], image["/Height"], image["/ColorSpace"]) == (400, 200, "/DeviceRGB")
+    assert image.encoded_data == photo.content
+    assert not {"/SMask", "/Mask", "/Interpolate", "/Alternates", "/OPI"} & image.keys()  # ISO 19005-3 6.2.8
+    pdf = pypdfium2.PdfDocument(document)
+    found = drawn_of(pdf, 400)
+    edges = [edge * 25.4 / 72 for edge in found.get_bounds()]
+    pdf.close()
+    assert edges == pytest.approx([24, 148 - (46 + 15.75 + 17.5), 59, 148 - (46 + 15.75)], abs=0.01)
+
+
+@pytest.mark.parametrize("picture", [Image.linear_gradient("L"), Image.new("RGB", (99, 60), (9, 99, 199))])
+def test_a_picture_without_loss_shows_the_dots_that_came(picture: Image.Image) -> None:
+    out = BytesIO()
+    picture.save(out, "PNG")
+    photo = read_whole(out.getvalue())
+    ready = plate("equipment_operator")
+    shown = ready.template.shown(OPERATOR, NUMBER, serif().characters, {"photo": b"x"})
+
+    document = ready.fill(shown, NUMBER, NOW, b"{}", RESERVED_HEX, photos={"photo": photo}).document
+
+    pdf = pypdfium2.PdfDocument(document)
+    drawn = drawn_of(pdf, picture.width).get_bitmap().to_pil()
+    assert drawn.convert(picture.mode).tobytes() == picture.tobytes()
+    pdf.close()
+
+
+def test_a_picture_that_need_not_be_there_leaves_nothing_behind() -> None:
+    usual = plate("equipment_operator")
+    field = replace(usual.template.fields["photo"], required=False)
+    own = replace(usual.template, fields={**usual.template.fields, "photo": field})
+    made = make_plate(
+        own, serif(), codes(), picture=draw_round_seal("武江区市场监督管理局"), signer_name="章"
+    )
+
+    document = made.fill(
+        own.shown(OPERATOR, NUMBER, serif().characters), NUMBER, NOW, b"{}", RESERVED_HEX
+    ).document
+
+    page = PdfFileReader(BytesIO(document), strict=True).root["/Pages"]["/Kids"][0]
+    assert b"Photo0" not in page["/Contents"][1].get_object().data
+    named = page["/Resources"]["/XObject"].raw_get("/Photo0")
+    assert isinstance(named.get_object(), generic.NullObject)

@@ -38,6 +38,8 @@ class _TemplateFieldTypeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Temp
     """Yuan with two decimals, `1234.50`, shown as 1,234.50."""
     TEMPLATE_FIELD_TYPE_CHOICE: _TemplateFieldType.ValueType  # 4
     """One of the choices."""
+    TEMPLATE_FIELD_TYPE_PICTURE: _TemplateFieldType.ValueType  # 5
+    """A picture, which is given in `pictures`: a PNG, or a JPEG as cameras make them."""
 
 class TemplateFieldType(_TemplateFieldType, metaclass=_TemplateFieldTypeEnumTypeWrapper):
     """What a field takes."""
@@ -51,6 +53,8 @@ TEMPLATE_FIELD_TYPE_AMOUNT: TemplateFieldType.ValueType  # 3
 """Yuan with two decimals, `1234.50`, shown as 1,234.50."""
 TEMPLATE_FIELD_TYPE_CHOICE: TemplateFieldType.ValueType  # 4
 """One of the choices."""
+TEMPLATE_FIELD_TYPE_PICTURE: TemplateFieldType.ValueType  # 5
+"""A picture, which is given in `pictures`: a PNG, or a JPEG as cameras make them."""
 
 @typing.final
 class TemplateField(message.Message):
@@ -214,10 +218,31 @@ class TemplateFill(message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @typing.final
+    class PicturesEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.bytes
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TEMPLATE_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     FIELDS_FIELD_NUMBER: builtins.int
     LEVEL_FIELD_NUMBER: builtins.int
+    PICTURES_FIELD_NUMBER: builtins.int
     template: builtins.str
     """Name of the template."""
     version: builtins.int
@@ -226,7 +251,15 @@ class TemplateFill(message.Message):
     """Of a PDF: the level that the seal is to have; never below the seal's own."""
     @builtins.property
     def fields(self) -> containers.ScalarMap[builtins.str, builtins.str]:
-        """What goes into its fields, by their names. All are texts; a field that is left out or empty is not filled."""
+        """What goes into its fields but those for pictures, by their names. All are texts; a field that is left out or empty is
+        not filled.
+        """
+
+    @builtins.property
+    def pictures(self) -> containers.ScalarMap[builtins.str, builtins.bytes]:
+        """What goes into its fields for pictures, by their names: PNG or JPEG, 1 MiB each and 2 MiB in all. A picture is written
+        anew, no finer than its place shows: what a file holds besides, as where it was taken, does not go on.
+        """
 
     def __init__(
         self,
@@ -235,10 +268,11 @@ class TemplateFill(message.Message):
         version: builtins.int = ...,
         fields: abc.Mapping[builtins.str, builtins.str] | None = ...,
         level: eseal_pb2.SealLevel.ValueType = ...,
+        pictures: abc.Mapping[builtins.str, builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["fields", b"fields", "level", b"level", "template", b"template", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["fields", b"fields", "level", b"level", "pictures", b"pictures", "template", b"template", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

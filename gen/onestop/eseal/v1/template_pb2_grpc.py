@@ -67,7 +67,7 @@ class TemplateServiceServicer:
         """Fills a template and seals what it gives: a PDF/A-3 with a PAdES signature, or an OFD with a GB/T 38540 signature, as
         the seal's algorithm is for. Idempotent by request_id. Called by the gateway.
         Errors: TEMPLATE_NOT_FOUND, TEMPLATE_FIELDS_INVALID (each fault names the field, the rule and what would be right),
-        SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_QUOTA_SPENT, SEAL_NOT_IN_FORCE, ALGORITHM_UNAVAILABLE, LEVEL_NOT_FOR_FORMAT,
+        WORKSHOP_BUSY (of a picture), SEAL_NOT_FOUND, SEAL_NOT_ALLOWED, SEAL_QUOTA_SPENT, SEAL_NOT_IN_FORCE, ALGORITHM_UNAVAILABLE, LEVEL_NOT_FOR_FORMAT,
         LEVEL_UNAVAILABLE, TIMESTAMP_UNAVAILABLE, TIME_NOT_PROVED, CERTIFICATE_REVOKED, REVOCATION_UNKNOWN,
         KEYSTORE_UNAVAILABLE, VERIFICATION_ADDRESS_MISSING (nothing is configured that the document's link could begin with).
         """

@@ -1,0 +1,81 @@
+"""What stands on a page of a template's PDF, as its operators (ISO 32000-1 8 and 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.eseal.photo import Photo
+from services.eseal.sheet import POINTS_PER_MM
+from services.eseal.template import PhotoPlace, Rule, Template, Text
+from services.eseal.templates.face import Face
+from services.eseal.templates.pdf_fonts import shown as shown_in
+from services.eseal.templates.setting import Standing
+from services.eseal.typesetting import Area, Line
+
+
+def fixed_content(template: Template, standing: Standing, face: Face) -> Sequence[str]:
+    """The operators that draw what stands still."""
+    out = []
+    for number, image in enumerate(template.images):
+        out.append(placed(f"Image{number}", image.area, template.height))
+    out += [_ruled(rule, template.height) for rule in template.rules]
+    out.append("BT")
+    pen = Pen(face, standing.chars, template.height)
+    for text, lines in standing.lines:
+        pen.write(out, text, lines)
+    out.append("ET")
+    return out
+
+
+def photo_content(place: PhotoPlace, name: str, photo: Photo, height: float) -> str:
+    """The operators that draw a field's picture in its place, on a page so high in mm."""
+    x, y, wide, tall = photo.within(place.area.width, place.area.height)
+    return placed(name, Area(place.area.x + x, place.area.y + y, wide, tall), height)
+
+
+def placed(name: str, area: Area, height: float) -> str:
+    """The operators that draw an image over an area of a page so high in mm."""
+    x, y = point(area.x, area.y + area.height, height)
+    wide, tall = area.width * POINTS_PER_MM, area.height * POINTS_PER_MM
+    return f"q {wide:.3f} 0 0 {tall:.3f} {x:.3f} {y:.3f} cm/{name} Do Q"
+
+
+def _ruled(rule: Rule, height: float) -> str:
+    area = rule.area
+    x, y = point(area.x, area.y, height)
+    wide, tall = area.width * POINTS_PER_MM, area.height * POINTS_PER_MM
+    head = f"{_colour(rule.colour)} RG {rule.thickness * POINTS_PER_MM:.3f} w "
+    if wide and tall:
+        return head + f"{x:.3f} {y - tall:.3f} {wide:.3f} {tall:.3f} re S"
+    return head + f"{x:.3f} {y:.3f} m {x + wide:.3f} {y - tall:.3f} l S"
+
+
+@dataclass(frozen=True)
+class Pen:
+    """Writes text on a page so high in mm; the characters `ready` are in the file already."""
+
+    face: Face
+    ready: frozenset[str]
+    height: float
+
+    def write(self, out: list[str], text: Text, lines: Sequence[Line]) -> set[str]:
+        """Writes lines; answers those of their characters that the font made ready lacks."""
+        own = set[str]()
+        out.append(f"{_colour(text.colour)} rg")
+        for line in lines:
+            x, y = point(line.x, line.baseline, self.height)
+            operators, lacking = shown_in(line.text, line.size, self.ready, self.face)
+            out.append(f"1 0 0 1 {x:.2f} {y:.2f} Tm {operators}")
+            own |= lacking
+        return own
+
+
+def point(x: float, y: float, height: float) -> tuple[float, float]:
+    """A point from the upper left corner in mm, from the lower left in points."""
+    return x * POINTS_PER_MM, (height - y) * POINTS_PER_MM
+
+
+def _colour(colour: tuple[int, int, int]) -> str:
+    red, green, blue = colour
+    return f"{red / 255:.3g} {green / 255:.3g} {blue / 255:.3g}"
