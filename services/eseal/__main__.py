@@ -230,7 +230,7 @@ async def main(config: EsealConfig) -> None:
         keystore = TimedKeystore(keystore, proof)
     entries = LedgerClient(ledger)
     disclosure = Disclosure(ledger=entries, replies=replies, present=presenting(present), clock=now)
-    proofs, store, plates = config.proofs(authority, sm2), PgSealStore(pool), PgPlates(pool)
+    proofs, store, plates = config.proofs(authority, sm2), PgSealStore(pool), PgPlates(pool, now)
     filler = TemplateFiller(config.verification_address, plates)
     await filler.open()
     desk = SealDesk(
@@ -298,6 +298,7 @@ async def main(config: EsealConfig) -> None:
         tasks=[
             *protocol_tasks(disclosure, replies),
             remote.sweep_forever,
+            plates.sweep_forever,
             keeper.run,
             *([proof.keep] if proof else []),
         ],

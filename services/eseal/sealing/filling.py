@@ -94,7 +94,8 @@ class Plates(Protocol):
     """Keeps what documents share, for as long as an answer may have to be given again."""
 
     async def keep(self, sha256: bytes, content: bytes) -> None:
-        """Keeps a plate by its digest; once, however often it is told."""
+        """Keeps a plate by its digest for as long as an answer that is made with it now may be given again;
+        to be told before each."""
         ...
 
     async def find(self, sha256: bytes) -> bytes | None:

@@ -39,10 +39,11 @@ _DRAWN_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Ready:
-    """A plate, and SHA-256 that has taken it in."""
+    """A plate, SHA-256 that has taken it in, and what that says."""
 
     plate: PdfPlate | OfdPlate
     taken_in: RunningDigest
+    sha256: bytes
 
 
 class TemplateFiller:
@@ -83,6 +84,8 @@ class TemplateFiller:
         photos = await _photos(template, wish.pictures, read_photo) if wish.pictures else {}
         link = self._codes.link(number)
         ready = await self._made_ready(template, order, self._codes)
+        # Before anything is sealed with it: an answer that is given again needs it.
+        await self._plates.keep(ready.sha256, ready.plate.content)
         said: dict[str, object] = {
             "template": template.name,
             "version": template.version,
@@ -132,9 +135,7 @@ class TemplateFiller:
             draw = partial(make_plate, picture=order.stamp.picture, signer_name=order.signer_name)
             plate = await asyncio.to_thread(draw, *what)
         taken_in = sha256(plate.content)
-        # Before anything is sealed with it: an answer that is given again needs it.
-        await self._plates.keep(taken_in.digest(), plate.content)
-        return Ready(plate, taken_in)
+        return Ready(plate, taken_in, taken_in.digest())
 
 
 async def _photos(

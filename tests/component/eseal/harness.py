@@ -287,7 +287,7 @@ async def running_desk(
     vault = await Vault.open(pool, Keyring.load(database.keyring("eseal")))
     replies = PgManyReplies(pool, vault, clock)
     disclosure = Disclosure(ledger=ledger, replies=replies, present=presenting(present), clock=clock)
-    store, plates = PgSealStore(pool), PgPlates(pool)
+    store, plates = PgSealStore(pool), PgPlates(pool, clock)
     filler = TemplateFiller(LINKS, plates)
     await filler.open()
     keystore = VaultKeystore(pool, vault, load_sm2())
