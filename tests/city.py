@@ -20,9 +20,12 @@ from deploy.local.errors import GroundError
 from deploy.local.migrate import ROOT
 from deploy.local.part import confined
 from deploy.local.probe import WITHOUT_GRPC, is_well, serves
-from deploy.local.settings import Settings, read_settings
+from deploy.local.settings import AUTHORITY, Settings, read_settings
 from tests.database import GROUND
+from tests.homes import PIECES, copy_home
 
+DECIDING = {"DATABASE_URL", "ONESTOP_HOME", "TOWN_SIZE", "TOWN_LICENCES"}
+"""Variables by which a home is another than the run's usual ones."""
 START_SECONDS = 150.0
 STOP_SECONDS = 60.0
 
@@ -33,7 +36,8 @@ class City:
     `home` is its folder as `.onestop/` is the usual city's; `settings` says its ports and paths. `people` is
     the town's size. `only` starts some parts alone; `town=False` loads no town. `environment` adds variables.
     A `home` that is named is kept between runs; without one it is a new folder, within the test run's.
-    `program` starts it in place of `deploy.local`.
+    `program` starts it in place of `deploy.local`. What its folder holds at first is a copy of what the run's
+    other cities have, secrets too; with `anew` the city makes all of it itself, as any other does.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class City:
         environment: Mapping[str, str] | None = None,
         home: Path | None = None,
         program: str = "deploy.local",
+        anew: bool = False,
     ) -> None:
         self.home = home or Path(tempfile.mkdtemp(prefix="onestop-city-", dir=os.environ.get(GROUND)))
         self.home.mkdir(parents=True, exist_ok=True)
@@ -60,7 +65,12 @@ class City:
         }
         self._environment.setdefault("ONESTOP_PORT_OFFSET", str(_free_offset(self._environment)))
         self.settings: Settings = read_settings(self._environment)
-        self._arguments = [*(["--only", ",".join(only)] if only else []), *([] if town else ["--no-town"])]
+        self._only = only
+        self._town = town
+        if anew or home or DECIDING & (environment or {}).keys():
+            self._model = ""
+        else:
+            self._model = f"town-{people}" if town else "no-town"
         self._program = program
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -108,11 +118,16 @@ class City:
 
     def start(self, *, wait: bool = True) -> None:
         """Starts everything, and waits until it says that it is ready."""
+        self._furnish()
+        arguments = [
+            *(["--only", ",".join(self._only)] if self._only else []),
+            *([] if self._town else ["--no-town"]),
+        ]
         (self.settings.run / "ready").unlink(missing_ok=True)
         with (self.home / "output").open("ab") as output:
             self.process = subprocess.Popen(
                 # A test run that is killed takes its cities with it.
-                confined([sys.executable, "-m", self._program, *self._arguments], signal.SIGTERM),
+                confined([sys.executable, "-m", self._program, *arguments], signal.SIGTERM),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -122,6 +137,21 @@ class City:
             )
         if wait:
             self.wait_ready()
+
+    def _furnish(self) -> None:
+        """Copies the run's model of such a city into an empty home."""
+        ground = os.environ.get(GROUND)
+        if not self._model or not ground or any((self.home / piece).exists() for piece in PIECES):
+            return
+
+        def make(folder: Path) -> None:
+            people = int(self._environment["TOWN_SIZE"])
+            model = City(people=people, only=[AUTHORITY], town=self._town, home=folder)
+            model.start()
+            model.stop()
+
+        copy_home(Path(ground), self._model, self.home, make)
+        self._town = False  # It is there.
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         """Returns when the city is up; RuntimeError with its output when it is not."""

@@ -40,7 +40,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="session")
 def city(collector: Collector) -> Iterator[City]:
     """One running city with a hamlet in it; tests leave it whole. For rougher things take `own_city`."""
-    made = City(environment=collector.environment)
+    made = City(environment=collector.environment, anew=True)
     try:
         made.start()
         yield made

@@ -30,7 +30,7 @@ MakeCity = Callable[..., City]
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[City]:
-    made = City(only=SMALL, town=False)
+    made = City(only=SMALL, town=False, anew=True)
     try:
         made.start()
         yield made
