@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
@@ -88,10 +89,17 @@ def fresh_database() -> Iterator[CityDatabase]:
 @pytest.fixture
 async def pool(city_database: CityDatabase) -> AsyncIterator[PoolFactory]:
     """`await pool("licence")` is a connection pool as that part's own role; closed after the test."""
+    async with pools_of(city_database) as open_pool:
+        yield open_pool
+
+
+@asynccontextmanager
+async def pools_of(database: CityDatabase) -> AsyncIterator[PoolFactory]:
+    """What opens pools on a database; they are closed in the end."""
     opened: list[asyncpg.Pool] = []
 
     async def open_pool(part: str, size: int = 8) -> asyncpg.Pool:
-        made = await asyncpg.create_pool(city_database.dsn(part), min_size=1, max_size=size)
+        made = await asyncpg.create_pool(database.dsn(part), min_size=1, max_size=size)
         opened.append(made)
         return made
 

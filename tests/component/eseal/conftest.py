@@ -1,11 +1,16 @@
-"""A running seal service for each test."""
+"""A running seal service for each test.
+
+The tests of a module share one event loop, and so a confined worker: to start one costs more than most tests.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from core.clock import now
 from core.config import PARTS
@@ -13,9 +18,19 @@ from deploy.local.pki import make_pki
 from services.eseal.confined.workshop import Workshop
 from tests.component.eseal.authority import RunningAuthority, running_authority
 from tests.component.eseal.harness import Desk, running_desk
-from tests.conftest import PoolFactory
+from tests.conftest import PoolFactory, pools_of
 from tests.database import CityDatabase
 from tests.fakes import FakeClock
+
+of_the_module = partial(pytest_asyncio.fixture, loop_scope="module")
+"""A fixture in the event loop that the module's tests share."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs the tests of this folder in their module's loop."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +41,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@of_the_module(scope="module")
 async def workshop() -> AsyncIterator[Workshop]:
     """One worker, with little patience."""
     opened = Workshop(workers=1, cpu_seconds=2.0)
@@ -35,7 +50,14 @@ async def workshop() -> AsyncIterator[Workshop]:
     await opened.close()
 
 
-@pytest.fixture
+@of_the_module()
+async def pool(city_database: CityDatabase) -> AsyncIterator[PoolFactory]:
+    """As everywhere, in the module's loop."""
+    async with pools_of(city_database) as open_pool:
+        yield open_pool
+
+
+@of_the_module()
 async def desk(
     city_database: CityDatabase, pool: PoolFactory, pki: Path, workshop: Workshop
 ) -> AsyncIterator[Desk]:
@@ -49,13 +71,13 @@ def clock() -> FakeClock:
     return FakeClock(now().replace(microsecond=0))
 
 
-@pytest.fixture
+@of_the_module()
 async def authority(pki: Path, clock: FakeClock) -> AsyncIterator[RunningAuthority]:
     async with running_authority(pki / "seals", clock) as running:
         yield running
 
 
-@pytest.fixture
+@of_the_module()
 async def lasting_desk(
     city_database: CityDatabase,
     pool: PoolFactory,

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import pytest
-
 from services.eseal.confined.patience import PatientWorkshop
 from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Picture, Place
+from tests.component.eseal.conftest import of_the_module
 from tests.unit.eseal.documents import NOW, plain
 
 PICTURE = Picture(b"", 42, 42)
 
 
-@pytest.fixture
+@of_the_module()
 async def two() -> AsyncIterator[Workshop]:
     opened = Workshop(workers=2)
     await opened.open()

@@ -31,6 +31,7 @@ from services.eseal.trust.timestamps import (
     TimeNotProvedError,
     TimestampAuthority,
 )
+from tests.component.eseal.conftest import of_the_module
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def usual() -> Certified:
     return certified()
 
 
-@pytest.fixture
+@of_the_module()
 async def authority(usual: Certified) -> AsyncIterator[Authority]:
     """One that runs."""
     made = Authority(usual)

@@ -31,6 +31,7 @@ from services.eseal.keystore import VaultKeystore
 from services.eseal.operating.making import SealOrder, make_seal
 from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import KeystoreUnavailableError, KeyUnknownError
+from tests.component.eseal.conftest import of_the_module
 from tests.component.eseal.soft_token import PIN, SoftToken, soft_token
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
@@ -47,7 +48,7 @@ def soft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftToken]:
         yield made
 
 
-@pytest.fixture
+@of_the_module()
 async def token(soft: SoftToken) -> AsyncIterator[Token]:
     """One session, as the service has it; it may make keys besides."""
     opened = Token(soft.place, sessions=1, seconds=10.0, writing=True)
