@@ -22,6 +22,7 @@ from core.db import is_outage
 from core.disclosure import Disclosure
 from core.errors import ServiceError
 from core.failover import FailoverChannel
+from core.garbage import collect_rarely
 from core.guard import Guard, peer_name
 from core.replies import TERMINALS_KEPT, PgReplies
 from core.status import from_rpc_error
@@ -44,8 +45,6 @@ LARGEST_MESSAGE = 20 * 1024 * 1024
 DRAIN_SECONDS = 8.0
 RECOVER_SECONDS = 10.0
 FORGET_SECONDS = 3600.0
-RARELY = (20_000, 20, 50)
-"""Cycles are looked for after so many new objects; the usual 700 come with every few calls."""
 
 Register = Callable[[grpc.aio.Server], Sequence[str]]
 """Adds the servicers and answers the full names of their services."""
@@ -240,9 +239,8 @@ def run(part: str, config: PeerConfig, main: Callable[[], Awaitable[None]]) -> N
     trace.configure(part)
 
     async def entry() -> None:
-        # What has been imported stays; what comes and goes with a call is freed by its reference count.
-        gc.freeze()
-        gc.set_threshold(*RARELY)
+        gc.freeze()  # What has been imported stays.
+        collect_rarely()
         await main()
 
     uvloop.run(entry())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from core.garbage import collect_rarely
 from tests.database import GROUND, CityDatabase, Ground, drop_database, make_database
 
 PoolFactory = Callable[[str], Awaitable[asyncpg.Pool]]
@@ -19,6 +21,7 @@ _ground = pytest.StashKey[Ground]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepares the run's database server, in the one process that outlives all workers."""
+    collect_rarely()
     if GROUND not in os.environ:
         ground = Ground()
         config.stash[_ground] = ground
@@ -56,6 +59,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """A city started once for each worker would go unseen, but for the time it takes."""
+    gc.collect()
+    gc.freeze()  # Thousands of tests, and all that they import, need not be looked through again and again.
     if not getattr(session.config.option, "loadgroup", False):
         return
     for item in session.items:
