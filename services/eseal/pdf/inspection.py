@@ -22,6 +22,7 @@ from pyhanko_certvalidator.errors import PathError, ValidationError
 from pyhanko_certvalidator.path import ValidationPath
 
 from services.eseal.distinguished import distinguished_name
+from services.eseal.pdf.afterwards import rest_is_kept
 from services.eseal.pdf.longevity import Stamped, document_timestamps, reached, signature_timestamp
 from services.eseal.pdf.sealing import malformed, open_reader
 from services.eseal.pdf.signatures import (
@@ -162,6 +163,13 @@ async def _inspect_signature(
         level, kept = int(came.level), came.kept
     coverage = status.coverage or SignatureCoverageLevel.UNCLEAR
     certificate = status.signing_cert.dump()
+    modification = _LEVELS[status.modification_level or ModificationLevel.OTHER]
+    is_last = signature.signed_revision == reader.xrefs.total_revisions - 1
+    if not rest_is_kept(reader, signature.signed_revision) or (
+        is_last and coverage is not SignatureCoverageLevel.ENTIRE_FILE
+    ):
+        # Bytes behind the last update too: they belong to nothing, and nobody signed them.
+        modification = Modification.OTHER
     return Finding(
         field_name=signature.field_name,
         signer=distinguished_name(status.signing_cert.subject),
@@ -177,7 +185,7 @@ async def _inspect_signature(
         and status.seed_value_ok
         and precedes_seals_alone(signature, believed.signed_fields),
         covers_whole_document=exact and coverage == SignatureCoverageLevel.ENTIRE_FILE,
-        modification=_LEVELS[status.modification_level or ModificationLevel.OTHER],
+        modification=modification,
         algorithm=_algorithm(signature),
         level=level,
         stamped_at=stamped.moment if stamped else None,

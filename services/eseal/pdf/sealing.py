@@ -21,6 +21,7 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from services.eseal.domain import Box, Picture, Place
 from services.eseal.pdf import increment, keyword
+from services.eseal.pdf.afterwards import rest_is_kept
 from services.eseal.pdf.layout import lay_out, lay_out_in_field
 from services.eseal.pdf.signatures import is_whole, precedes_seals_alone, signature_fields
 from services.eseal.places import MOST_PLACES, Spot, around, at_points, over_edges, page_index, require_few
@@ -61,6 +62,7 @@ def prepare_by_pyhanko(document: bytes, placing: Placing, imprint: Imprint) -> P
         earlier = {name for name, _ in signature_fields(reader)}
         if imprint.certify and earlier:
             raise CertificationNotFirstError("the document is signed already; certify it before any seal")
+        _require_nothing_behind_seals(reader, document)
         writer = IncrementalPdfFileWriter.from_reader(reader)
         prepared = _laid_out(reader, writer, document, placing, imprint)
         open_reader(prepared.document)  # A file may be so damaged that its update is not read again.
@@ -235,6 +237,21 @@ def _require_earlier_seals_hold(sealed: bytes, names: Collection[str]) -> None:
             or not is_whole(earlier, sealed)
             or not precedes_seals_alone(earlier, signed)
         ):
-            raise DocumentLockedError(
-                "an earlier signature in the document allows no further seal, or no longer holds"
-            )
+            raise _locked()
+
+
+def _require_nothing_behind_seals(reader: PdfFileReader, document: bytes) -> None:
+    """Refuses what this seal would take in or undo: metadata, forms, and bytes that belong to no update."""
+    for name, field in signature_fields(reader):
+        earlier = EmbeddedPdfSignature(reader, field, name)
+        is_last = earlier.signed_revision == reader.xrefs.total_revisions - 1
+        if (is_last and sum(list(earlier.byte_range)[2:]) != len(document)) or not rest_is_kept(
+            reader, earlier.signed_revision
+        ):
+            raise _locked()
+
+
+def _locked() -> DocumentLockedError:
+    return DocumentLockedError(
+        "an earlier signature in the document allows no further seal, or no longer holds"
+    )

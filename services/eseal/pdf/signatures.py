@@ -26,6 +26,8 @@ from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
+from services.eseal.pdf.afterwards import rest_is_kept
+
 TIMESTAMP = "/DocTimeStamp"
 
 _SEALS_ALONE = StandardDiffPolicy(
@@ -136,9 +138,11 @@ def _is_signed(signature: EmbeddedPdfSignature, kind: str, digest: bytes) -> boo
 def precedes_seals_alone(signature: EmbeddedPdfSignature, signed_fields: Collection[str]) -> bool:
     """Whether nothing but further seals and validation data came after; filled-in fields are changes.
 
-    A signature field that is not signed is one too: its picture could cover what was sealed. The signature's
-    integrity must have been computed.
+    A signature field that is not signed is one too: its picture could cover what was sealed; and so are other
+    metadata, and fields that are to be drawn anew. The signature's integrity must have been computed.
     """
+    if not rest_is_kept(signature.reader, signature.signed_revision):
+        return False
     diff = signature.diff_result
     if isinstance(diff, DiffResult) and not diff.changed_form_fields <= set(signed_fields):
         # The library names each field that has a picture of its own, changed or not: so once more, without

@@ -27,7 +27,7 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from tests.unit.eseal.documents import HEAD, TREE, pdf_of, stream_of
 
 RECT = (50, 50, 550, 800)
-_CONTENT, _FONT, _COVER = 4, 5, 6
+CONTENT, _FONT, _COVER = 4, 5, 6
 _RANGE = re.compile(rb"/ByteRange \[0 (\d+) (\d+) (\d+)\] *")
 _VALUE = re.compile(rb"/Contents <[0-9A-Fa-f]*>")
 
@@ -47,7 +47,7 @@ def letter() -> bytes:
     )
     return pdf_of(
         [
-            HEAD[:-2] + b" /AcroForm <</Fields [7 0 R]>>>>",
+            HEAD[:-2] + b" /AcroForm <</Fields [7 0 R] /DA (/Helv 12 Tf 0 g)>>>>",
             TREE,
             page,
             stream_of(b"BT /F1 12 Tf 72 700 Td (pay 100) Tj ET q 1 0 0 1 72 650 cm /Cover Do Q"),
@@ -125,13 +125,13 @@ def with_value(document: bytes, said: bytes) -> bytes:
 
 def other_amount(document: bytes) -> bytes:
     """The page's content written again."""
-    return saved_over(document, {_CONTENT: stream_of(b"BT /F1 12 Tf 72 700 Td (pay 900) Tj ET")})
+    return saved_over(document, {CONTENT: stream_of(b"BT /F1 12 Tf 72 700 Td (pay 900) Tj ET")})
 
 
 def without_a_table(document: bytes) -> bytes:
     """The same, but nothing says where the new object is: lenient readers look for it."""
     body = stream_of(b"BT /F1 12 Tf 72 700 Td (pay 900) Tj ET")
-    return document + b"%d 0 obj\n%b\nendobj\n%%%%EOF\n" % (_CONTENT, body)
+    return document + b"%d 0 obj\n%b\nendobj\n%%%%EOF\n" % (CONTENT, body)
 
 
 def other_catalogue(document: bytes) -> bytes:
@@ -165,8 +165,8 @@ def wrapped(document: bytes) -> bytes:
         b" /Contents %b>>\nendobj\n"
     )
     forged = signature % (own, ranged, value)
-    content = b"%d 0 obj\n%b\nendobj\n" % (_CONTENT, stream_of(b"BT /F1 12 Tf 72 700 Td (pay 900) Tj ET"))
-    offsets |= {own: first, _CONTENT: first + len(forged)}
+    content = b"%d 0 obj\n%b\nendobj\n" % (CONTENT, stream_of(b"BT /F1 12 Tf 72 700 Td (pay 900) Tj ET"))
+    offsets |= {own: first, CONTENT: first + len(forged)}
     table = b"xref\n0 1\n0000000000 65535 f \n"
     table += b"".join(b"%d 1\n%010d 00000 n \n" % place for place in sorted(offsets.items()))
     table += b"trailer\n<</Size %d /Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (size, at)
@@ -210,14 +210,14 @@ def redirected(document: bytes) -> bytes:
     """Hide and replace: only a table is added, by which the content's number means the hidden content."""
     hidden = document.index(b"9 0 obj")
     out = document + b"\n"
-    out += b"%d 0 obj\n" % _CONTENT + document[hidden + 8 : document.index(b"endobj", hidden)] + b"endobj\n"
-    return out + _table(document, {_CONTENT: len(document) + 1}, len(out))
+    out += b"%d 0 obj\n" % CONTENT + document[hidden + 8 : document.index(b"endobj", hidden)] + b"endobj\n"
+    return out + _table(document, {CONTENT: len(document) + 1}, len(out))
 
 
 def redirected_alone(document: bytes) -> bytes:
     """The same without a single new object."""
     out = document + b"\n"
-    return out + _table(document, {_CONTENT: document.index(b"9 0 obj")}, len(out))
+    return out + _table(document, {CONTENT: document.index(b"9 0 obj")}, len(out))
 
 
 # Certification, and what stands on the page.

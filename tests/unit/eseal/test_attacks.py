@@ -21,7 +21,7 @@ from services.eseal.envelope import _KeystoreSigner
 from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import DocumentError, DocumentLockedError
 from services.eseal.verifying.verdict import DocumentReport, Fault, Verdict, report_on
-from tests.unit.eseal import attacks
+from tests.unit.eseal import attacks, attacks_beside
 from tests.unit.eseal.documents import NOW, SealKit, make_kit
 
 LATER = NOW + timedelta(minutes=1)
@@ -47,8 +47,14 @@ UPDATES = {
         attacks.moved,
         attacks.copied_signature,
         attacks.second_field,
+        attacks_beside.other_title,
+        attacks_beside.other_metadata,
+        attacks_beside.drawn_anew,
+        attacks_beside.other_pen,
     )
 }
+ALL_UPDATES = {**UPDATES, "behind_the_end": attacks_beside.behind_the_end}
+"""Of the last, a further update makes what belongs to nothing a part of what that covers."""
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +107,11 @@ async def test_a_signature_that_cannot_be_checked_is_none(kit: SealKit, name: st
         await kit.seal(forged, field="seal-2")
 
 
-@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("name", ALL_UPDATES)
 async def test_what_changes_a_sealed_letter_is_told_and_takes_no_further_seal(
     kit: SealKit, name: str
 ) -> None:
-    attacked = UPDATES[name](await kit.seal(attacks.letter()))
+    attacked = ALL_UPDATES[name](await kit.seal(attacks.letter()))
 
     answered = await report(kit, attacked)
 
@@ -130,6 +136,26 @@ async def test_an_attack_between_two_seals_is_told_of_the_first(kit: SealKit, na
 
 async def test_a_field_that_is_filled_in_afterwards_is_a_change(kit: SealKit) -> None:
     assert await faults(kit, attacks.filled_field(await kit.seal(attacks.letter()))) == [{Fault.ADDED}]
+
+
+async def test_other_metadata_are_told_as_a_change(kit: SealKit) -> None:
+    """Not as data for the seal's validation, and not as nothing at all."""
+    for attack in (attacks_beside.other_title, attacks_beside.behind_the_end):
+        answered = await report(kit, attack(await kit.seal(attacks.letter())))
+
+        assert answered is not None
+        assert "content was changed after it" in answered.seals[0].summary_en
+
+
+async def test_what_a_program_notes_of_itself_is_no_change(kit: SealKit) -> None:
+    """Programs that add validation data write when they did so."""
+    noted = attacks_beside.programs_note(await kit.seal(attacks.letter()))
+
+    answered = await report(kit, noted)
+
+    assert answered is not None
+    assert answered.verdict is Verdict.VALID
+    await kit.seal(noted, field="seal-2")
 
 
 async def test_a_letter_whose_form_was_taken_out_proves_nothing(kit: SealKit) -> None:

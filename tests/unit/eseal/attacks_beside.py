@@ -1,0 +1,75 @@
+"""Attacks on sealed PDFs beside their pages: what is told or drawn of a file, and what belongs to nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pyhanko.pdf_utils.generic import (
+    BooleanObject,
+    DictionaryObject,
+    NameObject,
+    PdfObject,
+    pdf_string,
+)
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.metadata.xmp_xml import MetadataStream
+
+from tests.unit.eseal.attacks import CONTENT, updated
+from tests.unit.eseal.documents import stream_of
+
+
+def other_title(document: bytes) -> bytes:
+    """Another title in the information dictionary."""
+    return updated(document, lambda writer: writer.set_info(_of({"/Title": pdf_string("pay 900")})) and None)
+
+
+def other_metadata(document: bytes) -> bytes:
+    """Another title in the metadata stream."""
+    head = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    said = b'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:title="pay 900"/>'
+
+    def change(writer: IncrementalPdfFileWriter) -> None:
+        made = MetadataStream(stream_data=head + said + b"</rdf:RDF></x:xmpmeta>")
+        writer.root[NameObject("/Metadata")] = writer.add_object(made)
+        writer.update_root()
+
+    return updated(document, change)
+
+
+def _with_form(document: bytes, name: str, value: PdfObject) -> bytes:
+    """The form with an entry of its own."""
+
+    def change(writer: IncrementalPdfFileWriter) -> None:
+        form = writer.root["/AcroForm"]
+        form[NameObject(name)] = value
+        writer.update_container(form)
+
+    return updated(document, change)
+
+
+def drawn_anew(document: bytes) -> bytes:
+    """Viewers are told to draw every field by its value, whatever its picture shows."""
+    return _with_form(document, "/NeedAppearances", BooleanObject(True))
+
+
+def other_pen(document: bytes) -> bytes:
+    """White on white: how fields are drawn, in a form that says it already."""
+    return _with_form(document, "/DA", pdf_string("/Helv 12 Tf 1 g"))
+
+
+def behind_the_end(document: bytes) -> bytes:
+    """A content behind the last update, which belongs to nothing; then the end once more."""
+    start = re.findall(rb"startxref\s+(\d+)", document)[-1]
+    body = stream_of(b"BT /F1 12 Tf 72 700 Td (pay 900) Tj ET")
+    return document + b"%d 0 obj\n%b\nendobj\nstartxref\n%b\n%%%%EOF\n" % (CONTENT, body, start)
+
+
+def programs_note(document: bytes) -> bytes:
+    """What a program leaves that adds validation data: when and by what the file was changed. No attack."""
+    note = {"/ModDate": pdf_string("D:20260303"), "/Producer": pdf_string("a signing program")}
+    return updated(document, lambda writer: writer.set_info(_of(note)) and None)
+
+
+def _of(entries: Mapping[str, PdfObject]) -> DictionaryObject:
+    return DictionaryObject({NameObject(name): value for name, value in entries.items()})
