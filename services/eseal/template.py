@@ -247,8 +247,8 @@ def _fault_of(one: Field, value: str, drawable: frozenset[str]) -> FieldFault | 
         return fault("choice", f"{one.title} is one of {', '.join(one.choices)}")
     if one.pattern and not re.fullmatch(one.pattern, value):
         return fault("pattern", f"{one.title} has the form of {one.example}")
-    lacking = set(value) - drawable - ({"\n"} if one.multiline else set())
-    if lacking:
+    if not drawable.issuperset(value.replace("\n", "") if one.multiline else value):
+        lacking = set(value) - drawable - ({"\n"} if one.multiline else set())
         at = next(place for place, char in enumerate(value, start=1) if char in lacking)
         return fault("character", f"character {at} of {one.title} is none that the template's font has")
     if value != value.strip():

@@ -9,9 +9,11 @@ set smaller, half a point at a time, down to the least size that the template al
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from types import MappingProxyType
+from typing import NamedTuple
 
 MM_PER_POINT = 25.4 / 72
 STEP = 0.5
@@ -22,6 +24,9 @@ _IN_WORDS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 
 Width = Callable[[str], int]
 """The width of a character in thousandths of the font's size."""
+Runs = Mapping[str, Sequence[int]]
+"""Of paragraphs how wide each is before each of its characters, and in all."""
+_NO_RUNS: Runs = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,7 @@ class Setting:
     """`left`, `centre` or `right`."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line of a text: where it begins, its baseline, both in mm, and its size in points."""
 
     x: float
@@ -63,9 +67,16 @@ class DoesNotFitError(ValueError):
         self.most = most
 
 
-def set_text(paragraphs: Sequence[str], area: Area, setting: Setting, width: Width) -> list[Line]:
-    """The text in lines. Raises DoesNotFitError."""
-    runs = [list(accumulate(map(width, text), initial=0)) for text in paragraphs]
+def run_of(text: str, width: Width) -> list[int]:
+    """How wide a paragraph is before each of its characters, and in all."""
+    return list(accumulate(map(width, text), initial=0))
+
+
+def set_text(
+    paragraphs: Sequence[str], area: Area, setting: Setting, width: Width, known: Runs = _NO_RUNS
+) -> list[Line]:
+    """The text in lines; `known` are runs of paragraphs that were measured before. Raises DoesNotFitError."""
+    runs = [known.get(text) or run_of(text, width) for text in paragraphs]
     size = setting.size
     while True:
         room = area.width * 1000 / (size * MM_PER_POINT) + 1e-6
@@ -87,7 +98,7 @@ def set_text(paragraphs: Sequence[str], area: Area, setting: Setting, width: Wid
     ]
 
 
-def _broken(text: str, run: list[int], room: float) -> list[tuple[str, int]]:
+def _broken(text: str, run: Sequence[int], room: float) -> list[tuple[str, int]]:
     """A paragraph in lines, with the width of each; `run[i]` is the width of what stands before i."""
     end = len(text)
     if run[end] <= room:

@@ -175,7 +175,7 @@ class BulkDesk:
         signed: dict[int, tuple[Produced, SignatureRecord]] = {}
         for start in range(0, len(signing), AT_ONCE):
             group = signing[start : start + AT_ONCE]
-            pressed = await asyncio.gather(*(self._pressed(*pieces[place]) for place in group))
+            pressed = await self._pressed_all([pieces[place] for place in group])
             for place, one in zip(group, pressed, strict=True):
                 if isinstance(one, Exception):
                     refused[place] = one
@@ -214,6 +214,15 @@ class BulkDesk:
             return await self._putting.users_now(tx, seal)
         except ServiceError as refusal:
             return refusal
+
+    async def _pressed_all(
+        self, pieces: Sequence[tuple[Piece, UUID]]
+    ) -> Sequence[tuple[Produced, SignatureRecord] | Exception]:
+        """Documents, signed: one after another where that waits for nobody, else side by side."""
+        laid_out = [_laid_out(piece) for piece, _ in pieces]
+        if all(one.signer.is_quick and one.level is Level.B_B for one in laid_out):
+            return [await self._pressed(*one) for one in pieces]
+        return await asyncio.gather(*(self._pressed(*one) for one in pieces))
 
     async def _pressed(self, piece: Piece, intent_id: UUID) -> tuple[Produced, SignatureRecord] | Exception:
         """A document, signed; whatever goes wrong with one is its own affair."""

@@ -26,12 +26,12 @@ from core.status import reason_in, to_status
 from core.validation import item_faults
 from services.eseal.bulk.desk import BulkDesk, Piece
 from services.eseal.bulk.flow import Flow
+from services.eseal.domain import with_update
 from services.eseal.refusals import BulkBusyError
 from services.eseal.rpc import placing_from, whole
 from services.eseal.sealing.pressing import sha256_of
 from services.eseal.sealing.putting import FoundSeal, LaidOut, Putting, Wish
 from services.eseal.templates.rpc import body_of, wish_of
-from services.eseal.templates.rpc import whole as whole_form
 
 SERVICE = "onestop.eseal.v1.BulkSealService"
 MOST_STREAMS = 8
@@ -39,7 +39,7 @@ MOST_STREAMS = 8
 MOST_IN_HAND = 384
 MOST_BYTES = 32 * 1024 * 1024
 MOST_RESULTS = 64
-MOST_ANSWER = 8 * 1024 * 1024
+MOST_ANSWER = 1024 * 1024
 """Bytes of results in one message; a single one may be larger."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -229,12 +229,18 @@ def _sealed(
     receipt: receipt_pb2.Receipt,
 ) -> pb.SealedItem:
     """What a document's caller gets; `original` is what came, or what a template's documents share."""
-    answer: eseal_pb2.SignDocumentResponse | template_pb2.SignTemplateResponse
-    link = ""
     if isinstance(kept, template_pb2.KeptTemplateAnswer):
-        answer, link = whole_form(original, kept, receipt), kept.verification_link
-    else:
-        answer = whole(original, kept, receipt)
+        return pb.SealedItem(
+            request_id=item.context.request_id,
+            position=position,
+            document=with_update(original, kept.update),
+            signature_id=kept.signature_id,
+            signed_at=kept.signed_at,
+            media_type=kept.media_type,
+            receipt=receipt,
+            verification_link=kept.verification_link,
+        )
+    answer = whole(original, kept, receipt)
     return pb.SealedItem(
         request_id=item.context.request_id,
         position=position,
@@ -243,5 +249,4 @@ def _sealed(
         signed_at=answer.signed_at,
         media_type=answer.media_type,
         receipt=receipt,
-        verification_link=link,
     )

@@ -214,6 +214,9 @@ class Token:
 class TokenSigner:
     """One key on a token. What the token gives is a signature only if it is this certificate's key's."""
 
+    is_quick = False
+    """Whether it signs within tens of microseconds, and waits for nobody meanwhile."""
+
     def __init__(
         self,
         token: Token,

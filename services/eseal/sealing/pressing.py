@@ -19,6 +19,8 @@ from services.eseal.sealing.prepared import RESERVED_HEX, STAMPED_HEX, PreparedD
 from services.eseal.sealing.prepared_ofd import PreparedOfd
 from services.eseal.verifying.finding import Finding
 
+_OF_CMS = 768
+"""Bytes that a CMS object takes at most besides certificates and signature value."""
 MOST_LASTING = 4
 """Seals above B-B that are put at once; a transaction and its connection wait for each."""
 
@@ -39,6 +41,11 @@ class Signer(Protocol):
     @property
     def chain(self) -> Sequence[bytes]:
         """Certificates between that one and its root, DER, the nearest first."""
+        ...
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it signs within tens of microseconds, and waits for nobody meanwhile."""
         ...
 
     async def sign(self, data: bytes) -> bytes:
@@ -190,6 +197,16 @@ def room_for(level: Level) -> int:
     return STAMPED_HEX if level > Level.B_B else RESERVED_HEX
 
 
+def room_of(level: Level, signer: Signer) -> int:
+    """The same of a document made here, whose signer is known before: no more than its certificates need."""
+    if level > Level.B_B:
+        return STAMPED_HEX
+    certificates = sum(map(len, (signer.certificate, *signer.chain)))
+    # The signer's issuer is named twice more, and takes less than its certificate.
+    most = certificates + len(signer.certificate) + SUITES[signer.algorithm].signature_bytes + _OF_CMS
+    return 2 * most
+
+
 class Presses:
     """Lays documents of each format out for a seal."""
 
@@ -239,20 +256,30 @@ class Presses:
         return self._pdf_press(laid_out, original, order)
 
     def press_of(
-        self, prepared: PreparedDocument | PreparedOfd, original: RunningDigest, order: Order
+        self,
+        prepared: PreparedDocument | PreparedOfd,
+        original: RunningDigest,
+        order: Order,
+        signed_sha256: bytes,
     ) -> Press:
-        """How a document is sealed that is laid out already, as a filled template is."""
+        """How a document is sealed that is laid out already, as a filled template is: SHA-256 of what is
+        signed is known."""
         if isinstance(prepared, PreparedOfd):
             return self._ofd_press(prepared, order)
-        return self._pdf_press(prepared, original, order)
+        return self._pdf_press(prepared, original, order, signed_sha256)
 
-    def _pdf_press(self, prepared: PreparedDocument, original: RunningDigest, order: Order) -> Press:
+    def _pdf_press(
+        self, prepared: PreparedDocument, original: RunningDigest, order: Order, signed_sha256: bytes = b""
+    ) -> Press:
         """How a PDF is sealed that is laid out; `original` has taken the file in."""
 
         async def press(signer: Signer) -> Pressed:
             digest = SUITES[signer.algorithm].digest
-            before = original if digest == "sha256" else await _digest_of(prepared.original, digest)
-            cms = await self._envelope(signer, prepared.digest_after(before))
+            if digest == "sha256":
+                signed = signed_sha256 or prepared.digest_after(original)
+            else:
+                signed = prepared.digest_after(await _digest_of(prepared.original, digest))
+            cms = await self._envelope(signer, signed)
             if order.level >= Level.B_T:
                 cms = await self._means().stamped(cms)
             update = prepared.filled_update(cms)

@@ -33,7 +33,7 @@ from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, S
 from services.eseal.sealing.filling import FORM_FIELD, Filler, FormOrder, FormWish
 from services.eseal.sealing.placing import Placing
 from services.eseal.sealing.prepared import RunningDigest
-from services.eseal.sealing.pressing import Lasting, Order, Press, Presses, Signer, room_for, sha256_of
+from services.eseal.sealing.pressing import Lasting, Order, Press, Presses, Signer, room_of, sha256_of
 from services.eseal.sealing.recorded import Hasher, facts_of
 from services.eseal.verifying.standing import Standing, require_good
 
@@ -217,17 +217,18 @@ class Putting:
         signer = await self.signer(seal)
         signature_id, signed_at = uuid4(), self._clock().replace(microsecond=0)
         filled = await self._filler.fill(
-            FormOrder(wish, office, stamp, seal.name, form, signature_id, signed_at, room_for(level)),
+            FormOrder(wish, office, stamp, seal.name, form, signature_id, signed_at, room_of(level, signer)),
             self._presses.read_photo,
         )
         order = Order(filled.plate, form, Place(), stamp, FORM_FIELD, seal.name, signed_at, level)
-        press = self._presses.press_of(filled.prepared, filled.taken_in, order)
+        signed_sha256 = filled.signed_sha256
+        press = self._presses.press_of(filled.prepared, filled.taken_in, order, signed_sha256)
         return LaidOut(
             seal=seal,
             document=filled.plate,
             format=form,
             level=level,
-            document_sha256=filled.signed_sha256,
+            document_sha256=signed_sha256,
             signature_id=signature_id,
             signed_at=signed_at,
             signer=signer,

@@ -27,8 +27,10 @@ _MOST = b"\x04\x20"
 """ICC 4.2, the newest that PDF 1.7 knows (ISO 32000-1 table 66)."""
 
 
+@lru_cache(maxsize=64)
 def metadata(title: str, moment: datetime) -> bytes:
-    """The XMP packet (clause 6.6.2): the standard that the file keeps, its title, when it was made."""
+    """The XMP packet (clause 6.6.2): the standard that the file keeps, its title, when it was made: the same
+    for all documents of one template and second."""
     made = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return _XMP.format(title=escape(title), moment=made).encode("utf-8")
 

@@ -69,9 +69,10 @@ class Face:
 
     def encoded(self, text: str) -> str:
         """The text as these numbers, in four hexadecimal digits each."""
-        if not text.isascii() and max(text) > "\uffff":
-            text = "".join(chr(self.beyond.get(char, ord(char))) for char in text)
-        return text.encode("utf-16-be").hex()
+        units = text.encode("utf-16-be")
+        if len(units) > 2 * len(text):  # Some are beyond the basic plane.
+            units = "".join(chr(self.beyond.get(char, ord(char))) for char in text).encode("utf-16-be")
+        return units.hex()
 
     def table(self, tag: str) -> bytes:
         """A table of the font's file as it stands there."""
@@ -86,7 +87,7 @@ class Face:
 
     def undrawn(self, text: str) -> set[str]:
         """Characters whose glyphs have not been taken out yet, which takes about a millisecond each."""
-        return set(text) - self._drawn.keys()
+        return set(text).difference(self._drawn)
 
     def _draw(self, char: str) -> bytes:
         with self._lock:

@@ -105,13 +105,17 @@ class TemplateFiller:
         return Filled(ready.plate.content, ready.taken_in, prepared, link)
 
     def _find(self, wish: FormWish, office: str) -> Template:
-        versions = [one for one in self.templates(office) if one.name == wish.template]
-        for template in reversed(versions):
-            if wish.version in {0, template.version}:
-                return template
-        raise TemplateNotFoundError(
-            "there is no such template, or not in this version; list the templates that the office may use"
-        )
+        usable = {"", office}
+        versions = [
+            one
+            for one in self._templates.values()
+            if one.name == wish.template and wish.version in {0, one.version} and one.office in usable
+        ]
+        if not versions:
+            raise TemplateNotFoundError(
+                "there is no such template, or not in this version; list those that the office may use"
+            )
+        return max(versions, key=lambda one: one.version)
 
     async def _made_ready(self, template: Template, order: FormOrder, codes: Codes) -> Ready:
         """The template laid out with the seal; once for all who ask at the same time."""
@@ -123,7 +127,7 @@ class TemplateFiller:
             if len(self._ready) > _KEPT:
                 self._ready.popitem(last=False)
         self._ready.move_to_end(key)
-        return await asyncio.shield(task)
+        return task.result() if task.done() else await asyncio.shield(task)
 
     async def _make_ready(self, template: Template, order: FormOrder, codes: Codes) -> Ready:
         what = (template, self._face, codes)

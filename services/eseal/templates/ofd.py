@@ -86,7 +86,7 @@ class OfdPlate:
         """
         template, page = self.template, own_page(self.face, self._standing.chars)
         own = set[str]()
-        for text, lines in set_fields(self._standing.texts, shown, self.face):
+        for text, lines in set_fields(self._standing, shown, self.face):
             own |= page.text(text, lines)
         local = moment.astimezone(CHINA)
         parts = {

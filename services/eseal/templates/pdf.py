@@ -102,7 +102,7 @@ class PdfPlate:
         """The operators that show the fields, and the characters that the font made ready lacks."""
         out, own = ["BT"], set[str]()
         pen = Pen(self.face, self._standing.chars, self.template.height)
-        for text, lines in set_fields(self._standing.texts, shown, self.face):
+        for text, lines in set_fields(self._standing, shown, self.face):
             own |= pen.write(out, text, lines)
         out.append("ET")
         template, code = self.template, self.template.code

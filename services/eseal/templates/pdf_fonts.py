@@ -6,10 +6,10 @@ Both number characters alike, by UTF-16 code unit, so that they share one width 
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import groupby
 
 from services.eseal.templates.face import EM, NAME, Face
 from services.eseal.templates.objects import Objects
@@ -46,17 +46,31 @@ def write_font(
     )
 
 
-def shown(text: str, size: float, ready: frozenset[str], face: Face) -> tuple[str, set[str]]:
-    """The operators that show a line, each run of it in the font that has its characters; and those of its
-    characters that only the document's own font has."""
-    own = set(text) - ready
-    if not own:
-        return f"/A {size:g} Tf<{face.encoded(text)}>Tj", own
-    runs = [
-        f"/{'A' if is_ready else 'B'} {size:g} Tf<{face.encoded(''.join(run))}>Tj"
-        for is_ready, run in groupby(text, ready.__contains__)
-    ]
-    return "".join(runs), own
+def shown(text: str, codes: str, size: float, ready: frozenset[str] | None) -> str:
+    """The operators that show a line of these codes, each run of it in the font that has its characters: the
+    one made ready, or the document's own. None for `ready` says that it has them all."""
+    own_font, ready_font = _fonts(size)
+    if ready is None:
+        return f"{ready_font}{codes}>Tj"
+    out, at = [], 0
+    for run in _splitter(ready).findall(text):
+        end = at + 4 * len(run)
+        out.append(f"{ready_font if run[0] in ready else own_font}{codes[at:end]}>Tj")
+        at = end
+    return "".join(out)
+
+
+@lru_cache(maxsize=256)
+def _fonts(size: float) -> tuple[str, str]:
+    """What begins a run in the document's own font, and in the one made ready."""
+    return f"/B {size:g} Tf<", f"/A {size:g} Tf<"
+
+
+@lru_cache(maxsize=64)
+def _splitter(ready: frozenset[str]) -> re.Pattern[str]:
+    """Finds runs of characters that are ready, and of others."""
+    chars = re.escape("".join(sorted(ready)))
+    return re.compile(f"[{chars}]+|[^{chars}]+")
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.eseal.photo import Photo
 from services.eseal.sheet import POINTS_PER_MM
@@ -61,19 +62,26 @@ class Pen:
 
     def write(self, out: list[str], text: Text, lines: Sequence[Line]) -> set[str]:
         """Writes lines; answers those of their characters that the font made ready lacks."""
-        own = set[str]()
-        out.append(f"{_colour(text.colour)} rg")
-        for line in lines:
-            x, y = point(line.x, line.baseline, self.height)
-            operators, lacking = shown_in(line.text, line.size, self.ready, self.face)
-            out.append(f"1 0 0 1 {x:.2f} {y:.2f} Tm {operators}")
-            own |= lacking
+        out.append(_inked(text.colour))
+        height, whole = self.height, "".join([line.text for line in lines])
+        own, codes, at = set(whole) - self.ready, self.face.encoded(whole), 0
+        for x, baseline, size, said in lines:
+            end = at + 4 * len(said)
+            shown = shown_in(said, codes[at:end], size, self.ready if own else None)
+            right, up = x * POINTS_PER_MM, (height - baseline) * POINTS_PER_MM
+            out.append(f"1 0 0 1 {right:.2f} {up:.2f} Tm{shown}")
+            at = end
         return own
 
 
 def point(x: float, y: float, height: float) -> tuple[float, float]:
     """A point from the upper left corner in mm, from the lower left in points."""
     return x * POINTS_PER_MM, (height - y) * POINTS_PER_MM
+
+
+@lru_cache(maxsize=256)
+def _inked(colour: tuple[int, int, int]) -> str:
+    return f"{_colour(colour)} rg"
 
 
 def _colour(colour: tuple[int, int, int]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.eseal.template import Template, Text, does_not_fit
 from services.eseal.templates.face import Face
-from services.eseal.typesetting import DoesNotFitError, Line, set_text
+from services.eseal.typesetting import DoesNotFitError, Line, Runs, run_of, set_text
 
 _USUAL = "0123456789年月日　，。、；：（）《》“”·.,-/" + "abcdef"
 """Characters that nearly every document shows: figures, those of numbers of documents, punctuation."""
@@ -22,6 +22,8 @@ class Standing:
     """What is not: the texts with fields in them."""
     chars: frozenset[str]
     """The characters of the font that is made ready once."""
+    runs: Runs
+    """Of paragraphs without fields in those texts, which are measured once."""
 
 
 def standing_of(template: Template, face: Face) -> Standing:
@@ -31,17 +33,23 @@ def standing_of(template: Template, face: Face) -> Standing:
     lines = [(text, set_text(text.paragraphs, text.area, text.setting, face.width)) for text in still]
     own = "".join("".join(text.filled(dict.fromkeys(text.names, ""))) for text in template.texts)
     chars = (set(own) | set(template.common) | set(_USUAL)) & face.characters
-    return Standing(lines, moving, frozenset(chars))
+    runs = {
+        paragraph: run_of(paragraph, face.width)
+        for text in moving
+        for paragraph in text.paragraphs
+        if "{" not in paragraph
+    }
+    return Standing(lines, moving, frozenset(chars), runs)
 
 
 def set_fields(
-    texts: Sequence[Text], shown: Mapping[str, str], face: Face
+    standing: Standing, shown: Mapping[str, str], face: Face
 ) -> Iterator[tuple[Text, Sequence[Line]]]:
     """The lines of each text with the fields in it. Raises TemplateFieldsError where one has no room."""
-    for text in texts:
+    for text in standing.texts:
         filled = text.filled(shown)
         try:
-            yield text, set_text(filled, text.area, text.setting, face.width)
+            yield text, set_text(filled, text.area, text.setting, face.width, standing.runs)
         except DoesNotFitError as failure:
             longest = max(text.names, key=lambda name: len(shown[name]))
             raise does_not_fit(longest, failure.most, sum(map(len, filled))) from None

@@ -63,6 +63,8 @@ class Statuses:
         self._asking: dict[tuple[str, int], asyncio.Task[_Kept | None]] = {}
         # Whose a certificate is never changes, and to verify it costs as much as all the rest.
         self._source_by: OrderedDict[bytes, Source | None] = OrderedDict()
+        self._read: OrderedDict[bytes, tuple[int, Source | None]] = OrderedDict()
+        """Serial number and source of certificates, DER, that were read before."""
 
     async def standing(self, certificate: bytes) -> Standing:
         """What is known now of a certificate, DER; UNKNOWN where no source of its issuer answers."""
@@ -71,6 +73,8 @@ class Statuses:
             source = self._source_of(parsed)
         except ValueError:
             return UNKNOWN
+        self._read[certificate] = parsed.serial_number, source
+        _bound(self._read)
         if source is None:
             return UNKNOWN
         if source.ocsp:
@@ -97,7 +101,24 @@ class Statuses:
 
     async def of_chain(self, certificates: Sequence[bytes]) -> Standing:
         """Of a certificate and those above it, the root left out: the worst there is."""
+        kept = [one for one in map(self._kept_of, certificates) if one is not None]
+        if len(kept) == len(certificates):  # As with nearly every seal: nobody has to be asked.
+            return worst_of(kept)
         return worst_of(list(await asyncio.gather(*map(self.standing, certificates))))
+
+    def _kept_of(self, certificate: bytes) -> Standing | None:
+        """What `standing` would say of a certificate, DER, where that needs no question; else None."""
+        if (read := self._read.get(certificate)) is None:
+            return None
+        serial, source = read
+        if source is None:
+            return UNKNOWN
+        key = (source.ocsp, serial) if source.ocsp else (source.crl, 0)
+        kept = self._kept.get(key)
+        if kept is None or self._clock() >= kept.until:
+            return None
+        self._kept.move_to_end(key)
+        return kept.said.standing(serial) if isinstance(kept.said, RevocationList) else kept.said
 
     def _source_of(self, certificate: x509.Certificate) -> Source | None:
         digest = certificate.fingerprint(SHA256())
