@@ -41,6 +41,22 @@ async def test_the_list_tells_where_nobody_answers(
     assert await refused(desk, seal_id, plain()) == "CERTIFICATE_REVOKED"
 
 
+async def test_while_an_answer_counts_nobody_is_asked_again(
+    desk: Desk, authority: RunningAuthority, clock: FakeClock
+) -> None:
+    seal_id = await desk.make_seal()
+    await desk.sign(seal_id, plain())
+    authority.asked.clear()
+
+    await desk.sign(seal_id, plain())
+    meanwhile = list(authority.asked)
+    clock.advance(timedelta(hours=1))
+    await desk.sign(seal_id, plain())
+
+    assert "/ocsp" not in meanwhile
+    assert "/ocsp" in authority.asked
+
+
 async def test_a_timestamp_that_is_not_granted_seals_nothing(desk: Desk, authority: RunningAuthority) -> None:
     seal_id, national = await desk.make_seal(), await desk.make_seal(sm2=True)
     authority.rejecting = True

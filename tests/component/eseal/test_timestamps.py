@@ -147,6 +147,7 @@ class Keys:
 
 class Key:
     algorithm = Algorithm.ECDSA_P256_SHA256
+    is_quick = True
     certificate = b""
     chain = ()
 

@@ -87,6 +87,7 @@ class Sealer:
     maker_key: Sm2Key
     seal: bytes
     algorithm: Algorithm = Algorithm.SM2_SM3
+    is_quick: bool = False
     chain: Sequence[bytes] = ()
 
     async def sign(self, data: bytes) -> bytes:

@@ -24,10 +24,12 @@ from services.eseal.domain import SUITES, Algorithm, Format, Place
 from services.eseal.envelope import envelope_by_pyhanko, pades_envelope
 from services.eseal.keys.signers import VaultSigner, is_signed
 from services.eseal.keystore import _GENERATORS
+from services.eseal.levels import Level
 from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare
 from services.eseal.refusals import KeyUnknownError, SealNotForFormatError
 from services.eseal.sealing.prepared import Imprint
+from services.eseal.sealing.pressing import room_of
 from tests.unit.eseal.documents import KIND, NOW, OFFICE, OFFICE_CODE, SealKit, make_kit, parsed, plain
 
 KIT = make_kit()
@@ -114,6 +116,15 @@ async def test_the_object_joined_from_parts_is_what_pyhanko_makes(algorithm: Alg
     for made in (ours, theirs):
         del made["content"]["signer_infos"][0]["signature"]
     assert ours == theirs
+
+
+@pytest.mark.parametrize("algorithm", FOR_PDF)
+async def test_the_room_that_a_document_made_here_keeps_for_the_object_suffices(algorithm: Algorithm) -> None:
+    _, value = await sealed(algorithm)
+
+    room = room_of(Level.B_B, kit_of(algorithm).signer)
+
+    assert 2 * len(value) <= room < 2 * len(value) + 3000
 
 
 @pytest.mark.parametrize("algorithm", FOR_PDF)
@@ -204,6 +215,7 @@ def test_a_key_with_another_keys_certificate_signs_nothing() -> None:
 async def test_a_seal_with_sm2_makes_no_object_for_a_pdf() -> None:
     class Sealing:
         algorithm = Algorithm.SM2_SM3
+        is_quick = False
         certificate = KIT.signer.certificate
         chain = ()
 
