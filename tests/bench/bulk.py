@@ -103,7 +103,7 @@ async def seal(city: City, kind: str, documents: Sequence[bytes], seconds: float
     config = peer_config(city.settings.pki, "gateway", eseal=address_of(city, "eseal"))
     async with channel(config, "eseal") as opened:
         bulk, single = bulk_pb2_grpc.BulkSealServiceStub(opened), eseal_pb2_grpc.EsealServiceStub(opened)
-        before, began = _spent(city), time.monotonic()
+        before, began = spent(city), time.monotonic()
         asking = asyncio.create_task(_others(single, credential, office["code"], done))
         try:
             requests = _requests(credential, seal_id, office["code"], kind, documents, began + seconds)
@@ -115,7 +115,7 @@ async def seal(city: City, kind: str, documents: Sequence[bytes], seconds: float
         finally:
             asking.cancel()
         done.seconds = time.monotonic() - began
-    after = _spent(city)
+    after = spent(city)
     done.cpu = {part: (after[part] - before[part]) * 1e6 / max(1, done.sealed) for part in WATCHED}
     return done
 
@@ -192,7 +192,7 @@ def _context(office: str, number: int, key: str) -> context_pb2.RequestContext:
     )
 
 
-def _spent(city: City) -> dict[str, float]:
+def spent(city: City) -> dict[str, float]:
     """Processor seconds of the parts' own processes; not of eseal's workers, which lay documents out."""
     spent = {}
     for part in WATCHED:

@@ -1,14 +1,20 @@
-"""`eseal.template`: a decision letter filled and sealed through the whole city, as PDF and as OFD.
+"""`eseal.template`: a decision letter filled and sealed by one call for each, as PDF and as OFD.
 
-`single` is one public call for each document, with record, intent and outcome, PAdES B-B with P-256, beside
-pyHanko's `sign_pdf` on its files (`seals.py`), which fills nothing. `ofd` is the same with a seal with SM2.
+`single` is the gateway's call to the seal service, `SignTemplate`, the signing process on one core
+(`singles.py`): record, intent and outcome, PAdES B-B with P-256, beside pyHanko's `sign_pdf` on its
+files (`seals.py`), which fills nothing. `public` is the same through the whole city, `ofd` with SM2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from uuid import uuid4
+
+import grpc
+from onestop.eseal.v1 import template_pb2 as pb
+from onestop.eseal.v1 import template_pb2_grpc as pb_grpc
 
 from cli.demo.client import Caller
 from tests.bench.callers import job_of, processes_of, write_bodies
@@ -26,14 +32,15 @@ from tests.bench.seals import (
     peer_job_for,
     run_peer,
 )
+from tests.bench.singles import Ask, beside_peer, context_for, credential_of, seal_for
 from tests.city import City
 from tests.story import Json, cast_of
 
 STEPS = (1, 8)
-GOAL_STEP = 8
-GOAL_TIMES = 10.0
+SINGLE_STEPS = {1: None, 8: None, 32: Goal(MORE_IS_BETTER, 10.0, of_ratio=True)}
 """What `sign_pdf` does, at the least so many times."""
 BODIES = 64
+TEMPLATE = "permit_decision"
 FIELDS = {
     "office_name": "武江区市场监督管理局",
     "applied_on": "2026-02-20",
@@ -49,15 +56,14 @@ def measure(bench: Bench) -> Iterable[Figure]:
     folder = folder_of(bench)
     documents_in(folder)
     peer_job = peer_job_for(bench.city, folder, bench.seconds)
-    figures: list[Figure] = []
+    figures = list(beside_peer(bench, "eseal.template.single", SINGLE_STEPS, _asking(bench), peer_job))
     for connections in STEPS:
         loads, peers = list[Load](), list[PeerAnswer]()
         for number in range(bench.rounds):
-            bench.say(f"eseal.template.single, {connections} connections, round {number + 1}")
+            bench.say(f"eseal.template.public, {connections} connections, round {number + 1}")
             loads.append(_round(bench, _job(bench, "application/pdf"), connections))
             peers.append(run_peer(peer_job))
-        goal = Goal(MORE_IS_BETTER, GOAL_TIMES, of_ratio=True) if connections == GOAL_STEP else None
-        figures += figures_of(f"eseal.template.single.c{connections}", loads, peers, goal)
+        figures += figures_of(f"eseal.template.public.c{connections}", loads, peers)
     for connections in STEPS:
         name = f"eseal.template.ofd.c{connections}"
         bench.say(name)
@@ -81,6 +87,41 @@ def _round(bench: Bench, job: Job, connections: int) -> Load:
     return load
 
 
+def _asking(bench: Bench) -> Callable[[grpc.aio.Channel], Ask]:
+    """One letter after another, each under a key of its own."""
+    city = bench.city
+    office: Json = cast_of(city)["office"]
+    seal, credential = _seal(city, office["code"], "application/pdf"), credential_of(city)
+
+    def asking(way: grpc.aio.Channel) -> Ask:
+        stub = pb_grpc.TemplateServiceStub(way)
+
+        async def ask(number: int) -> None:
+            fill = pb.TemplateFill(template=TEMPLATE, fields=_fields(number % BODIES))
+            request = pb.SignTemplateRequest(
+                credential=credential,
+                context=context_for(city, number, str(uuid4())),
+                seal_id=seal,
+                fill=fill,
+            )
+            sealed = await stub.SignTemplate(request, timeout=30)
+            if not sealed.document.startswith(b"%PDF"):
+                raise SystemExit("eseal.template.single: what came back is no PDF")
+
+        return ask
+
+    return asking
+
+
+def _fields(number: int) -> Json:
+    return {
+        **FIELDS,
+        "decision_code": f"武市监许准字〔2026〕第{number:04}号",
+        "applicant": f"武江区第{number}号小吃店",
+        "content": f"经营项目：热食类食品制售。\n经营场所：韶关市武江区演示路{number}号。",
+    }
+
+
 def _job(bench: Bench, kind: str) -> Job:
     """Our call with a seal for documents of this media type, each time under a new Idempotency-Key."""
     office: Json = cast_of(bench.city)["office"]
@@ -88,13 +129,8 @@ def _job(bench: Bench, kind: str) -> Job:
     bodies = [
         {
             "case": bench_case(office["code"], number),
-            "template": "permit_decision",
-            "fields": {
-                **FIELDS,
-                "decision_code": f"武市监许准字〔2026〕第{number:04}号",
-                "applicant": f"武江区第{number}号小吃店",
-                "content": f"经营项目：热食类食品制售。\n经营场所：韶关市武江区演示路{number}号。",
-            },
+            "template": TEMPLATE,
+            "fields": _fields(number),
         }
         for number in range(BODIES)
     ]
@@ -107,7 +143,4 @@ def _seal(city: City, office: str, kind: str) -> str:
     """A seal of the office for documents of this media type."""
     with Caller(city.machines, city.settings.pki, "approval-platform") as platform:
         seals = platform.get("/approval/v1/seals", office=office)["seals"]
-    fitting = [one["id"] for one in seals if one["state"] == "in_force" and one["document_type"] == kind]
-    if not fitting:
-        raise SystemExit(f"the office has no seal for {kind}")
-    return str(fitting[0])
+    return seal_for(city, seals, kind)
