@@ -52,6 +52,7 @@ CALLERS: dict[str, frozenset[str]] = {
     "/onestop.eseal.v1.EsealService/SignDocument": GATEWAY,
     "/onestop.eseal.v1.EsealService/VerifyDocument": GATEWAY,
     "/onestop.eseal.v1.EsealService/CheckDocument": GATEWAY,
+    "/onestop.eseal.v1.EsealService/BatchVerifyDigests": GATEWAY,
     "/onestop.eseal.v1.BulkSealService/SealDocuments": GATEWAY,
     "/onestop.eseal.v1.TemplateService/ListTemplates": GATEWAY,
     "/onestop.eseal.v1.TemplateService/SignTemplate": GATEWAY,

@@ -99,6 +99,8 @@ class Entry:
     answer_salt: bytes = b""
     further_subjects: tuple[Subject, ...] = ()
     """Whom else it is about, beside `subject`."""
+    trace_parent: str = field(default="", compare=False)
+    """The trace that it belongs to, where entries of several are written together; nothing that is kept."""
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def entry_about(
         answer_commitment=hmac.digest(salt, canonical, "sha256") if canonical is not None else b"",
         answer_salt=salt,
         further_subjects=tuple(about.further_subjects),
+        trace_parent=context.trace_parent,
     )
 
 

@@ -43,9 +43,9 @@ class LedgerClient:
         Raises the ledger's error where that is of the whole call.
         """
         items = [item_of(entry) for entry in entries]
-        trace_parent = current_trace_parent()
-        for item in items:
-            item.trace_parent = trace_parent
+        here = current_trace_parent()
+        for item, entry in zip(items, entries, strict=True):
+            item.trace_parent = entry.trace_parent or here
         return await self._send(items)
 
     async def open_intents(self, older_than: datetime) -> list[Entry]:

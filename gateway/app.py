@@ -7,7 +7,7 @@ from itertools import chain
 from aiohttp import web
 
 from core.config import Mode
-from gateway.approval import bulk, licences, matters, seals, templates
+from gateway.approval import bulk, digests, licences, matters, seals, templates
 from gateway.citizen import consents, disclosures, signin
 from gateway.config import GatewayConfig
 from gateway.csc import credentials, service, signatures, taking
@@ -30,6 +30,7 @@ ROUTES: tuple[Route, ...] = tuple(
         licences.ROUTES,
         matters.ROUTES,
         seals.ROUTES,
+        digests.ROUTES,
         templates.ROUTES,
         bulk.ROUTES,
         consent_requests.ROUTES,

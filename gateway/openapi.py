@@ -257,6 +257,8 @@ def _answer_schema(route: Route, schemas: Schemas) -> Schema:
     assert answer.message is not None
     if answer.inside is not None:
         _with_receipt(answer.inside, schemas)
+    if answer.each:
+        return _each_schema(answer.message, answer.each, schemas)
     if not answer.receipt:
         return schemas.reference(descriptor_of(answer.message), request=False)
     return _with_receipt(answer.message, schemas)
@@ -294,6 +296,22 @@ def _line_schema(route: Route, schemas: Schemas) -> Schema:
     }
     schemas.components[route.name[0].upper() + route.name[1:] + "Answer"] = schema
     return schema
+
+
+def _each_schema(message: type[Message], named: Sequence[str], schemas: Schemas) -> Schema:
+    """A list of answers, each with its receipt, or of problems in their place."""
+    known = descriptor_of(message).fields_by_name
+    problem: Schema = {
+        "type": "object",
+        "properties": {
+            **{name: schemas.field(known[name], request=False) for name in named},
+            "error": {"$ref": "#/components/schemas/Problem"},
+        },
+        "required": [*named, "error"],
+        "additionalProperties": False,
+    }
+    results: Schema = {"type": "array", "items": {"oneOf": [_with_receipt(message, schemas), problem]}}
+    return {"type": "object", "properties": {"results": results}, "required": ["results"]}
 
 
 def _with_receipt(message: type[Message], schemas: Schemas) -> Schema:

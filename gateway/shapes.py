@@ -124,6 +124,9 @@ class Answer:
     """Whether it is a line for each of many, and in the end one with the sums."""
     model: type[BaseModel] | None = None
     """Where the form is somebody else's standard and so no contract's message."""
+    each: Sequence[str] = ()
+    """Where it is a list, `results`, with a message and its receipt, or an error, for each of many: by which
+    fields of the message an error names the one that it is about."""
 
     @property
     def has_body(self) -> bool:

@@ -24,7 +24,7 @@ from core.replies_many import PgManyReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.together import Together
 from core.vault import Vault
-from services.eseal.bulk.desk import BulkDesk
+from services.eseal.bulk.desk import CALLS, BulkDesk
 from services.eseal.bulk.rpc import BulkServicer
 from services.eseal.bulk.rpc import register as register_bulk
 from services.eseal.confined.patience import PatientWorkshop
@@ -50,6 +50,7 @@ from services.eseal.remote.signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote.store import PgRemoteStore
 from services.eseal.rpc import present, register
 from services.eseal.sealing.pressing import Presses
+from services.eseal.sealing.pressing import Workshop as AnyWorkshop
 from services.eseal.sealing.putting import Keystore, Proofs, Putting
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
@@ -233,14 +234,28 @@ async def main(config: EsealConfig) -> None:
     proofs, store, plates = config.proofs(authority, sm2), PgSealStore(pool), PgPlates(pool, now)
     filler = TemplateFiller(config.verification_address, plates)
     await filler.open()
+    together = Together(ledger=entries, replies=replies, present=present, clock=now)
+
+    def putting_by(workshop: AnyWorkshop) -> tuple[Putting, Presses]:
+        presses = Presses(workshop, pades_envelope, seal_signature, proofs.lasting)
+        steps = Putting(
+            store=store,
+            keystore=keystore,
+            presses=presses,
+            filler=filler,
+            proofs=proofs,
+            hasher=vault,
+            clock=now,
+        )
+        return steps, presses
+
+    putting, presses = putting_by(workshop)
     desk = SealDesk(
         store=store,
-        filler=filler,
-        keystore=keystore,
+        putting=putting,
+        sealing=BulkDesk(store, putting, presses, together, now, turns=CALLS),
         workshop=workshop,
         public_workshop=public_workshop,
-        envelope=pades_envelope,
-        seal_signature=seal_signature,
         disclosure=disclosure,
         roots=roots,
         hasher=vault,
@@ -268,13 +283,10 @@ async def main(config: EsealConfig) -> None:
         above=known_above(roots[Format.PDF]),
     )
 
-    together = Together(ledger=entries, replies=replies, present=present, clock=now)
-    presses = Presses(PatientWorkshop(workshop), pades_envelope, seal_signature, proofs.lasting)
-    putting = Putting(
-        store=store, keystore=keystore, presses=presses, filler=filler, proofs=proofs, hasher=vault, clock=now
-    )
+    patient, unhurried = putting_by(PatientWorkshop(workshop))
     templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=now)
-    bulk = BulkServicer(BulkDesk(store, putting, presses, together, now), putting, contexts, templates.plate)
+    streams = BulkDesk(store, patient, unhurried, together, now)
+    bulk = BulkServicer(streams, patient, contexts, templates.plate)
 
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
         return [

@@ -88,6 +88,12 @@ SELECT g.sealed_sha256, g.id AS signature_id, g.signed_at, g.document_sha256, g.
   JOIN seal s ON s.id = k.seal_id
  WHERE g.sealed_sha256 = ANY ($1);
 
+-- name: find_certificate
+-- $1 key id; also of a key that is gone
+SELECT certificate, chain
+  FROM seal_key
+ WHERE id = $1;
+
 -- name: find_key
 -- $1 key id
 SELECT algorithm, keystore, token, private_key, certificate, chain

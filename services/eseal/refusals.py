@@ -240,6 +240,13 @@ class VerificationAddressMissingError(ServiceError):
     reason = "VERIFICATION_ADDRESS_MISSING"
 
 
+class DocumentNotRecordedError(ServiceError):
+    """No record answers for a file of this digest. Whether the file is valid is not said by that."""
+
+    kind = Kind.NOT_FOUND
+    reason = "DOCUMENT_NOT_RECORDED"
+
+
 class SealedDocumentNotFoundError(ServiceError):
     """No document of this number was sealed here."""
 

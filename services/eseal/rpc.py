@@ -17,6 +17,7 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 from onestop.eseal.v1 import eseal_pb2_grpc as pb_grpc
 from onestop.eseal.v1 import keeping_pb2 as keeping_pb
 
+from core.batch import answer_batch
 from core.clock import Clock
 from core.context import ContextReader, request_body
 from core.disclosure import BasisKind, Presented
@@ -111,6 +112,28 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
         return answer_of(
             released, lambda wire, receipt: pb.VerifyDocumentResponse(answer=wire, receipt=receipt)
         )
+
+    async def BatchVerifyDigests(
+        self, request: pb.BatchVerifyDigestsRequest, context: Context
+    ) -> pb.BatchVerifyDigestsResponse:
+        """Checks files by their digests alone."""
+
+        async def one(item: pb.VerifyDigestItem) -> Answered[pb.VerifyDigestResult]:
+            asked = await self._contexts.read(
+                request.credentials, item.context, scope=Scope.DOCUMENT_VERIFY, basis=_MATTER
+            )
+            released = await self._desk.verify_digest(
+                asked,
+                sha256=bytes.fromhex(item.query.sha256),
+                # The same words as of the file itself: a key counts for both.
+                body=request_body(pb.VerifyDocumentRequest(context=item.context)),
+            )
+            return answer_of(
+                released, lambda wire, receipt: pb.VerifyDigestResult(answer=wire, receipt=receipt)
+            )
+
+        results = await answer_batch(request.items, pb.VerifyDigestResult, one)
+        return pb.BatchVerifyDigestsResponse(results=results)
 
     async def CheckDocument(
         self, request: pb.CheckDocumentRequest, context: Context

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from core.clock import Clock
-from core.disclosure import Disclosure, Produced, RecordRef, Released, RequestContext, Transaction
-from services.eseal.domain import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Format, Seal, format_of, require_size
-from services.eseal.sealing.filling import Filler, FormWish
+from core.disclosure import Disclosure, Produced, RecordRef, Released, RequestContext
+from core.trace import current_trace_parent
+from services.eseal.domain import (
+    DEFAULT_PAGE_SIZE,
+    MAX_PAGE_SIZE,
+    SUITES,
+    Format,
+    Seal,
+    format_of,
+    require_size,
+)
+from services.eseal.refusals import DocumentNotRecordedError
+from services.eseal.sealing.filling import FormWish
 from services.eseal.sealing.placing import Placing
-from services.eseal.sealing.pressing import Envelope, Presses, SealSignature, Workshop, sha256_of
+from services.eseal.sealing.pressing import CertificateReader, Workshop, sha256_of
 from services.eseal.sealing.putting import (
-    SIGN,
     FoundSeal,
-    Keystore,
     LaidOut,
     Proofs,
     Putting,
@@ -25,11 +35,8 @@ from services.eseal.sealing.putting import (
     Wish,
     matter_of,
     require_office,
-    rule_of,
-    seal_ref,
 )
 from services.eseal.sealing.recorded import Answer, Book, Hasher, Records
-from services.eseal.usage import day_in_china, quota_spent
 from services.eseal.verifying.finding import Finding
 from services.eseal.verifying.standing import Standing, State
 from services.eseal.verifying.verdict import DocumentReport, report_on
@@ -57,9 +64,32 @@ class SealStore(PuttingStore, Records, Protocol):
         """Seals by SHA-256 of their certificates, past ones included."""
         ...
 
+    async def certificates(self, key_id: UUID) -> tuple[bytes, Sequence[bytes]] | None:
+        """A key's certificate and those between it and its root, DER; also of a key that is gone."""
+        ...
+
     async def signing_times(self, cms_digests: Sequence[bytes]) -> Mapping[bytes, datetime]:
         """When our signatures were put, by SHA-256 of their CMS objects."""
         ...
+
+
+class Sealing(Protocol):
+    """Puts seals on documents, those of calls that come at the same time together (`bulk.desk`)."""
+
+    async def put(
+        self,
+        context: RequestContext,
+        *,
+        seal_id: UUID,
+        lay_out: Callable[[FoundSeal], Awaitable[LaidOut]],
+        body: bytes,
+    ) -> Released:
+        """Seals what is laid out once per request_id, by the disclosure protocol; a SealedDocument."""
+        ...
+
+
+class ReadingWorkshop(Workshop, CertificateReader, Protocol):
+    """Reads documents, and certificates alone."""
 
 
 class SealDesk:
@@ -69,12 +99,10 @@ class SealDesk:
         self,
         *,
         store: SealStore,
-        keystore: Keystore,
-        workshop: Workshop,
+        putting: Putting,
+        sealing: Sealing,
+        workshop: ReadingWorkshop,
         public_workshop: Workshop,
-        envelope: Envelope,
-        seal_signature: SealSignature,
-        filler: Filler,
         disclosure: Disclosure,
         roots: Mapping[Format, Sequence[bytes]],
         hasher: Hasher,
@@ -84,16 +112,8 @@ class SealDesk:
         self._store = store
         self._workshop = workshop
         self._public_workshop = public_workshop  # Its own: a crowd of strangers holds up no office.
-        self._presses = Presses(workshop, envelope, seal_signature, proofs.lasting)
-        self._putting = Putting(
-            store=store,
-            keystore=keystore,
-            presses=self._presses,
-            filler=filler,
-            proofs=proofs,
-            hasher=hasher,
-            clock=clock,
-        )
+        self._putting = putting
+        self._sealing = sealing
         self._book = Book(store, hasher, clock)
         self._proofs = proofs
         self._disclosure = disclosure
@@ -138,9 +158,15 @@ class SealDesk:
         REVOCATION_UNKNOWN.
         """
 
-        async def lay_out(found: FoundSeal) -> LaidOut:
-            return await self._putting.lay_out(found, Wish(document, place, level, certify))
+        require_size(document)
+        taken_in = await sha256_of(document)
+        wish = Wish(document, place, level, certify, taken_in)
 
+        async def lay_out(found: FoundSeal) -> LaidOut:
+            async with asyncio.timeout(self._seconds_left(context)):
+                return await self._putting.lay_out(found, wish)
+
+        body = taken_in.digest() + body
         return await self._put(context, seal_id, lay_out, body)
 
     async def sign_form(
@@ -152,7 +178,8 @@ class SealDesk:
         """
 
         async def lay_out(found: FoundSeal) -> LaidOut:
-            return await self._putting.lay_out_form(found, wish, context.office)
+            async with asyncio.timeout(self._seconds_left(context)):
+                return await self._putting.lay_out_form(found, wish, context.office)
 
         return await self._put(context, seal_id, lay_out, body)
 
@@ -163,33 +190,10 @@ class SealDesk:
         lay_out: Callable[[FoundSeal], Awaitable[LaidOut]],
         body: bytes,
     ) -> Released:
-        """Puts a seal on what is laid out for it, by the disclosure protocol."""
-        found = await self._putting.find(seal_id)
-        rule = self._putting.permitted(found, context)
-        if rule.is_limited and not await self._store.has_quota(rule, day_in_china(self._clock())):
-            raise quota_spent()
+        # Its entries are written among others': each belongs to its own trace.
+        context = replace(context, trace_parent=current_trace_parent() or context.trace_parent)
         async with asyncio.timeout(self._seconds_left(context)):
-            laid_out = await lay_out(found)
-
-        async def do(tx: Transaction, intent_id: UUID) -> Produced:
-            # Anew: the permission may have been withdrawn since.
-            rule = rule_of(await self._putting.users_now(tx, laid_out.seal), context)
-            # Before the key is used; who comes at the same time waits here until this one is stored.
-            if rule.is_limited and not await self._store.take_quota(tx, rule, day_in_china(self._clock())):
-                raise quota_spent()
-            async with asyncio.timeout(self._seconds_left(context)):
-                produced, record = await self._putting.press(laid_out, context, intent_id)
-            await self._store.add_signature(tx, record)
-            return produced
-
-        async with self._presses.slot(laid_out.level):
-            return await self._disclosure.act(
-                context,
-                method=SIGN,
-                body=laid_out.came_sha256 + body,
-                do=do,
-                records=[seal_ref(found.seal)],
-            )
+            return await self._sealing.put(context, seal_id=seal_id, lay_out=lay_out, body=body)
 
     async def verify(self, context: RequestContext, *, document: bytes, body: bytes) -> Released:
         """Checks every seal in a PDF or an OFD; the answer is a DocumentReport.
@@ -202,15 +206,30 @@ class SealDesk:
         digest = (await sha256_of(document)).digest()
 
         async def produce() -> Produced:
-            report = await self._check(self._workshop, document, digest, seconds=self._seconds_left(context))
-            known = [
-                RecordRef(f"seal:{seal.seal_id}", seal.finding.certificate_sha256)
-                for seal in report.seals
-                if seal.seal_id
-            ]
-            return Produced(report, field_names=["verdict", "seals"], records=known)
+            seconds = self._seconds_left(context)
+            return _checked(await self._check(self._workshop, document, digest, seconds=seconds))
 
         return await self._disclosure.read(context, method=VERIFY, body=digest + body, produce=produce)
+
+    async def verify_digest(self, context: RequestContext, *, sha256: bytes, body: bytes) -> Released:
+        """The same of a file that stays where it is, by its digest: from our own record alone.
+
+        What the answer says is what it says of the file, so a repeated request may be either. Errors:
+        DOCUMENT_NOT_RECORDED, WORKSHOP_BUSY.
+        """
+
+        async def produce() -> Produced:
+            async with asyncio.timeout(self._seconds_left(context)):
+                answer = await self._book.look_up(sha256, self._vouched)
+                if answer is None:
+                    raise DocumentNotRecordedError(
+                        "our record does not answer for a file of this digest, which says nothing about"
+                        " whether it is valid; send the file itself"
+                    )
+                standings = await self._standings(answer.findings)
+            return _checked(self._report(answer, standings, sha256))
+
+        return await self._disclosure.read(context, method=VERIFY, body=sha256 + body, produce=produce)
 
     async def check(self, document: bytes, *, seconds: float) -> DocumentReport:
         """Checks every seal in a file for anybody. Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
@@ -230,6 +249,9 @@ class SealDesk:
             if answer is None:
                 answer = await self._inspected(workshop, document, form)
             standings = await self._standings(answer.findings)
+        return self._report(answer, standings, digest)
+
+    def _report(self, answer: Answer, standings: Sequence[Standing], digest: bytes) -> DocumentReport:
         return report_on(
             answer.findings,
             seals=answer.seals,
@@ -250,6 +272,18 @@ class SealDesk:
         times = await self._store.signing_times([it.cms_sha256 for it in findings])
         return Answer(findings, seals, times)
 
+    async def _vouched(self, seal: Seal) -> Sequence[Finding]:
+        """What is to be said now of the certificate that a seal was put with; nothing of one for OFDs."""
+        suite, found = SUITES[seal.algorithm], await self._store.certificates(seal.key_id)
+        if suite.format is not Format.PDF or found is None:
+            return []
+        certificate, above = found
+        if hashlib.sha256(certificate).hexdigest() != seal.certificate_sha256:
+            return []
+        return await self._workshop.vouch(
+            certificate, above, suite.digest, roots=self._roots[Format.PDF], moment=self._clock()
+        )
+
     async def _standings(self, findings: Sequence[Finding]) -> Sequence[Standing]:
         """What is known of each seal's certificates: from their authorities, else from the file itself."""
         statuses = self._proofs.statuses
@@ -263,3 +297,13 @@ class SealDesk:
 
     def _seconds_left(self, context: RequestContext) -> float:
         return max(0.0, (context.deadline - self._clock()).total_seconds())
+
+
+def _checked(report: DocumentReport) -> Produced:
+    """A report, and what its entry says of it."""
+    known = [
+        RecordRef(f"seal:{seal.seal_id}", seal.finding.certificate_sha256)
+        for seal in report.seals
+        if seal.seal_id
+    ]
+    return Produced(report, field_names=["verdict", "seals"], records=known)

@@ -13,6 +13,7 @@ from core import queries
 from core.db import Connection, Pool
 from core.disclosure import Transaction
 from services.eseal.domain import Algorithm, Picture, Seal, SealState, SealUser, SignatureRecord, Stamp
+from services.eseal.keystore import certificates_of
 from services.eseal.sealing.recorded import Recorded
 
 Q = queries.load(__package__)
@@ -62,6 +63,11 @@ class PgSealStore:
         wanted = [digest for digest in cms_digests if digest]
         rows = await self._pool.fetch(Q.signing_times, wanted) if wanted else []
         return {row["cms_sha256"]: row["signed_at"] for row in rows}
+
+    async def certificates(self, key_id: UUID) -> tuple[bytes, Sequence[bytes]] | None:
+        """A key's certificate and those between it and its root, DER; also of a key that is gone."""
+        row = await self._pool.fetchrow(Q.find_certificate, key_id)
+        return (row["certificate"], certificates_of(row["chain"])) if row and row["certificate"] else None
 
     async def find_signed(self, signature_id: UUID) -> tuple[Seal, datetime] | None:
         """The seal of a signature, and when it was put."""

@@ -3,23 +3,25 @@
 Our side is the gateway's call to the seal service, `VerifyDocument`: mutual TLS, token, the file's digest
 looked up in the record of signatures, the seal's state as it is now, the check recorded in the ledger before
 the answer. pyHanko's is `validate_pdf_signature` as its documentation shows it, in a process that does
-nothing else. `eseal.verify.read` is our check of a file that is not in the record: pyHanko's validation in
-a confined process, and our rules.
+nothing else. `eseal.verify.digest` is the same by the files' digests alone, one or 64 in a call, each with
+its own entry and receipt, the seal service held to one core. `eseal.verify.read` is our check of a file that
+is not in the record: pyHanko's validation in a confined process, and our rules.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from onestop.common.v1 import context_pb2
 from onestop.eseal.v1 import eseal_pb2 as pb
@@ -29,6 +31,7 @@ from cli.demo.client import Caller
 from core.rpc import channel
 from deploy.local.migrate import ROOT
 from tests.bench import seals
+from tests.bench.bulk import on_one_core
 from tests.bench.callers import address_of, peer_config, thumbprint
 from tests.bench.figures import MORE_IS_BETTER, Figure, Goal, median, paired
 from tests.bench.ground import Bench
@@ -36,12 +39,17 @@ from tests.city import City
 from tests.story import MATTER, Json, cast_of, platform_of
 
 STEPS = (1, 8, 32)
-GOAL_STEP = 32
-GOAL_TIMES = 20.0
+GOAL = Goal(MORE_IS_BETTER, 20.0, of_ratio=True)
+DIGESTS = {"single": (1, 32, None), "batch": (64, 4, GOAL)}
+"""By name: digests in a call, calls at once, what is to be reached."""
 PEER = "peer.pyhanko.validate"
 NAME = "eseal.verify"
 LEFT = "\n"
 """What makes a file of ours one that never left here."""
+
+
+About: TypeAlias = tuple[context_pb2.Credential, context_pb2.RequestContext]
+Ask: TypeAlias = Callable[[int], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ class CheckJob:
     root: str
     seconds: float
     at_once: int = 1
+    digests: int = 0
+    """So many digests in a call, in place of a file."""
     address: str = ""
     pki: str = ""
     token: str = ""
@@ -89,14 +99,15 @@ def measure(bench: Bench) -> Iterable[Figure]:
                 bench.say(f"{NAME}.{name}, {step} at once, round {number + 1} of {bench.rounds}")
                 job = _job(city, folder, bench.seconds, step)
                 rounds.setdefault(f"{NAME}.{name}.c{step}", []).append(_run(job))
+        for name, (digests, step, _) in DIGESTS.items():
+            bench.say(f"{NAME}.digest.{name}, {step} at once, round {number + 1} of {bench.rounds}")
+            job = replace(_job(city, sealed, bench.seconds, step), digests=digests)
+            with on_one_core(city):
+                rounds.setdefault(f"{NAME}.digest.{name}", []).append(_run(job))
     base = median(f"{PEER}.throughput", [one.throughput for one in peers], "/s")
     figures = [base, median(f"{PEER}.p50", [one.p50 for one in peers], "ms")]
     for name, ours in rounds.items():
-        goal = (
-            Goal(MORE_IS_BETTER, GOAL_TIMES, of_ratio=True)
-            if name == f"{NAME}.recorded.c{GOAL_STEP}"
-            else None
-        )
+        goal = DIGESTS[name.rpartition(".")[2]][2] if name.startswith(f"{NAME}.digest.") else None
         figures += [
             paired(f"{name}.throughput", [one.throughput for one in ours], base, "/s", goal),
             median(f"{name}.p50", [one.p50 for one in ours], "ms"),
@@ -132,11 +143,11 @@ def _job(city: City, folder: Path, seconds: float, at_once: int) -> CheckJob:
         str(pki / "seal-ca.crt"),
         seconds,
         at_once,
-        address_of(city, "eseal"),
-        str(pki),
-        token,
-        thumbprint(city, "approval-platform"),
-        cast_of(city)["office"]["code"],
+        address=address_of(city, "eseal"),
+        pki=str(pki),
+        token=token,
+        thumbprint=thumbprint(city, "approval-platform"),
+        office=cast_of(city)["office"]["code"],
     )
 
 
@@ -190,33 +201,67 @@ async def _by_service(job: CheckJob, files: Sequence[bytes]) -> Checked:
     )
     context.basis.kind = context_pb2.BASIS_KIND_MATTER
     context.basis.matter_code, context.basis.case_number = MATTER, "BENCH-00000001"
+    opened = channel(config, "eseal")
+    stub = pb_grpc.EsealServiceStub(opened)
+    about = credential, context
+    asking = _digests(stub, about, files, job.digests) if job.digests else _whole(stub, about, files)
+    await asking(0)
+    await asking(1)
+    times: list[float] = []
+    numbers, began = count(), time.perf_counter()
+
+    async def ask() -> None:
+        while (start := time.perf_counter()) - began < job.seconds:
+            await asking(next(numbers))
+            times.append(time.perf_counter() - start)
+
+    await asyncio.gather(*(ask() for _ in range(job.at_once)))
+    seconds = time.perf_counter() - began
+    await opened.close()
+    return _checked(times, seconds, max(1, job.digests))
+
+
+def _whole(stub: pb_grpc.EsealServiceAsyncStub, about: About, files: Sequence[bytes]) -> Ask:
+    """Sends one file after another."""
+    credential, context = about
     requests = [
         pb.VerifyDocumentRequest(credential=credential, context=context, document=one) for one in files
     ]
-    opened = channel(config, "eseal")
-    stub = pb_grpc.EsealServiceStub(opened)
-    for request in requests[:2]:
-        await stub.VerifyDocument(request, timeout=30)
-    times: list[float] = []
-    began = time.perf_counter()
 
-    async def ask(first: int) -> None:
-        for request in cycle(requests[first:] + requests[:first]):
-            start = time.perf_counter()
-            if start - began >= job.seconds:
-                return
-            await stub.VerifyDocument(request, timeout=30)
-            times.append(time.perf_counter() - start)
+    async def ask(number: int) -> None:
+        await stub.VerifyDocument(requests[number % len(requests)], timeout=30)
 
-    await asyncio.gather(*(ask(number % len(requests)) for number in range(job.at_once)))
-    seconds = time.perf_counter() - began
-    await opened.close()
-    return _checked(times, seconds)
+    return ask
 
 
-def _checked(times: Sequence[float], seconds: float) -> Checked:
+def _digests(
+    stub: pb_grpc.EsealServiceAsyncStub, about: About, files: Sequence[bytes], in_a_call: int
+) -> Ask:
+    """Sends the digests of files, so many in a call."""
+    credential, context = about
+    items = [
+        pb.VerifyDigestItem(
+            context=context, query=pb.VerifyDigestQuery(sha256=hashlib.sha256(one).hexdigest())
+        )
+        for one in files
+    ]
+
+    async def ask(number: int) -> None:
+        asked = [items[(number + place) % len(items)] for place in range(in_a_call)]
+        request = pb.BatchVerifyDigestsRequest(credentials=[credential], items=asked)
+        response = await stub.BatchVerifyDigests(request, timeout=30)
+        if any(one.answer.verdict != pb.DOCUMENT_VERDICT_VALID for one in response.results):
+            raise SystemExit(f"{NAME}: a file that was sealed here was not found valid by its digest")
+
+    return ask
+
+
+def _checked(times: Sequence[float], seconds: float, files: int = 1) -> Checked:
+    """`files` are those of one call."""
     ordered = sorted(1000 * one for one in times)
-    return Checked(len(ordered), seconds, ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100])
+    return Checked(
+        files * len(ordered), seconds, ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
+    )
 
 
 def main() -> None:

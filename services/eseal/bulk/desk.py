@@ -1,8 +1,9 @@
 """Seals put on many documents at a time: each as one alone would be, the steps taken for many at once.
 
-What arrives while a step is under way goes together in the next one. The first step asks who may use the
-seal, and which documents were done before; then each is laid out by itself; the second step records their
-intents, signs and stores them in one transaction, and records their outcomes.
+Those of streams go together, and those of calls that come one by one. What arrives while a step is under way
+goes together in the next one. The first step asks who may use the seal, and which documents were done before;
+then each is laid out by itself; the second step records their intents, signs and stores them in one
+transaction, and records their outcomes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from core.together import Act, Together
 from services.eseal.domain import Seal, SealUser, SignatureRecord
 from services.eseal.levels import Level
 from services.eseal.refusals import SealNotFoundError
-from services.eseal.sealing.pressing import Presses
+from services.eseal.sealing.pressing import MOST_LASTING, Presses
 from services.eseal.sealing.putting import SIGN, FoundSeal, LaidOut, Putting, PuttingStore, rule_of, seal_ref
 from services.eseal.usage import day_in_china, quota_spent
 
@@ -36,6 +37,23 @@ AT_ONCE = 8
 """Documents that are signed in one turn of the event loop."""
 PUT_TIME = timedelta(seconds=15)
 """How long the second step may take: so long its keys count as under way, should the process die in it."""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How many documents go together, and in how many turns at a time."""
+
+    largest: int = CHUNK
+    lasting: int = LASTING_CHUNK
+    """The same of those above B-B."""
+    lasting_slots: int = 1
+    devices_apart: bool = False
+    """Whether a seal whose key lies in a device goes as those above B-B do: it may keep others waiting."""
+
+
+STREAMS = Turns()
+CALLS = Turns(largest=32, lasting=1, lasting_slots=MOST_LASTING, devices_apart=True)
+"""Of calls one by one each waits for its own answer: none for another's authority or device."""
 
 LayOut: TypeAlias = Callable[[FoundSeal], Awaitable[LaidOut]]
 """How a document comes to be laid out for its seal: one that was uploaded, or that is made of something."""
@@ -76,18 +94,26 @@ class BulkDesk:
     """Seals many documents. Contexts have been verified; rights to the seal are checked here, for each."""
 
     def __init__(
-        self, store: BulkStore, putting: Putting, presses: Presses, together: Together, clock: Clock
+        self,
+        store: BulkStore,
+        putting: Putting,
+        presses: Presses,
+        together: Together,
+        clock: Clock,
+        *,
+        turns: Turns = STREAMS,
     ) -> None:
         self._store = store
         self._putting = putting
         self._presses = presses
         self._together = together
         self._clock = clock
-        self._looking: Coalescer[Piece, Released | FoundSeal] = Coalescer(self._look, largest=CHUNK)
-        self._pressing: Coalescer[Piece, Released] = Coalescer(self._put, largest=CHUNK)
+        self._looking: Coalescer[Piece, Released | FoundSeal] = Coalescer(self._look, largest=turns.largest)
+        self._pressing: Coalescer[Piece, Released] = Coalescer(self._put, largest=turns.largest)
         self._lasting: Coalescer[Piece, Released] = Coalescer(
-            self._put_lasting, slots=1, largest=LASTING_CHUNK
+            self._put_lasting, slots=turns.lasting_slots, largest=turns.lasting
         )
+        self._devices_apart = turns.devices_apart
 
     async def seal(self, piece: Piece) -> Released:
         """Seals one of the documents once per request_id; what was done before is answered as it was.
@@ -98,8 +124,13 @@ class BulkDesk:
         if isinstance(found, Released):
             return found
         piece.laid_out = await piece.lay_out(found)
-        lasts = piece.laid_out.level > Level.B_B
-        return await (self._lasting if lasts else self._pressing).submit(piece)
+        slow = piece.laid_out.level > Level.B_B
+        slow = slow or (self._devices_apart and piece.laid_out.signer.in_device)
+        return await (self._lasting if slow else self._pressing).submit(piece)
+
+    async def put(self, context: RequestContext, *, seal_id: UUID, lay_out: LayOut, body: bytes) -> Released:
+        """The same for one call, as SealDesk asks for it."""
+        return await self.seal(Piece(context, body, seal_id, lay_out))
 
     async def _look(self, pieces: Sequence[Piece]) -> Sequence[Released | FoundSeal | Exception]:
         """Of each document what was answered before, the seal that it may get, or why it gets none."""

@@ -132,6 +132,29 @@ class InspectJob:
 
 
 @dataclass(frozen=True)
+class VouchJob:
+    """Say what is to be said now of the certificate of seals that are known to be whole."""
+
+    certificate: bytes
+    above: Sequence[bytes]
+    """Certificates between that one and its root, DER."""
+    digest: str
+    """What its key signs digests by, such as `sha256`."""
+    roots: Sequence[bytes]
+    moment: datetime
+
+    def frame(self) -> tuple[Json, list[bytes]]:
+        """The job as it travels."""
+        head: Json = {
+            "job": "vouch",
+            "moment": self.moment.isoformat(),
+            "digest": self.digest,
+            "above": len(self.above),
+        }
+        return head, [self.certificate, *self.above, *self.roots]
+
+
+@dataclass(frozen=True)
 class PrepareOfdJob:
     """Lay out one more seal in an OFD."""
 

@@ -81,6 +81,8 @@ def _run(head: Json, blobs: list[bytes]) -> tuple[Json, list[bytes]]:
             return _picture(head, blobs)
         if head["job"] == "photo":
             return _photo(head, blobs)
+        if head["job"] == "vouch":
+            return {"findings": [row_of(finding) for finding in _vouch(head, blobs, moment)]}, []
         return {"findings": [row_of(finding) for finding in _inspect(head, blobs, moment)]}, []
     except (DocumentError, Sm2UnavailableError) as refusal:
         faults = [[fault.field, fault.rule, fault.message] for fault in refusal.faults]
@@ -97,6 +99,12 @@ def _inspect(head: Json, blobs: list[bytes], moment: datetime) -> list[Finding]:
     if format_of(document) is Format.PDF:
         return asyncio.run(inspection.inspect(document, roots=roots, moment=moment, time_roots=time_roots))
     return ofd_inspection.inspect(document, sm2=_sm2(head), roots=roots, moment=moment, time_roots=time_roots)
+
+
+def _vouch(head: Json, blobs: list[bytes], moment: datetime) -> list[Finding]:
+    end = 1 + int(str(head["above"]))
+    said = inspection.vouch(blobs[0], blobs[1:end], str(head["digest"]), roots=blobs[end:], moment=moment)
+    return asyncio.run(said)
 
 
 def _sm2(head: Json) -> Sm2:

@@ -19,6 +19,7 @@ from services.eseal.confined.jobs import (
     PrepareJob,
     PrepareOfdJob,
     ProlongJob,
+    VouchJob,
     findings_of,
     prepared_of,
     prepared_ofd_of,
@@ -163,6 +164,19 @@ class Workshop:
         """
         job = InspectJob(document, roots, moment, self._libcrypto, time_roots)
         return await self._do(job, findings_of)
+
+    async def vouch(
+        self,
+        certificate: bytes,
+        above: Sequence[bytes],
+        digest: str,
+        *,
+        roots: Sequence[bytes],
+        moment: datetime,
+    ) -> list[Finding]:
+        """What is to be said now of the certificate of PDFs' seals that are known to be whole; empty where
+        it is not to be believed. Errors: DOCUMENT_MALFORMED, WORKSHOP_BUSY."""
+        return await self._do(VouchJob(certificate, above, digest, roots, moment), findings_of)
 
     async def read_picture(self, file: bytes, width_mm: float) -> tuple[Picture, SealFace]:
         """An uploaded picture as that of a seal, for PDF and for OFD. Errors: SEAL_PICTURE_INVALID,

@@ -80,6 +80,9 @@ def sign_by(key: PrivateKey, data: bytes) -> bytes:
 class VaultSigner:
     """One key in use, of any suite but SM2's. Neither its repr nor its attributes show the key's value."""
 
+    in_device = False
+    """It signs here."""
+
     def __init__(self, key: PrivateKey, certificate: bytes, chain: Sequence[bytes] = ()) -> None:
         """Raises KeyUnknownError where no suite has such a key, or the certificate is another key's."""
         self.algorithm = algorithm_of(key)
@@ -113,6 +116,8 @@ class Sm2Signer:
     """Whether it signs within tens of microseconds, and waits for nobody meanwhile."""
     chain: tuple[bytes, ...] = ()
     """What signs with SM2 carries the one certificate (GB/T 38540)."""
+    in_device = False
+    """It signs here."""
 
     def __init__(self, key: Sm2Key, certificate: bytes) -> None:
         self._key = key

@@ -216,6 +216,8 @@ class TokenSigner:
 
     is_quick = False
     """Whether it signs within tens of microseconds, and waits for nobody meanwhile."""
+    in_device = True
+    """The token signs."""
 
     def __init__(
         self,

@@ -89,6 +89,37 @@ async def inspect(
     return [finding for _, _, finding in ordered]
 
 
+async def vouch(
+    certificate: bytes, above: Sequence[bytes], digest: str, *, roots: Sequence[bytes], moment: datetime
+) -> list[Finding]:
+    """What `inspect` would say at this moment of the certificate of any whole seal, its signature over this
+    digest, such as `sha256`; empty where the certificate leads to no root. All DER."""
+    signer, others = x509.Certificate.load(certificate), [x509.Certificate.load(one) for one in above]
+    path = await _path(signer, others, [x509.Certificate.load(root) for root in roots], moment)
+    if path is None:
+        return []
+    chain = list(reversed(list(path.iter_certs(include_root=True))))
+    about = Finding(
+        field_name="",
+        signer=distinguished_name(signer.subject),
+        certificate_sha256=hashlib.sha256(certificate).hexdigest(),
+        cms_sha256=b"",
+        signed_at=None,
+        intact=True,
+        valid=True,
+        trusted_now=True,
+        trusted_then=True,
+        permitted=True,
+        covers_whole_document=True,
+        modification=Modification.NONE,
+        algorithm=_algorithm(digest, signer),
+        chain=tuple(distinguished_name(one.subject) for one in chain),
+        certificates=tuple(one.dump() for one in chain[:-1]),
+        weaknesses=weaknesses(digest, signer, chain[1:-1]),
+    )
+    return [about]
+
+
 @dataclass(frozen=True)
 class Belief:
     """Whom to believe, and when; and which fields hold a signature that is checked itself."""
@@ -143,12 +174,13 @@ async def _inspect_signature(
     later = [one for one in believed.stamps if one.revision > signature.signed_revision]
     own = await signature_timestamp(signature, believed.time_anchors, later, believed.moment)
     stamped = own or min(later, key=lambda one: one.moment, default=None)
-    path = await _path(signature, believed.anchors, believed.moment)
+    signed_by, others = signature.signer_cert, signature.other_embedded_certs
+    path = await _path(signed_by, others, believed.anchors, believed.moment)
     path_then = path_stamped = path
     if path is None and claimed is not None and claimed <= believed.moment:
-        path_then = await _path(signature, believed.anchors, claimed)
+        path_then = await _path(signed_by, others, believed.anchors, claimed)
     if path is None and stamped is not None:
-        path_stamped = await _path(signature, believed.anchors, stamped.moment)
+        path_stamped = await _path(signed_by, others, believed.anchors, stamped.moment)
     believable = path or path_stamped or path_then
     chain = list(reversed(list(believable.iter_certs(include_root=True)))) if believable else []
     level, kept = 0, UNKNOWN
@@ -186,7 +218,7 @@ async def _inspect_signature(
         and precedes_seals_alone(signature, believed.signed_fields),
         covers_whole_document=exact and coverage == SignatureCoverageLevel.ENTIRE_FILE,
         modification=modification,
-        algorithm=_algorithm(signature),
+        algorithm=_algorithm(signature.md_algorithm, signed_by),
         level=level,
         stamped_at=stamped.moment if stamped else None,
         stamped_by=stamped.authority if stamped else "",
@@ -227,16 +259,18 @@ async def _validate(signature: EmbeddedPdfSignature, believed: Belief) -> PdfSig
 
 
 async def _path(
-    signature: EmbeddedPdfSignature, anchors: list[x509.Certificate], moment: datetime
+    certificate: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+    moment: datetime,
 ) -> ValidationPath | None:
     """How the certificate leads to an anchor and is for sealing, whatever became of the content; None if not.
 
     The library leaves this question out where the content was changed; the report answers it always.
     """
-    certificate = signature.signer_cert
     validator = CertificateValidator(
         certificate,
-        intermediate_certs=signature.other_embedded_certs,
+        intermediate_certs=list(others),
         validation_context=context(anchors, moment),
     )
     try:
@@ -246,16 +280,16 @@ async def _path(
         return None
 
 
-def _algorithm(signature: EmbeddedPdfSignature) -> str:
+def _algorithm(digest: str, certificate: x509.Certificate) -> str:
     """Such as `sha256_ecdsa_p256`: digest, scheme, and curve or key size."""
-    key = signature.signer_cert.public_key
+    key = certificate.public_key
     if key.algorithm == "ec":
         curve = str(key.curve[1])
         short = {"secp256r1": "p256", "secp384r1": "p384", "secp521r1": "p521"}.get(curve, curve)
-        return f"{signature.md_algorithm}_ecdsa_{short}"
+        return f"{digest}_ecdsa_{short}"
     if key.algorithm in ("ed25519", "ed448"):
         return str(key.algorithm)
-    return f"{signature.md_algorithm}_{key.algorithm}_{key.bit_size}"
+    return f"{digest}_{key.algorithm}_{key.bit_size}"
 
 
 def _unreadable(name: str, weak: tuple[str, ...]) -> Finding:

@@ -48,6 +48,11 @@ class Signer(Protocol):
         """Whether it signs within tens of microseconds, and waits for nobody meanwhile."""
         ...
 
+    @property
+    def in_device(self) -> bool:
+        """Whether a device signs, which may keep one waiting."""
+        ...
+
     async def sign(self, data: bytes) -> bytes:
         """The signature over the data, by the key's own suite; ECDSA as DER."""
         ...
@@ -141,6 +146,23 @@ class Workshop(Protocol):
 
         Errors: DOCUMENT_*, ALGORITHM_UNAVAILABLE, WORKSHOP_BUSY.
         """
+        ...
+
+
+class CertificateReader(Protocol):
+    """Reads certificates, out of reach of keys and data."""
+
+    async def vouch(
+        self,
+        certificate: bytes,
+        above: Sequence[bytes],
+        digest: str,
+        *,
+        roots: Sequence[bytes],
+        moment: datetime,
+    ) -> Sequence[Finding]:
+        """What is to be said now of the certificate of PDFs' seals that are known to be whole; empty where
+        it is not to be believed. Errors: DOCUMENT_MALFORMED, WORKSHOP_BUSY."""
         ...
 
 

@@ -5,17 +5,19 @@ is known from when it was sealed. Recorded beside each signature is what of that
 under a keyed hash over all of it: whoever writes to the table without the service's keys is not believed.
 
 What is true of a certificate at the moment is not recorded. It is taken from the last full check of a file
-under the same certificate, for a minute; where there is none, the file is checked in full.
+under the same certificate, for a minute; where there is none, the file is checked in full. Where there is no
+file, because its digest came alone, the certificate is checked by itself.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -97,6 +99,10 @@ def facts_of(
     return _hash(hasher, said, record, certificate_sha256) + said
 
 
+Ask: TypeAlias = Callable[[Seal], Awaitable[Sequence[Finding]]]
+"""Who is asked what is to be said now of the certificate that a seal was put with."""
+
+
 class Book:
     """Reads the record, and remembers what full checks have said of certificates."""
 
@@ -105,19 +111,29 @@ class Book:
         self._hasher = hasher
         self._clock = clock
         self._believed: dict[str, tuple[Finding, datetime]] = {}
+        self._asking: dict[str, asyncio.Future[Sequence[Finding]]] = {}
         self._rows: Coalescer[bytes, Recorded | None] = Coalescer(self._fetch)
 
-    async def look_up(self, sealed_sha256: bytes) -> Answer | None:
-        """The answer to a check of a file; None where it has to be checked in full."""
+    async def look_up(self, sealed_sha256: bytes, ask: Ask | None = None) -> Answer | None:
+        """The answer to a check of a file; None where it has to be checked in full.
+
+        `ask` is asked of certificates of which nothing is known; without it the file has to be read.
+        """
         found: list[tuple[Recorded, Shown, Finding]] = []
         digest = sealed_sha256
         while len(found) < MOST_SEALS:
             row = await self._rows.submit(digest)
-            read = self._read(row) if row is not None else None
-            if row is None or read is None:
+            shown = self._shown(row) if row is not None else None
+            if row is None or shown is None:
                 return None
-            found.insert(0, (row, *read))
-            if read[0].is_first:
+            example = self._example(row.seal)
+            if example is None and ask is not None:
+                await self._ask(row.seal, ask)
+                example = self._example(row.seal)
+            if example is None:
+                return None
+            found.insert(0, (row, shown, example))
+            if shown.is_first:
                 return _answer(found)
             digest = row.document_sha256
         return None
@@ -140,20 +156,30 @@ class Book:
         only = {row.sealed_sha256: row for row in rows if count[row.sealed_sha256] == 1}
         return [only.get(digest) for digest in digests]
 
-    def _read(self, row: Recorded) -> tuple[Shown, Finding] | None:
-        """What a row says of the file, and a full check of another file under its certificate."""
+    def _shown(self, row: Recorded) -> Shown | None:
+        """What a row says of the file; None where nothing is said, or somebody else wrote it."""
         if row.facts is None:
             return None
         given, said = row.facts[:_HASH_BYTES], row.facts[_HASH_BYTES:]
         if not hmac.compare_digest(given, _hash(self._hasher, said, row, row.seal.certificate_sha256)):
             _logger.error("signature_record_altered", signature_id=str(row.id))
             return None
-        example, until = self._believed.get(row.seal.certificate_sha256, (None, None))
-        if example is None or until is None or self._clock() >= until:
-            return None
         facts = orjson.loads(said)
-        shown = Shown(facts["field"], tuple(facts["range"]), facts["first"], facts["certifies"])
-        return shown, example
+        return Shown(facts["field"], tuple(facts["range"]), facts["first"], facts["certifies"])
+
+    def _example(self, seal: Seal) -> Finding | None:
+        """What is known of the certificate that a seal was put with."""
+        example, until = self._believed.get(seal.certificate_sha256, (None, None))
+        return example if until is not None and self._clock() < until else None
+
+    async def _ask(self, seal: Seal, ask: Ask) -> None:
+        """Asks once for all who want to know at the same time."""
+        asking = self._asking.get(seal.certificate_sha256)
+        if asking is None:
+            asking = asyncio.ensure_future(ask(seal))
+            self._asking[seal.certificate_sha256] = asking
+            asking.add_done_callback(lambda _: self._asking.pop(seal.certificate_sha256, None))
+        self.learn(await asyncio.shield(asking))
 
 
 def _answer(found: Sequence[tuple[Recorded, Shown, Finding]]) -> Answer:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 from onestop.eseal.v1 import bulk_pb2 as pb
 
 from tests.component.eseal.harness import Asking, Desk
 from tests.unit.eseal.documents import plain
+
+
+class Failing(Protocol):
+    """What became of one of many, where it may have failed."""
+
+    @property
+    def error(self) -> status_pb2.Status: ...
 
 
 def item(
@@ -48,12 +56,15 @@ async def seal_all(
     return sorted(results, key=lambda one: one.position)
 
 
-def reasons(results: Iterable[pb.SealedItem]) -> list[str]:
+F = TypeVar("F", bound=Failing)
+
+
+def reasons(results: Iterable[F]) -> list[str]:
     """Why each was refused; empty where it was sealed."""
     return [_reason(result) for result in results]
 
 
-def _reason(result: pb.SealedItem) -> str:
+def _reason(result: Failing) -> str:
     for detail in result.error.details:
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):

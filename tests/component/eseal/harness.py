@@ -33,7 +33,7 @@ from core.together import Together
 from core.vault import Vault
 from deploy.local.pki import open_authority
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
-from services.eseal.bulk.desk import BulkDesk
+from services.eseal.bulk.desk import CALLS, BulkDesk
 from services.eseal.bulk.rpc import BulkServicer
 from services.eseal.bulk.rpc import register as register_bulk
 from services.eseal.confined.patience import PatientWorkshop
@@ -54,6 +54,7 @@ from services.eseal.remote.signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote.store import PgRemoteStore
 from services.eseal.rpc import present, register
 from services.eseal.sealing.pressing import Presses
+from services.eseal.sealing.pressing import Workshop as AnyWorkshop
 from services.eseal.sealing.putting import Proofs, Putting
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore
@@ -176,6 +177,20 @@ class Desk:
         )
         return response.answer
 
+    async def verify_digests(
+        self, digests: Sequence[str], asking: Asking | None = None
+    ) -> Sequence[pb.VerifyDigestResult]:
+        """What is said of files by their digests, hexadecimal."""
+        about = self.about(asking)
+        request = pb.BatchVerifyDigestsRequest(
+            credentials=[about["credential"]],
+            items=[
+                pb.VerifyDigestItem(context=about["context"], query=pb.VerifyDigestQuery(sha256=one))
+                for one in digests
+            ],
+        )
+        return (await self.gateway.BatchVerifyDigests(request)).results
+
     async def make_seal(self, *, sm2: bool = False, **change: Any) -> UUID:
         """A seal of OFFICE, in force for a year, which OFFICE may use for everything; with P-256 or SM2."""
         order = SealOrder(
@@ -291,14 +306,28 @@ async def running_desk(
     filler = TemplateFiller(LINKS, plates)
     await filler.open()
     keystore = VaultKeystore(pool, vault, load_sm2())
+    together = Together(ledger=ledger, replies=replies, present=present, clock=clock)
+
+    def putting_by(workshop: AnyWorkshop) -> tuple[Putting, Presses]:
+        presses = Presses(workshop, pades_envelope, seal_signature, proofs.lasting)
+        steps = Putting(
+            store=store,
+            keystore=keystore,
+            presses=presses,
+            filler=filler,
+            proofs=proofs,
+            hasher=vault,
+            clock=clock,
+        )
+        return steps, presses
+
+    putting, presses = putting_by(workshop)
     desk = SealDesk(
         store=store,
-        filler=filler,
-        keystore=keystore,
+        putting=putting,
+        sealing=BulkDesk(store, putting, presses, together, clock, turns=CALLS),
         workshop=workshop,
         public_workshop=workshop,
-        envelope=pades_envelope,
-        seal_signature=seal_signature,
         disclosure=disclosure,
         roots={
             Format.PDF: load_roots(folder / "seal-ca.crt"),
@@ -316,17 +345,7 @@ async def running_desk(
         **_identity(pki, "eseal"),
     )
     contexts = ContextReader(issuer.verifier(), clock)
-    together = Together(ledger=ledger, replies=replies, present=present, clock=clock)
-    presses = Presses(PatientWorkshop(workshop), pades_envelope, seal_signature, proofs.lasting)
-    putting = Putting(
-        store=store,
-        keystore=keystore,
-        presses=presses,
-        filler=filler,
-        proofs=proofs,
-        hasher=vault,
-        clock=clock,
-    )
+    patient, unhurried = putting_by(PatientWorkshop(workshop))
     remote, keys = PgRemoteStore(pool, vault, clock), RemoteKeys()
     signing = RemoteSigning(
         store=remote,
@@ -347,9 +366,8 @@ async def running_desk(
     )
 
     templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=clock)
-    bulk = BulkServicer(
-        BulkDesk(store, putting, presses, together, clock), putting, contexts, templates.plate
-    )
+    streams = BulkDesk(store, patient, unhurried, together, clock)
+    bulk = BulkServicer(streams, patient, contexts, templates.plate)
 
     def register_all(server: grpc.aio.Server) -> Sequence[str]:
         return [

@@ -150,6 +150,7 @@ class Key:
     is_quick = True
     certificate = b""
     chain = ()
+    in_device = False
 
     async def sign(self, data: bytes) -> bytes:
         return data

@@ -248,6 +248,16 @@ class _Eseal(eseal_pb2_grpc.EsealServiceServicer):
         usual = eseal_pb2.VerifyDocumentResponse(answer=answer, receipt=self._behind.receipt())
         return await self._behind.answer("verify_document", request, context, usual)
 
+    async def BatchVerifyDigests(self, request: Any, context: Any) -> Any:
+        usual = eseal_pb2.BatchVerifyDigestsResponse()
+        for item in request.items:
+            digest = item.query.sha256
+            answer = eseal_pb2.VerifyDocumentAnswer(
+                verdict=eseal_pb2.DOCUMENT_VERDICT_VALID, document_sha256=digest
+            )
+            usual.results.add(answer=answer, receipt=self._behind.receipt())
+        return await self._behind.answer("verify_digests", request, context, usual)
+
     async def CheckDocument(self, request: Any, context: Any) -> Any:
         answer = eseal_pb2.VerifyDocumentAnswer(verdict=eseal_pb2.DOCUMENT_VERDICT_UNSEALED)
         usual = eseal_pb2.CheckDocumentResponse(answer=answer)

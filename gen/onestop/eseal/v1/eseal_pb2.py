@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from onestop.common.v1 import context_pb2 as onestop_dot_common_dot_v1_dot_context__pb2
 from onestop.common.v1 import receipt_pb2 as onestop_dot_common_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1conestop/eseal/v1/eseal.proto\x12\x10onestop.eseal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\"\xb7\x02\n\x04Seal\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nowner_code\x18\x03 \x01(\t\x12\x12\n\nowner_name\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealState\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x08 \x01(\t\x12\x11\n\talgorithm\x18\t \x01(\t\x12\x15\n\rdocument_type\x18\n \x01(\t\x12\x0c\n\x04kind\x18\x0b \x01(\t\x12\x0c\n\x04\x63ode\x18\x0c \x01(\t\"\xc3\x01\n\x10ListSealsRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"S\n\x11ListSealsResponse\x12%\n\x05seals\x18\x01 \x03(\x0b\x32\x16.onestop.eseal.v1.Seal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf8\x01\n\tSealPlace\x12\x17\n\x04page\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06\x12%\n\x04x_mm\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x04y_mm\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x18\n\x07keyword\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12$\n\x05pages\x18\x05 \x03(\rB\x15\xbaH\x12\x92\x01\x0f\x10\x80\x02\x18\x01\"\x08*\x06\x18\xa0\x8d\x06(\x01\x12\x12\n\nevery_page\x18\x06 \x01(\x08\x12\x12\n\nover_edges\x18\x07 \x01(\x08\x12\x1c\n\nfield_name\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\"\xba\x02\n\x13SignDocumentRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x07seal_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x08\x64ocument\x18\x04 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x12*\n\x05place\x18\x05 \x01(\x0b\x32\x1b.onestop.eseal.v1.SealPlace\x12\x34\n\x05level\x18\x06 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x63\x65rtify\x18\x07 \x01(\x08\"\xae\x01\n\x14SignDocumentResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07receipt\x18\x04 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12\x12\n\nmedia_type\x18\x05 \x01(\t\"\xae\x01\n\x15VerifyDocumentRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1e\n\x08\x64ocument\x18\x03 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\"\xe8\x06\n\nSealReport\x12\x12\n\nfield_name\x18\x01 \x01(\t\x12\x0e\n\x06signer\x18\x02 \x01(\t\x12\x14\n\x07seal_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tseal_name\x18\x04 \x01(\tH\x01\x88\x01\x01\x12-\n\tsigned_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06intact\x18\x06 \x01(\x08\x12\r\n\x05valid\x18\x07 \x01(\x08\x12\x0f\n\x07trusted\x18\x08 \x01(\x08\x12\x0f\n\x07revoked\x18\t \x01(\x08\x12\x1d\n\x15\x63overs_whole_document\x18\n \x01(\x08\x12\x14\n\x0cmodification\x18\x0b \x01(\t\x12\x11\n\talgorithm\x18\x0c \x01(\t\x12\x16\n\tstructure\x18\r \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0cseal_genuine\x18\x0e \x01(\x08H\x03\x88\x01\x01\x12\x15\n\raltered_parts\x18\x0f \x03(\t\x12\x17\n\x0funcovered_parts\x18\x10 \x03(\t\x12/\n\x05level\x18\x11 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealLevelH\x04\x88\x01\x01\x12\x30\n\x0ctimestamp_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x13timestamp_authority\x18\x13 \x01(\tH\x05\x88\x01\x01\x12\x12\n\ntime_proof\x18\x14 \x01(\t\x12\x12\n\nbyte_range\x18\x15 \x03(\r\x12\r\n\x05\x63hain\x18\x16 \x03(\t\x12\x12\n\nrevocation\x18\x17 \x01(\t\x12.\n\nrevoked_at\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nweaknesses\x18\x19 \x03(\t\x12\x12\n\nsummary_zh\x18\x1a \x01(\t\x12\x12\n\nsummary_en\x18\x1b \x01(\t\x12\x11\n\tcertifies\x18\x1c \x01(\x08\x12\x34\n\nseal_state\x18\x1e \x01(\x0e\x32\x1b.onestop.eseal.v1.SealStateH\x06\x88\x01\x01\x42\n\n\x08_seal_idB\x0c\n\n_seal_nameB\x0c\n\n_structureB\x0f\n\r_seal_genuineB\x08\n\x06_levelB\x16\n\x14_timestamp_authorityB\r\n\x0b_seal_state\"\xb8\x01\n\x14VerifyDocumentAnswer\x12\x32\n\x07verdict\x18\x01 \x01(\x0e\x32!.onestop.eseal.v1.DocumentVerdict\x12+\n\x05seals\x18\x02 \x03(\x0b\x32\x1c.onestop.eseal.v1.SealReport\x12\x12\n\nsummary_zh\x18\x03 \x01(\t\x12\x12\n\nsummary_en\x18\x04 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x05 \x01(\t\"}\n\x16VerifyDocumentResponse\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.eseal.v1.VerifyDocumentAnswer\x12+\n\x07receipt\x18\x02 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\"6\n\x14\x43heckDocumentRequest\x12\x1e\n\x08\x64ocument\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\"O\n\x15\x43heckDocumentResponse\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.eseal.v1.VerifyDocumentAnswer*\xd1\x01\n\tSealState\x12\x1a\n\x16SEAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SEAL_STATE_IN_FORCE\x10\x01\x12\x18\n\x14SEAL_STATE_SUSPENDED\x10\x02\x12\x16\n\x12SEAL_STATE_REVOKED\x10\x03\x12\x16\n\x12SEAL_STATE_EXPIRED\x10\x04\x12\x16\n\x12SEAL_STATE_APPLIED\x10\x05\x12\x13\n\x0fSEAL_STATE_MADE\x10\x06\x12\x18\n\x14SEAL_STATE_DESTROYED\x10\x07*z\n\tSealLevel\x12\x1a\n\x16SEAL_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEAL_LEVEL_B_B\x10\x01\x12\x12\n\x0eSEAL_LEVEL_B_T\x10\x02\x12\x13\n\x0fSEAL_LEVEL_B_LT\x10\x03\x12\x14\n\x10SEAL_LEVEL_B_LTA\x10\x04*\x8c\x01\n\x0f\x44ocumentVerdict\x12 \n\x1c\x44OCUMENT_VERDICT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44OCUMENT_VERDICT_VALID\x10\x01\x12\x1c\n\x18\x44OCUMENT_VERDICT_INVALID\x10\x02\x12\x1d\n\x19\x44OCUMENT_VERDICT_UNSEALED\x10\x03\x32\x8a\x03\n\x0c\x45sealService\x12T\n\tListSeals\x12\".onestop.eseal.v1.ListSealsRequest\x1a#.onestop.eseal.v1.ListSealsResponse\x12]\n\x0cSignDocument\x12%.onestop.eseal.v1.SignDocumentRequest\x1a&.onestop.eseal.v1.SignDocumentResponse\x12\x63\n\x0eVerifyDocument\x12\'.onestop.eseal.v1.VerifyDocumentRequest\x1a(.onestop.eseal.v1.VerifyDocumentResponse\x12`\n\rCheckDocument\x12&.onestop.eseal.v1.CheckDocumentRequest\x1a\'.onestop.eseal.v1.CheckDocumentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1conestop/eseal/v1/eseal.proto\x12\x10onestop.eseal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\"\xb7\x02\n\x04Seal\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nowner_code\x18\x03 \x01(\t\x12\x12\n\nowner_name\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealState\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x08 \x01(\t\x12\x11\n\talgorithm\x18\t \x01(\t\x12\x15\n\rdocument_type\x18\n \x01(\t\x12\x0c\n\x04kind\x18\x0b \x01(\t\x12\x0c\n\x04\x63ode\x18\x0c \x01(\t\"\xc3\x01\n\x10ListSealsRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"S\n\x11ListSealsResponse\x12%\n\x05seals\x18\x01 \x03(\x0b\x32\x16.onestop.eseal.v1.Seal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf8\x01\n\tSealPlace\x12\x17\n\x04page\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06\x12%\n\x04x_mm\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x04y_mm\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x18\n\x07keyword\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12$\n\x05pages\x18\x05 \x03(\rB\x15\xbaH\x12\x92\x01\x0f\x10\x80\x02\x18\x01\"\x08*\x06\x18\xa0\x8d\x06(\x01\x12\x12\n\nevery_page\x18\x06 \x01(\x08\x12\x12\n\nover_edges\x18\x07 \x01(\x08\x12\x1c\n\nfield_name\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\"\xba\x02\n\x13SignDocumentRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x07seal_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x08\x64ocument\x18\x04 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x12*\n\x05place\x18\x05 \x01(\x0b\x32\x1b.onestop.eseal.v1.SealPlace\x12\x34\n\x05level\x18\x06 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x63\x65rtify\x18\x07 \x01(\x08\"\xae\x01\n\x14SignDocumentResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07receipt\x18\x04 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12\x12\n\nmedia_type\x18\x05 \x01(\t\"\xae\x01\n\x15VerifyDocumentRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1e\n\x08\x64ocument\x18\x03 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\"\xe8\x06\n\nSealReport\x12\x12\n\nfield_name\x18\x01 \x01(\t\x12\x0e\n\x06signer\x18\x02 \x01(\t\x12\x14\n\x07seal_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tseal_name\x18\x04 \x01(\tH\x01\x88\x01\x01\x12-\n\tsigned_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06intact\x18\x06 \x01(\x08\x12\r\n\x05valid\x18\x07 \x01(\x08\x12\x0f\n\x07trusted\x18\x08 \x01(\x08\x12\x0f\n\x07revoked\x18\t \x01(\x08\x12\x1d\n\x15\x63overs_whole_document\x18\n \x01(\x08\x12\x14\n\x0cmodification\x18\x0b \x01(\t\x12\x11\n\talgorithm\x18\x0c \x01(\t\x12\x16\n\tstructure\x18\r \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0cseal_genuine\x18\x0e \x01(\x08H\x03\x88\x01\x01\x12\x15\n\raltered_parts\x18\x0f \x03(\t\x12\x17\n\x0funcovered_parts\x18\x10 \x03(\t\x12/\n\x05level\x18\x11 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealLevelH\x04\x88\x01\x01\x12\x30\n\x0ctimestamp_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x13timestamp_authority\x18\x13 \x01(\tH\x05\x88\x01\x01\x12\x12\n\ntime_proof\x18\x14 \x01(\t\x12\x12\n\nbyte_range\x18\x15 \x03(\r\x12\r\n\x05\x63hain\x18\x16 \x03(\t\x12\x12\n\nrevocation\x18\x17 \x01(\t\x12.\n\nrevoked_at\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nweaknesses\x18\x19 \x03(\t\x12\x12\n\nsummary_zh\x18\x1a \x01(\t\x12\x12\n\nsummary_en\x18\x1b \x01(\t\x12\x11\n\tcertifies\x18\x1c \x01(\x08\x12\x34\n\nseal_state\x18\x1e \x01(\x0e\x32\x1b.onestop.eseal.v1.SealStateH\x06\x88\x01\x01\x42\n\n\x08_seal_idB\x0c\n\n_seal_nameB\x0c\n\n_structureB\x0f\n\r_seal_genuineB\x08\n\x06_levelB\x16\n\x14_timestamp_authorityB\r\n\x0b_seal_state\"\xb8\x01\n\x14VerifyDocumentAnswer\x12\x32\n\x07verdict\x18\x01 \x01(\x0e\x32!.onestop.eseal.v1.DocumentVerdict\x12+\n\x05seals\x18\x02 \x03(\x0b\x32\x1c.onestop.eseal.v1.SealReport\x12\x12\n\nsummary_zh\x18\x03 \x01(\t\x12\x12\n\nsummary_en\x18\x04 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x05 \x01(\t\"}\n\x16VerifyDocumentResponse\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.eseal.v1.VerifyDocumentAnswer\x12+\n\x07receipt\x18\x02 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\"G\n\x12VerifyDigestsQuery\x12\x31\n\x06sha256\x18\x01 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x08\x01\x10\x80\x02\x18\x01\"\x12r\x10\x32\x0e^[0-9a-f]{64}$\":\n\x11VerifyDigestQuery\x12%\n\x06sha256\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\"\x8a\x01\n\x10VerifyDigestItem\x12:\n\x07\x63ontext\x18\x01 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x05query\x18\x02 \x01(\x0b\x32#.onestop.eseal.v1.VerifyDigestQueryB\x06\xbaH\x03\xc8\x01\x01\"\x9c\x01\n\x12VerifyDigestResult\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.eseal.v1.VerifyDocumentAnswer\x12+\n\x07receipt\x18\x02 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"\x9c\x01\n\x19\x42\x61tchVerifyDigestsRequest\x12?\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x1d.onestop.common.v1.CredentialB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x12>\n\x05items\x18\x02 \x03(\x0b\x32\".onestop.eseal.v1.VerifyDigestItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"S\n\x1a\x42\x61tchVerifyDigestsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.onestop.eseal.v1.VerifyDigestResult\"6\n\x14\x43heckDocumentRequest\x12\x1e\n\x08\x64ocument\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\"O\n\x15\x43heckDocumentResponse\x12\x36\n\x06\x61nswer\x18\x01 \x01(\x0b\x32&.onestop.eseal.v1.VerifyDocumentAnswer*\xd1\x01\n\tSealState\x12\x1a\n\x16SEAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SEAL_STATE_IN_FORCE\x10\x01\x12\x18\n\x14SEAL_STATE_SUSPENDED\x10\x02\x12\x16\n\x12SEAL_STATE_REVOKED\x10\x03\x12\x16\n\x12SEAL_STATE_EXPIRED\x10\x04\x12\x16\n\x12SEAL_STATE_APPLIED\x10\x05\x12\x13\n\x0fSEAL_STATE_MADE\x10\x06\x12\x18\n\x14SEAL_STATE_DESTROYED\x10\x07*z\n\tSealLevel\x12\x1a\n\x16SEAL_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEAL_LEVEL_B_B\x10\x01\x12\x12\n\x0eSEAL_LEVEL_B_T\x10\x02\x12\x13\n\x0fSEAL_LEVEL_B_LT\x10\x03\x12\x14\n\x10SEAL_LEVEL_B_LTA\x10\x04*\x8c\x01\n\x0f\x44ocumentVerdict\x12 \n\x1c\x44OCUMENT_VERDICT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44OCUMENT_VERDICT_VALID\x10\x01\x12\x1c\n\x18\x44OCUMENT_VERDICT_INVALID\x10\x02\x12\x1d\n\x19\x44OCUMENT_VERDICT_UNSEALED\x10\x03\x32\xfb\x03\n\x0c\x45sealService\x12T\n\tListSeals\x12\".onestop.eseal.v1.ListSealsRequest\x1a#.onestop.eseal.v1.ListSealsResponse\x12]\n\x0cSignDocument\x12%.onestop.eseal.v1.SignDocumentRequest\x1a&.onestop.eseal.v1.SignDocumentResponse\x12\x63\n\x0eVerifyDocument\x12\'.onestop.eseal.v1.VerifyDocumentRequest\x1a(.onestop.eseal.v1.VerifyDocumentResponse\x12`\n\rCheckDocument\x12&.onestop.eseal.v1.CheckDocumentRequest\x1a\'.onestop.eseal.v1.CheckDocumentResponse\x12o\n\x12\x42\x61tchVerifyDigests\x12+.onestop.eseal.v1.BatchVerifyDigestsRequest\x1a,.onestop.eseal.v1.BatchVerifyDigestsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -71,38 +72,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYDOCUMENTREQUEST'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
   _globals['_VERIFYDOCUMENTREQUEST'].fields_by_name['document']._loaded_options = None
   _globals['_VERIFYDOCUMENTREQUEST'].fields_by_name['document']._serialized_options = b'\272H\tz\007\020\001\030\200\200\200\010'
+  _globals['_VERIFYDIGESTSQUERY'].fields_by_name['sha256']._loaded_options = None
+  _globals['_VERIFYDIGESTSQUERY'].fields_by_name['sha256']._serialized_options = b'\272H\036\222\001\033\010\001\020\200\002\030\001\"\022r\0202\016^[0-9a-f]{64}$'
+  _globals['_VERIFYDIGESTQUERY'].fields_by_name['sha256']._loaded_options = None
+  _globals['_VERIFYDIGESTQUERY'].fields_by_name['sha256']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{64}$'
+  _globals['_VERIFYDIGESTITEM'].fields_by_name['context']._loaded_options = None
+  _globals['_VERIFYDIGESTITEM'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_VERIFYDIGESTITEM'].fields_by_name['query']._loaded_options = None
+  _globals['_VERIFYDIGESTITEM'].fields_by_name['query']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_BATCHVERIFYDIGESTSREQUEST'].fields_by_name['credentials']._loaded_options = None
+  _globals['_BATCHVERIFYDIGESTSREQUEST'].fields_by_name['credentials']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
+  _globals['_BATCHVERIFYDIGESTSREQUEST'].fields_by_name['items']._loaded_options = None
+  _globals['_BATCHVERIFYDIGESTSREQUEST'].fields_by_name['items']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
   _globals['_CHECKDOCUMENTREQUEST'].fields_by_name['document']._loaded_options = None
   _globals['_CHECKDOCUMENTREQUEST'].fields_by_name['document']._serialized_options = b'\272H\tz\007\020\001\030\200\200\200\010'
-  _globals['_SEALSTATE']._serialized_start=3024
-  _globals['_SEALSTATE']._serialized_end=3233
-  _globals['_SEALLEVEL']._serialized_start=3235
-  _globals['_SEALLEVEL']._serialized_end=3357
-  _globals['_DOCUMENTVERDICT']._serialized_start=3360
-  _globals['_DOCUMENTVERDICT']._serialized_end=3500
-  _globals['_SEAL']._serialized_start=179
-  _globals['_SEAL']._serialized_end=490
-  _globals['_LISTSEALSREQUEST']._serialized_start=493
-  _globals['_LISTSEALSREQUEST']._serialized_end=688
-  _globals['_LISTSEALSRESPONSE']._serialized_start=690
-  _globals['_LISTSEALSRESPONSE']._serialized_end=773
-  _globals['_SEALPLACE']._serialized_start=776
-  _globals['_SEALPLACE']._serialized_end=1024
-  _globals['_SIGNDOCUMENTREQUEST']._serialized_start=1027
-  _globals['_SIGNDOCUMENTREQUEST']._serialized_end=1341
-  _globals['_SIGNDOCUMENTRESPONSE']._serialized_start=1344
-  _globals['_SIGNDOCUMENTRESPONSE']._serialized_end=1518
-  _globals['_VERIFYDOCUMENTREQUEST']._serialized_start=1521
-  _globals['_VERIFYDOCUMENTREQUEST']._serialized_end=1695
-  _globals['_SEALREPORT']._serialized_start=1698
-  _globals['_SEALREPORT']._serialized_end=2570
-  _globals['_VERIFYDOCUMENTANSWER']._serialized_start=2573
-  _globals['_VERIFYDOCUMENTANSWER']._serialized_end=2757
-  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_start=2759
-  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_end=2884
-  _globals['_CHECKDOCUMENTREQUEST']._serialized_start=2886
-  _globals['_CHECKDOCUMENTREQUEST']._serialized_end=2940
-  _globals['_CHECKDOCUMENTRESPONSE']._serialized_start=2942
-  _globals['_CHECKDOCUMENTRESPONSE']._serialized_end=3021
-  _globals['_ESEALSERVICE']._serialized_start=3503
-  _globals['_ESEALSERVICE']._serialized_end=3897
+  _globals['_SEALSTATE']._serialized_start=3726
+  _globals['_SEALSTATE']._serialized_end=3935
+  _globals['_SEALLEVEL']._serialized_start=3937
+  _globals['_SEALLEVEL']._serialized_end=4059
+  _globals['_DOCUMENTVERDICT']._serialized_start=4062
+  _globals['_DOCUMENTVERDICT']._serialized_end=4202
+  _globals['_SEAL']._serialized_start=204
+  _globals['_SEAL']._serialized_end=515
+  _globals['_LISTSEALSREQUEST']._serialized_start=518
+  _globals['_LISTSEALSREQUEST']._serialized_end=713
+  _globals['_LISTSEALSRESPONSE']._serialized_start=715
+  _globals['_LISTSEALSRESPONSE']._serialized_end=798
+  _globals['_SEALPLACE']._serialized_start=801
+  _globals['_SEALPLACE']._serialized_end=1049
+  _globals['_SIGNDOCUMENTREQUEST']._serialized_start=1052
+  _globals['_SIGNDOCUMENTREQUEST']._serialized_end=1366
+  _globals['_SIGNDOCUMENTRESPONSE']._serialized_start=1369
+  _globals['_SIGNDOCUMENTRESPONSE']._serialized_end=1543
+  _globals['_VERIFYDOCUMENTREQUEST']._serialized_start=1546
+  _globals['_VERIFYDOCUMENTREQUEST']._serialized_end=1720
+  _globals['_SEALREPORT']._serialized_start=1723
+  _globals['_SEALREPORT']._serialized_end=2595
+  _globals['_VERIFYDOCUMENTANSWER']._serialized_start=2598
+  _globals['_VERIFYDOCUMENTANSWER']._serialized_end=2782
+  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_start=2784
+  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_end=2909
+  _globals['_VERIFYDIGESTSQUERY']._serialized_start=2911
+  _globals['_VERIFYDIGESTSQUERY']._serialized_end=2982
+  _globals['_VERIFYDIGESTQUERY']._serialized_start=2984
+  _globals['_VERIFYDIGESTQUERY']._serialized_end=3042
+  _globals['_VERIFYDIGESTITEM']._serialized_start=3045
+  _globals['_VERIFYDIGESTITEM']._serialized_end=3183
+  _globals['_VERIFYDIGESTRESULT']._serialized_start=3186
+  _globals['_VERIFYDIGESTRESULT']._serialized_end=3342
+  _globals['_BATCHVERIFYDIGESTSREQUEST']._serialized_start=3345
+  _globals['_BATCHVERIFYDIGESTSREQUEST']._serialized_end=3501
+  _globals['_BATCHVERIFYDIGESTSRESPONSE']._serialized_start=3503
+  _globals['_BATCHVERIFYDIGESTSRESPONSE']._serialized_end=3586
+  _globals['_CHECKDOCUMENTREQUEST']._serialized_start=3588
+  _globals['_CHECKDOCUMENTREQUEST']._serialized_end=3642
+  _globals['_CHECKDOCUMENTRESPONSE']._serialized_start=3644
+  _globals['_CHECKDOCUMENTRESPONSE']._serialized_end=3723
+  _globals['_ESEALSERVICE']._serialized_start=4205
+  _globals['_ESEALSERVICE']._serialized_end=4712
 # @@protoc_insertion_point(module_scope)

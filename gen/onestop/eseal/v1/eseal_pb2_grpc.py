@@ -55,6 +55,11 @@ class EsealServiceStub:
                 request_serializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentRequest.SerializeToString,
                 response_deserializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentResponse.FromString,
                 _registered_method=True)
+        self.BatchVerifyDigests = channel.unary_unary(
+                '/onestop.eseal.v1.EsealService/BatchVerifyDigests',
+                request_serializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.BatchVerifyDigestsRequest.SerializeToString,
+                response_deserializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.BatchVerifyDigestsResponse.FromString,
+                _registered_method=True)
 
 
 class EsealServiceServicer:
@@ -99,6 +104,16 @@ class EsealServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchVerifyDigests(self, request, context):
+        """Checks sealed files by their digests alone, from our own record: for whoever holds the files and need not send them.
+        What is answered is what VerifyDocument would answer of the file; the same request_id counts for both.
+        Called by the gateway. Errors of an item: DOCUMENT_NOT_RECORDED (send the file: whether it is valid is not said),
+        WORKSHOP_BUSY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EsealServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -121,6 +136,11 @@ def add_EsealServiceServicer_to_server(servicer, server):
                     servicer.CheckDocument,
                     request_deserializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentRequest.FromString,
                     response_serializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentResponse.SerializeToString,
+            ),
+            'BatchVerifyDigests': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchVerifyDigests,
+                    request_deserializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.BatchVerifyDigestsRequest.FromString,
+                    response_serializer=onestop_dot_eseal_dot_v1_dot_eseal__pb2.BatchVerifyDigestsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -232,6 +252,33 @@ class EsealService:
             '/onestop.eseal.v1.EsealService/CheckDocument',
             onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentRequest.SerializeToString,
             onestop_dot_eseal_dot_v1_dot_eseal__pb2.CheckDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchVerifyDigests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onestop.eseal.v1.EsealService/BatchVerifyDigests',
+            onestop_dot_eseal_dot_v1_dot_eseal__pb2.BatchVerifyDigestsRequest.SerializeToString,
+            onestop_dot_eseal_dot_v1_dot_eseal__pb2.BatchVerifyDigestsResponse.FromString,
             options,
             channel_credentials,
             insecure,

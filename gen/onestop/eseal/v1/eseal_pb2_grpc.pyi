@@ -54,6 +54,12 @@ class EsealServiceStub:
     """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
     is public, so nothing is recorded. Called by the gateway. Errors as of VerifyDocument.
     """
+    BatchVerifyDigests: _grpc.UnaryUnaryMultiCallable[_eseal_pb2.BatchVerifyDigestsRequest, _eseal_pb2.BatchVerifyDigestsResponse]
+    """Checks sealed files by their digests alone, from our own record: for whoever holds the files and need not send them.
+    What is answered is what VerifyDocument would answer of the file; the same request_id counts for both.
+    Called by the gateway. Errors of an item: DOCUMENT_NOT_RECORDED (send the file: whether it is valid is not said),
+    WORKSHOP_BUSY.
+    """
 
 @_typing.type_check_only
 class EsealServiceAsyncStub(EsealServiceStub):
@@ -80,6 +86,12 @@ class EsealServiceAsyncStub(EsealServiceStub):
     CheckDocument: _aio.UnaryUnaryMultiCallable[_eseal_pb2.CheckDocumentRequest, _eseal_pb2.CheckDocumentResponse]  # type: ignore[assignment]
     """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
     is public, so nothing is recorded. Called by the gateway. Errors as of VerifyDocument.
+    """
+    BatchVerifyDigests: _aio.UnaryUnaryMultiCallable[_eseal_pb2.BatchVerifyDigestsRequest, _eseal_pb2.BatchVerifyDigestsResponse]  # type: ignore[assignment]
+    """Checks sealed files by their digests alone, from our own record: for whoever holds the files and need not send them.
+    What is answered is what VerifyDocument would answer of the file; the same request_id counts for both.
+    Called by the gateway. Errors of an item: DOCUMENT_NOT_RECORDED (send the file: whether it is valid is not said),
+    WORKSHOP_BUSY.
     """
 
 class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -128,6 +140,18 @@ class EsealServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_eseal_pb2.CheckDocumentResponse, _abc.Awaitable[_eseal_pb2.CheckDocumentResponse]]:
         """The same for anybody, without a caller: it says what the file itself shows and whether a seal of ours stands, which
         is public, so nothing is recorded. Called by the gateway. Errors as of VerifyDocument.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchVerifyDigests(
+        self,
+        request: _eseal_pb2.BatchVerifyDigestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_eseal_pb2.BatchVerifyDigestsResponse, _abc.Awaitable[_eseal_pb2.BatchVerifyDigestsResponse]]:
+        """Checks sealed files by their digests alone, from our own record: for whoever holds the files and need not send them.
+        What is answered is what VerifyDocument would answer of the file; the same request_id counts for both.
+        Called by the gateway. Errors of an item: DOCUMENT_NOT_RECORDED (send the file: whether it is valid is not said),
+        WORKSHOP_BUSY.
         """
 
 def add_EsealServiceServicer_to_server(servicer: EsealServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
