@@ -24,6 +24,7 @@ from core.errors import ServiceError
 from core.failover import FailoverChannel
 from core.garbage import collect_rarely
 from core.guard import Guard, peer_name
+from core.heartbeat import BeatingHealth, Heartbeat
 from core.replies import TERMINALS_KEPT, PgReplies
 from core.status import from_rpc_error
 from core.tokens import IssuerKeys, TokenVerifier
@@ -153,7 +154,10 @@ def protocol_tasks(disclosure: Disclosure, replies: PgReplies) -> list[Task]:
 
 
 def build_server(
-    config: ServiceConfig, register: Register, guard: Guard | None = None
+    config: ServiceConfig,
+    register: Register,
+    guard: Guard | None = None,
+    heartbeat: Heartbeat | None = None,
 ) -> tuple[grpc.aio.Server, int, health.aio.HealthServicer]:
     """A server that is bound but not started; its port; and its health, not yet serving."""
     server = grpc.aio.server(
@@ -167,7 +171,7 @@ def build_server(
         ],
     )
     names = list(register(server))
-    health_servicer = health.aio.HealthServicer()
+    health_servicer = BeatingHealth(heartbeat) if heartbeat else health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     credentials = grpc.ssl_server_credentials(
@@ -198,8 +202,10 @@ async def serve(
     A task beside the server that ends or fails ends the process: the supervisor starts it anew. The part
     is ready once it serves, or when `readiness` says so.
     """
-    server, _, health_servicer = build_server(config, register)
+    heartbeat = Heartbeat()
+    server, _, health_servicer = build_server(config, register, heartbeat=heartbeat)
     await server.start()
+    heartbeat.start()
     running = [asyncio.ensure_future(task()) for task in tasks]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -225,6 +231,7 @@ async def serve(
         task.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await task
+    heartbeat.stop()
     for close in closers:
         await close()
     if failed:

@@ -32,6 +32,8 @@ warnings.filterwarnings("ignore", category=BadContentDispositionHeader)
 warnings.filterwarnings("ignore", category=BadContentDispositionParam)
 
 LARGEST_FORM = 16 * 1024
+SLOW_BYTES = 256 * 1024
+"""From here on JSON and base64 are read and written beside the event loop: a megabyte takes milliseconds."""
 _HEADERS_OF_PARTS = 8 * 1024
 _OUT_OF_FORM = (
     ValueError,
@@ -73,7 +75,10 @@ def require_type(request: web.Request, wanted: str) -> None:
 async def read_json(request: web.Request, *, largest: int, seconds: float) -> dict[str, object]:
     """The body as a JSON object: UTF-8, no doubled names, no numbers that JSON lacks."""
     require_type(request, JSON)
-    return parse_json(await _read(request, largest, seconds), "body")
+    body = await _read(request, largest, seconds)
+    if len(body) >= SLOW_BYTES:
+        return await asyncio.to_thread(parse_json, body, "body")
+    return parse_json(body, "body")
 
 
 async def read_form(request: web.Request, *, seconds: float) -> dict[str, list[str]]:

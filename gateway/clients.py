@@ -24,6 +24,7 @@ from onestop.licence.v1 import licence_pb2, licence_pb2_grpc
 from core.coalesce import Coalescer
 from core.config import PARTS
 from core.errors import LateError
+from core.heartbeat import loop_delay
 from core.status import from_rpc_error, from_status
 from core.trace import current_trace_parent
 from core.wire import instant_of
@@ -93,7 +94,10 @@ class Part:
     async def is_serving(self) -> bool:
         """What the part says of its own health."""
         with suppress(grpc.aio.AioRpcError):
-            answer = await self._check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
+            check = self._check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
+            answer = await check
+            if (delay := await loop_delay(check)) is not None:
+                self._metrics.loop_delay.labels(self.name).set(delay)
             return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
         return False
 

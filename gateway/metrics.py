@@ -50,6 +50,12 @@ class Metrics:
             ("limit",),
             registry=self._registry,
         )
+        self.loop_delay = Gauge(
+            "onestop_gateway_part_loop_delay_seconds",
+            "Longest time that a part's event loop was held up, within the last half minute to minute.",
+            ("part",),
+            registry=self._registry,
+        )
 
         self.ledger_size = Gauge(
             "onestop_gateway_ledger_size", "Entries in the ledger.", registry=self._registry

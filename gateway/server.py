@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from core import log
+from core.heartbeat import Heartbeat
 from gateway.app import build, build_operations
 from gateway.config import GatewayConfig
 from gateway.parts import Parts
@@ -205,8 +206,12 @@ async def serve(parts: Parts) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    heartbeat = Heartbeat()
+    heartbeat.start()
+    parts.metrics.loop_delay.labels("gateway").set_function(lambda: heartbeat.longest)
     async with listening(parts, operations) as ports:
         _logger.info("serving", **{f"{name}_port": port for name, port in ports.items()})
         await stop.wait()
         operations.drain()
         _logger.info("draining")
+    heartbeat.stop()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Callable
+from typing import TypeVar
 
 import orjson
 from aiohttp import web
@@ -10,8 +13,11 @@ from google.protobuf.message import Message
 from onestop.common.v1 import context_pb2, receipt_pb2
 
 from core.receipt_json import with_receipt
+from gateway.bodies import SLOW_BYTES
 from gateway.call import Call, MissingReceiptError, json_response, raw_json_response
 from gateway.csc.answers import Told
+
+T = TypeVar("T")
 
 SERVICE = "onestop.eseal.v1.RemoteSigningService"
 PART = "eseal"
@@ -38,6 +44,13 @@ def key_of(call: Call, request: Message) -> str:
     if call.key:
         return call.key
     return "csc-" + hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+
+
+async def beside_loop(call: Call, work: Callable[[], T]) -> T:
+    """What the work gives; done in a thread where the request carries documents, which are base64 in JSON."""
+    if (call.request.content_length or SLOW_BYTES) >= SLOW_BYTES:
+        return await asyncio.to_thread(work)
+    return work()
 
 
 def told(answer: Told) -> web.Response:

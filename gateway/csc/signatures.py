@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from aiohttp import web
 from onestop.eseal.v1 import remote_pb2 as pb
@@ -11,7 +12,17 @@ from core.errors import fault_error
 from core.identity import Scope
 from gateway.call import Call
 from gateway.csc.algorithms import DIGEST_BYTES, require_digests, suites_of
-from gateway.csc.answering import PART, RENAMES, SERVICE, TAG, key_of, own_context, released, told
+from gateway.csc.answering import (
+    PART,
+    RENAMES,
+    SERVICE,
+    TAG,
+    beside_loop,
+    key_of,
+    own_context,
+    released,
+    told,
+)
 from gateway.csc.answers import Signatures, SignedDocuments, TimestampToken
 from gateway.csc.forms import SignDocForm, SignHashForm, TimestampForm, read
 from gateway.csc.refusing import REFUSED, refusal
@@ -40,6 +51,13 @@ async def sign_hash(call: Call) -> web.StreamResponse:
 
 async def sign_doc(call: Call) -> web.StreamResponse:
     """PDFs with a signature each, or CMS objects for PDFs that the client has laid out."""
+    request = await beside_loop(call, partial(_asked, call))
+    signed = await call.ask(PART, call.parts.clients.remote.SignDocuments, request)
+    return await beside_loop(call, partial(_answered, call, signed))
+
+
+def _asked(call: Call) -> pb.SignDocumentsRequest:
+    """What the body asks the seal service for. Raises InvalidError."""
     form = read(call.body, SignDocForm)
     documents, prepared = form.documents or [], form.documentDigests or []
     if bool(documents) == bool(prepared):
@@ -59,7 +77,10 @@ async def sign_doc(call: Call) -> web.StreamResponse:
     )
     request.context.CopyFrom(own_context(call, key_of(call, request)))
     request.credential.CopyFrom(call.credential)
-    signed = await call.ask(PART, call.parts.clients.remote.SignDocuments, request)
+    return request
+
+
+def _answered(call: Call, signed: pb.SignDocumentsResponse) -> web.Response:
     answer = SignedDocuments(
         DocumentWithSignature=texts(signed.documents) or None,
         SignatureObject=texts(signed.signatures) or None,

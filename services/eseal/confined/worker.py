@@ -38,6 +38,9 @@ from services.eseal.sealing.prepared import Imprint
 from services.eseal.splice import Splice
 from services.eseal.verifying.finding import Finding
 
+BEHIND = 5
+"""How much a worker goes behind the process that started it, where both want a core (nice(2))."""
+
 MEMORY_LIMIT = 1024 * 1024 * 1024
 """Address space of a worker, in bytes: what a bomb may grow to before it is refused."""
 
@@ -204,7 +207,9 @@ def _read_exactly(stream: BinaryIO, count: int) -> bytes:
 
 
 def _confine() -> None:
-    """Bounds memory, forbids writing files and core dumps, and keeps descriptors few."""
+    """Bounds memory, forbids writing files and core dumps, and keeps descriptors few. Calls that need no
+    worker go first."""
+    os.nice(BEHIND)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
