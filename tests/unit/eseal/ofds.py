@@ -88,6 +88,7 @@ class Sealer:
     seal: bytes
     algorithm: Algorithm = Algorithm.SM2_SM3
     is_quick: bool = False
+    in_device: bool = False
     chain: Sequence[bytes] = ()
 
     async def sign(self, data: bytes) -> bytes:

@@ -216,6 +216,7 @@ async def test_a_seal_with_sm2_makes_no_object_for_a_pdf() -> None:
     class Sealing:
         algorithm = Algorithm.SM2_SM3
         is_quick = False
+        in_device = False
         certificate = KIT.signer.certificate
         chain = ()
 
