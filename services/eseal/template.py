@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
 
 from core.errors import FieldFault
+from services.eseal.leaves import RUNNING_LEAVES, Image, Leaf, PhotoPlace, Rule, Running, Spot, Text
 from services.eseal.refusals import TemplateFieldsError
-from services.eseal.typesetting import Area, Setting
 
 NUMBER = "document_number"
 """What every template may show without a field of this name: the number that the verification link names."""
-LONGEST = 2000
+LONGEST = 10_000
 """Characters that a field may have at most, whatever its template says."""
 MOST_PICTURES = 2 * 1024 * 1024
 """Bytes of all pictures that one document is given."""
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,12})\.[0-9]{2}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
 class FieldType(StrEnum):
@@ -58,72 +57,6 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Text:
-    """Text in a box. `{name}` in a paragraph stands for a field."""
-
-    area: Area
-    setting: Setting
-    paragraphs: tuple[str, ...]
-    colour: tuple[int, int, int] = (0, 0, 0)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The fields that it shows; without any it is the same in every document."""
-        return frozenset(name for text in self.paragraphs for name in _SLOT.findall(text))
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether its braces are those of fields alone, as `filled` needs."""
-        return not re.search(r"[{}]", "".join(_SLOT.sub("", text) for text in self.paragraphs))
-
-    def filled(self, shown: Mapping[str, str]) -> list[str]:
-        """Its paragraphs with the fields in them. A line feed in one begins a paragraph indented alike."""
-        filled = []
-        for text in self.paragraphs:
-            whole = text.format_map(shown)
-            if "\n" in whole:
-                indent = "　" * (len(text) - len(text.lstrip("　")))
-                filled += whole.replace("\n", f"\n{indent}").split("\n")
-            else:
-                filled.append(whole)
-        return filled
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A level or upright line, or with a height and a width a frame: lengths in mm."""
-
-    area: Area
-    thickness: float
-    colour: tuple[int, int, int] = (0, 0, 0)
-
-
-@dataclass(frozen=True)
-class Image:
-    """A picture of the template's own, PNG."""
-
-    area: Area
-    png: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
-class PhotoPlace:
-    """Where the picture in a field stands: in the middle of an area, as large as it allows."""
-
-    area: Area
-    field: str
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A point in mm from the upper left corner: the middle of the seal, or with a size a corner."""
-
-    x: float
-    y: float
-    size: float = 0.0
-
-
-@dataclass(frozen=True)
 class Template:
     """A template in one of its versions. What is laid out stays as it is; a change is another version."""
 
@@ -139,12 +72,40 @@ class Template:
     rules: tuple[Rule, ...] = ()
     images: tuple[Image, ...] = ()
     photos: tuple[PhotoPlace, ...] = ()
-    seal: Spot = Spot(0, 0)
+    seal: Spot = Spot(0, 0)  # noqa: RUF009  # frozen
     """The middle of the seal."""
     code: Spot | None = None
     """Upper left corner and size of the QR code with the verification link, if it has one."""
     common: str = ""
     """Characters that its fields hold often: they go into the font that is made ready once."""
+    pages: int = 1
+    """How many, where no text runs over."""
+    running: Running | None = None
+
+    @property
+    def leaves(self) -> Sequence[Leaf]:
+        """The pages that are laid out once: all of them, or one of each kind."""
+        if self.running is not None:
+            return RUNNING_LEAVES
+        return [Leaf(number + 1, self.pages) for number in range(self.pages)]
+
+    @property
+    def most_pages(self) -> int:
+        """How many a document has at most."""
+        return self.running.frames.most if self.running is not None else self.pages
+
+    def kind_of(self, leaf: Leaf) -> int:
+        """Which of `leaves` a page is like."""
+        if self.running is None:
+            return leaf.number - 1
+        if leaf.number == leaf.pages:
+            return 0 if leaf.pages == 1 else 3
+        return 1 if leaf.number == 1 else 2
+
+    @property
+    def all_texts(self) -> Sequence[Text]:
+        """The one that runs over among the others."""
+        return self.texts if self.running is None else (*self.texts, self.running.text)
 
     def shown(
         self,

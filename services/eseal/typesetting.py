@@ -18,6 +18,11 @@ from typing import NamedTuple
 MM_PER_POINT = 25.4 / 72
 STEP = 0.5
 """Points by which a text is set smaller."""
+_LEAST_ON_LAST = 2
+"""Lines: no page bears a seal below nothing, or next to nothing."""
+_MOST_HEADINGS = 2
+"""Lines that may go on with what they lead to; more of them are no headings."""
+_ENDS = frozenset("。；！？，、.;!?,")
 _NOT_FIRST = frozenset("，。、；：？！）》〉」』】〕”’…—％℃·,.;:?!)]}%")
 _NOT_LAST = frozenset("（《〈「『【〔“‘￥$([{")
 _IN_WORDS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.,-_/@:")
@@ -59,6 +64,18 @@ class Line(NamedTuple):
     text: str
 
 
+@dataclass(frozen=True)
+class Frames:
+    """Where a text goes that runs over: on its first page, and on each further one, as wide."""
+
+    first: Area
+    further: Area
+    end: float
+    """Above this the text ends on the last page, in mm from the page's upper edge."""
+    most: int
+    """Pages."""
+
+
 class DoesNotFitError(ValueError):
     """A text does not fit into its box at the least size. `most` is how many of its characters would."""
 
@@ -79,16 +96,79 @@ def set_text(
     runs = [known.get(text) or run_of(text, width) for text in paragraphs]
     size = setting.size
     while True:
-        room = area.width * 1000 / (size * MM_PER_POINT) + 1e-6
-        step = size * setting.leading * MM_PER_POINT
-        most = max(1, int((area.height - size * MM_PER_POINT) / step + 1e-6) + 1)
-        lines = [cut for text, run in zip(paragraphs, runs, strict=True) for cut in _broken(text, run, room)]
+        lines = _lines(paragraphs, runs, area.width, size)
+        most = _most_lines(area.height, size, setting)
         if len(lines) <= most:
             break
         if size - STEP < setting.least_size:
             raise DoesNotFitError(sum(len(text) for text, _ in lines[:most]))
         size -= STEP
+    return _placed(lines, area, size, setting)
+
+
+def run_over(
+    paragraphs: Sequence[str], frames: Frames, setting: Setting, width: Width, known: Runs = _NO_RUNS
+) -> list[list[Line]]:
+    """The text in lines, page by page: as many pages as it needs, the last with two lines at least, none
+    ending with a heading. It is set smaller only where it would need more pages than there may be. Raises
+    DoesNotFitError."""
+    runs = [known.get(text) or run_of(text, width) for text in paragraphs]
+    size = setting.size
+    while True:
+        lines = _lines(paragraphs, runs, frames.first.width, size)
+        shares = _shares(lines, frozenset(filter(_is_heading, paragraphs)), frames, size, setting)
+        if len(shares) <= frames.most:
+            break
+        if size - STEP < setting.least_size:
+            raise DoesNotFitError(sum(len(text) for text, _ in lines[: sum(shares[: frames.most])]))
+        size -= STEP
+    pages, start = [], 0
+    for number, share in enumerate(shares):
+        area = frames.further if number else frames.first
+        pages.append(_placed(lines[start : start + share], area, size, setting))
+        start += share
+    return pages
+
+
+def _shares(
+    lines: Sequence[tuple[str, int]], headings: frozenset[str], frames: Frames, size: float, setting: Setting
+) -> list[int]:
+    """How many of the lines stand on each page; one page more than there may be where they do not fit."""
+    shares, start = list[int](), 0
+    while len(shares) <= frames.most:
+        area, left = frames.further if shares else frames.first, len(lines) - start
+        if left <= _most_lines(frames.end - area.y, size, setting):
+            return [*shares, left]
+        share = max(1, min(_most_lines(area.height, size, setting), left - _LEAST_ON_LAST))
+        least = max(1, share - _MOST_HEADINGS)
+        while share > least and lines[start + share - 1][0] in headings:
+            share -= 1
+        shares.append(share)
+        start += share
+    return shares
+
+
+def _is_heading(text: str) -> bool:
+    """Whether a paragraph leads to the next one, if it has one line: nothing ends it, or a colon."""
+    return text[-1:] not in _ENDS
+
+
+def _lines(
+    paragraphs: Sequence[str], runs: Sequence[Sequence[int]], width: float, size: float
+) -> list[tuple[str, int]]:
+    room = width * 1000 / (size * MM_PER_POINT) + 1e-6
+    return [cut for text, run in zip(paragraphs, runs, strict=True) for cut in _broken(text, run, room)]
+
+
+def _most_lines(height: float, size: float, setting: Setting) -> int:
+    """How many lines of this size stand one below the other."""
     em = size * MM_PER_POINT
+    return max(1, int((height - em) / (em * setting.leading) + 1e-6) + 1)
+
+
+def _placed(lines: Sequence[tuple[str, int]], area: Area, size: float, setting: Setting) -> list[Line]:
+    em = size * MM_PER_POINT
+    step = em * setting.leading
     first = area.y + em * 0.88  # Where the baseline of a Chinese font stands in its square.
     shift = {"left": 0.0, "centre": 0.5, "right": 1.0}[setting.align]
     return [

@@ -26,11 +26,14 @@ from services.eseal.template import Template, picture_fault
 from services.eseal.templates.face import Face, serif
 from services.eseal.templates.loading import Key, load_templates
 from services.eseal.templates.ofd import OfdPlate, make_ofd_plate
-from services.eseal.templates.pdf import PdfPlate, make_plate
+from services.eseal.templates.pdf import make_plate
+from services.eseal.templates.pdf_document import PdfPlate
 from services.eseal.templates.qr import Codes, codes_for
 
 _KEPT = 64
 """Plates kept in memory; one is 50 to 100 kB."""
+_SET_AT_ONCE = 2000
+"""The same of characters that are set: some pages."""
 _DOTS_PER_MM = 12
 """How fine a picture is in a document: about 300 dots an inch."""
 _DRAWN_AT_ONCE = 8
@@ -100,7 +103,8 @@ class TemplateFiller:
         fill: Callable[[], PreparedDocument | PreparedOfd] = partial(
             ready.plate.fill, shown, number, order.moment, orjson.dumps(said), order.room, photos=photos
         )
-        slow = len(self._face.undrawn("".join(shown.values()))) > _DRAWN_AT_ONCE
+        words = "".join(shown.values())
+        slow = len(words) > _SET_AT_ONCE or len(self._face.undrawn(words)) > _DRAWN_AT_ONCE
         prepared = await asyncio.to_thread(fill) if slow else fill()
         return Filled(ready.plate.content, ready.taken_in, prepared, link)
 

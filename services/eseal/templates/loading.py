@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -12,11 +12,26 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from services.eseal.template import NUMBER, Field, FieldType, Image, PhotoPlace, Rule, Spot, Template, Text
+from services.eseal.leaves import (
+    EVERY,
+    FIRST,
+    LAST,
+    NEXT,
+    PAGE,
+    PAGES,
+    Image,
+    PhotoPlace,
+    Rule,
+    Running,
+    Spot,
+    Text,
+)
+from services.eseal.template import NUMBER, Field, FieldType, Template
 from services.eseal.templates.face import Face
-from services.eseal.typesetting import Area, DoesNotFitError, Setting, set_text
+from services.eseal.typesetting import MM_PER_POINT, Area, DoesNotFitError, Frames, Setting, set_text
 
 SCHEMA = "template.schema.json"
+_OWN_NAMES = frozenset((NUMBER, PAGE, PAGES))
 Key = tuple[str, int]
 """Name and version."""
 
@@ -69,20 +84,24 @@ def built(said: Mapping[str, Any], folder: Traversable) -> Template:
         fields={one["name"]: _field(one) for one in said["fields"]},
         texts=tuple(map(_text, said["texts"])),
         rules=tuple(
-            Rule(Area(*one["area"]), one["thickness"], tuple(one.get("colour", (0, 0, 0))))
+            Rule(Area(*one["area"]), one["thickness"], tuple(one.get("colour", (0, 0, 0))), _on(one))
             for one in said.get("rules", ())
         ),
         images=tuple(
-            Image(Area(*one["area"]), folder.joinpath(one["file"]).read_bytes())
+            Image(Area(*one["area"]), folder.joinpath(one["file"]).read_bytes(), _on(one))
             for one in said.get("images", ())
             if "file" in one
         ),
         photos=tuple(
-            PhotoPlace(Area(*one["area"]), one["field"]) for one in said.get("images", ()) if "field" in one
+            PhotoPlace(Area(*one["area"]), one["field"], _on(one))
+            for one in said.get("images", ())
+            if "field" in one
         ),
-        seal=Spot(seal["x"], seal["y"]),
+        seal=Spot(seal["x"], seal["y"], on=_on(seal)),
         code=Spot(code["x"], code["y"], code["size"]) if code else None,
         common=said.get("common", ""),
+        pages=said.get("pages", 1),
+        running=_running(said["running"]) if "running" in said else None,
     )
 
 
@@ -103,7 +122,17 @@ def _field(said: Mapping[str, Any]) -> Field:
 def _text(said: Mapping[str, Any]) -> Text:
     size = said["size"]
     setting = Setting(size, said.get("least_size", size), said.get("leading", 1.5), said.get("align", "left"))
-    return Text(Area(*said["area"]), setting, tuple(said["paragraphs"]), tuple(said.get("colour", (0, 0, 0))))
+    colour = tuple(said.get("colour", (0, 0, 0)))
+    return Text(Area(*said["area"]), setting, tuple(said["paragraphs"]), colour, _on(said))
+
+
+def _running(said: Mapping[str, Any]) -> Running:
+    text = _text(said)
+    return Running(text, Frames(text.area, Area(*said["further"]), said["end"], said["most_pages"]))
+
+
+def _on(said: Mapping[str, Any]) -> str:
+    return str(said.get("on", FIRST))
 
 
 def _contradictions(said: Mapping[str, Any], name: str, folder: Traversable, face: Face) -> Iterator[str]:
@@ -111,20 +140,56 @@ def _contradictions(said: Mapping[str, Any], name: str, folder: Traversable, fac
     if name != f"{said['name']}.{said['version']}.json":
         yield "is not called by its name and version, <name>.<version>.json"
     names = [one["name"] for one in said["fields"]]
-    if len(set(names)) < len(names) or NUMBER in names:
-        yield f"fields: two have one name, or one is called {NUMBER}, which every template has"
+    if len(set(names)) < len(names) or _OWN_NAMES & set(names):
+        taken = ", ".join(sorted(_OWN_NAMES))
+        yield f"fields: two have one name, or one is called as what every template has: {taken}"
     for one in said["fields"]:
         yield from _faults_of_field(one, face)
     yield from _faults_of_images(said, folder)
     page = said["page"]
+    running = said.get("running")
     for kind in ("texts", "rules", "images"):
         for number, one in enumerate(said.get(kind, ())):
-            area = Area(*one["area"])
-            if area.x + area.width > page["width"] or area.y + area.height > page["height"]:
+            if _is_over(one["area"], page):
                 yield f"{kind}[{number}]: reaches over the page's edge"
+            if not _is_page(_on(one), said):
+                yield f"{kind}[{number}]: stands on a page that there need not be"
+    if _on(said["seal"]) not in ({FIRST, LAST} if running else {FIRST, LAST, *_numbers(said)}):
+        yield "seal: stands on a page that there need not be; it has one place"
+    if running:
+        yield from (f"running: {fault}" for fault in _faults_of_running(running, page))
     texts = {one["name"] for one in said["fields"] if one.get("type") != FieldType.PICTURE}
     for number, one in enumerate(said["texts"]):
         yield from (f"texts[{number}]: {fault}" for fault in _faults_of_text(_text(one), texts, face))
+    if running:
+        yield from (f"running: {fault}" for fault in _faults_of_text(_text(running), texts, face))
+
+
+def _numbers(said: Mapping[str, Any]) -> set[str]:
+    """The pages that there are in any case."""
+    return {str(number) for number in range(1, said.get("pages", 1) + 1)}
+
+
+def _is_page(on: str, said: Mapping[str, Any]) -> bool:
+    return on in {FIRST, NEXT, LAST, EVERY, *_numbers(said)}
+
+
+def _is_over(area: Sequence[float], page: Mapping[str, float]) -> bool:
+    x, y, wide, tall = area
+    return x + wide > page["width"] or y + tall > page["height"]
+
+
+def _faults_of_running(said: Mapping[str, Any], page: Mapping[str, float]) -> Iterator[str]:
+    """Frames that are not as wide, reach over the edge, or leave the last page no room for two lines."""
+    area, further = Area(*said["area"]), Area(*said["further"])
+    if _is_over(said["area"], page) or _is_over(said["further"], page):
+        yield "reaches over the page's edge"
+    if area.width != further.width:
+        yield "is not as wide on further pages as on the first"
+    two_lines = said["size"] * MM_PER_POINT * (1 + said.get("leading", 1.5))
+    for where in (area, further):
+        if not two_lines <= said["end"] - where.y <= where.height:
+            yield "ends on the last page above its second line, or below its frame"
 
 
 def _faults_of_images(said: Mapping[str, Any], folder: Traversable) -> Iterator[str]:
@@ -153,13 +218,13 @@ def _faults_of_text(text: Text, names: set[str], face: Face) -> Iterator[str]:
     if not text.is_sound:
         yield "has a brace that does not name a field, as {name} does"
         return
-    unknown = text.names - names - {NUMBER}
+    unknown = text.names - names - _OWN_NAMES
     if unknown:
         yield f"names fields that there are not: {', '.join(sorted(unknown))}"
         return
     if text.setting.least_size > text.setting.size:
         yield "its least size is larger than its size"
-    fixed = text.filled(dict.fromkeys(text.names, ""))
+    fixed = text.filled({**dict.fromkeys(text.names, ""), PAGE: "99", PAGES: "99"})
     lacking = set("".join(fixed)) - face.characters
     if lacking:
         yield f"has characters that the font lacks: {' '.join(sorted(lacking))}"

@@ -8,7 +8,7 @@ attachment), and its signature.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,31 +25,34 @@ from services.eseal.template import Template
 from services.eseal.templates.face import Face
 from services.eseal.templates.ofd_parts import (
     CODE_ID,
+    DOCUMENT,
+    FIXED_IDS,
     HEAD,
     IMAGES_ID,
     MEDIA,
-    OVER_BACKGROUND,
-    PAGE_ID,
+    OWN_IDS,
     PHOTOS_ID,
     SPACE,
     Page,
     code_png,
-    fixed_page,
+    document_part,
+    layer_id,
     listing_parts,
     media_part,
-    own_page,
+    over_background,
+    own_layer_id,
+    page_id,
     photo_file,
     root_part,
 )
 from services.eseal.templates.otf import small_opentype
 from services.eseal.templates.pdf_fonts import OWN_TAG, READY_TAG
 from services.eseal.templates.qr import Codes
-from services.eseal.templates.setting import Standing, set_fields, standing_of
+from services.eseal.templates.setting import SetPage, Standing, set_pages, standing_of
 
 _FOLDER, _SIGN = "Doc_0", "Doc_0/Signs/Sign_0"
 _LIST = f"{_FOLDER}/Signs/Signatures.xml"
 """Left out of what the seal covers, so that others can follow."""
-_LAYER, _OWN_LAYER = 8, 9
 _DATED = datetime(2026, 1, 1, tzinfo=CHINA)
 """What parts that stand still are dated with, always: the same template and seal make the same plate."""
 
@@ -67,7 +70,8 @@ class OfdPlate:
     _written: Written = field(repr=False)
     _covered: str = field(repr=False)
     """The references of the signature to those parts."""
-    _stamp: str
+    _place: str
+    """Where the seal's picture stands on its page."""
 
     def fill(
         self,
@@ -84,25 +88,25 @@ class OfdPlate:
         `shown` is what `Template.shown` made; `data` the JSON that is attached; `photos` the pictures of
         fields. Raises TemplateFieldsError where a text has no room.
         """
-        template, page = self.template, own_page(self.face, self._standing.chars)
-        own = set[str]()
-        for text, lines in set_fields(self._standing, shown, self.face):
-            own |= page.text(text, lines)
+        template = self.template
+        pages = set_pages(template, self._standing, shown, self.face)
+        shown_parts, own = self._pages(pages, photos)
         local = moment.astimezone(CHINA)
         parts = {
             "OFD.xml": root_part(template.title, number, local.date().isoformat()),
             f"{_FOLDER}/Attachs/data.json": data,
             f"{_FOLDER}/Res/own.otf": small_opentype(self.face, own or {"　"}, OWN_TAG),
         }
+        if template.running is not None:
+            parts[f"{_FOLDER}/{DOCUMENT}"] = document_part(template, len(pages))
         if template.code:
-            code = template.code
-            page.image(CODE_ID, (code.x, code.y, code.size, code.size))
             png = code_png(self.codes.bits(number), self.codes.modules, self.codes.stride)
             parts[f"{_FOLDER}/Res/code.png"] = png
         if template.photos:
-            parts |= _photo_parts(template, photos, page)
-        parts[f"{_FOLDER}/Pages/Page_0/Content.xml"] = page.written(_OWN_LAYER, OVER_BACKGROUND)
-        said = self._signature(parts, local)
+            parts |= _photo_parts(template, photos)
+        parts |= shown_parts
+        sealed = next(place for place, page in enumerate(pages) if page.leaf.bears(template.seal.on))
+        said = self._signature(parts, page_id(sealed), local)
         written = self._written
         for name, content in parts.items():
             written = written.with_new(name, content, moment, packed=False)
@@ -116,7 +120,29 @@ class OfdPlate:
             moment=moment,
         )
 
-    def _signature(self, parts: Mapping[str, bytes], local: datetime) -> bytes:
+    def _pages(
+        self, pages: Sequence[SetPage], photos: Mapping[str, Photo]
+    ) -> tuple[Mapping[str, bytes], set[str]]:
+        """The parts of the pages, and the characters that the font made ready lacks."""
+        template, numbers = self.template, _photo_ids(self.template)
+        parts, own, after = dict[str, bytes](), set[str](), OWN_IDS
+        for place, one in enumerate(pages):
+            page = Page(self.face, self._standing.chars, after)
+            for text, lines in one.texts:
+                own |= page.text(text, lines)
+            code = template.code
+            if code and one.leaf.bears(code.on):
+                page.image(CODE_ID, (code.x, code.y, code.size, code.size))
+            for spot in template.photos:
+                if spot.field in photos and one.leaf.bears(spot.on):
+                    x, y, wide, tall = photos[spot.field].within(spot.area.width, spot.area.height)
+                    page.image(numbers[spot.field], (spot.area.x + x, spot.area.y + y, wide, tall))
+            written = page.written(own_layer_id(place), over_background(template.kind_of(one.leaf)))
+            parts[f"{_FOLDER}/Pages/Page_{place}/Content.xml"] = written
+            after = page.number
+        return parts, own
+
+    def _signature(self, parts: Mapping[str, bytes], page: int, local: datetime) -> bytes:
         """Signature.xml (GB/T 33190 chapter 18): what the seal covers, and where its picture stands."""
         provider = " ".join(f'{name}="{value}"' for name, value in PROVIDER.items())
         return "".join(
@@ -127,7 +153,8 @@ class OfdPlate:
                 f'<ofd:References CheckMethod="{SM3}">',
                 self._covered,
                 *map(_reference, parts, parts.values()),
-                f"</ofd:References>{self._stamp}<ofd:Seal><ofd:BaseLoc>/{_SIGN}/Seal.esl</ofd:BaseLoc></ofd:Seal>",
+                f'</ofd:References><ofd:StampAnnot ID="1" PageRef="{page}" Boundary="{self._place}"/>',
+                f"<ofd:Seal><ofd:BaseLoc>/{_SIGN}/Seal.esl</ofd:BaseLoc></ofd:Seal>",
                 f"</ofd:SignedInfo><ofd:SignedValue>/{_SIGN}/SignedValue.dat</ofd:SignedValue></ofd:Signature>",
             )
         ).encode("utf-8")
@@ -136,16 +163,21 @@ class OfdPlate:
 def make_ofd_plate(template: Template, face: Face, codes: Codes, *, stamp: Stamp) -> OfdPlate:
     """Lays a template out with a seal; takes a millisecond for each glyph that nobody has needed yet."""
     standing = standing_of(template, face)
-    page = fixed_page(face, standing.chars)
-    for number, image in enumerate(template.images):
-        area = image.area
-        page.image(IMAGES_ID + number, (area.x, area.y, area.width, area.height))
-    for rule in template.rules:
-        page.rule(rule)
-    for text, lines in standing.lines:
-        page.text(text, lines)
     parts = {f"{_FOLDER}/{name}": content for name, content in listing_parts(template)}
-    parts[f"{_FOLDER}/Tpls/Tpl_0/Content.xml"] = page.written(_LAYER)
+    after = FIXED_IDS
+    for kind, leaf in enumerate(template.leaves):
+        page = Page(face, standing.chars, after)
+        for number, image in enumerate(template.images):
+            area = image.area
+            if leaf.bears(image.on):
+                page.image(IMAGES_ID + number, (area.x, area.y, area.width, area.height))
+        for rule in template.rules:
+            if leaf.bears(rule.on):
+                page.rule(rule)
+        for text, lines in standing.lines[kind]:
+            page.text(text, lines)
+        parts[f"{_FOLDER}/Tpls/Tpl_{kind}/Content.xml"] = page.written(layer_id(kind))
+        after = page.number
     parts[f"{_FOLDER}/Res/ready.otf"] = small_opentype(face, standing.chars, READY_TAG)
     parts |= {f"{_FOLDER}/Res/{number}.png": one.png for number, one in enumerate(template.images)}
     parts[f"{_SIGN}/Seal.esl"] = stamp.structure
@@ -157,20 +189,18 @@ def make_ofd_plate(template: Template, face: Face, codes: Codes, *, stamp: Stamp
     covered = "".join(_reference(name, part) for name, part in parts.items() if name != _LIST)
     wide, tall = stamp.picture.width_mm, stamp.picture.height_mm
     place = f"{template.seal.x - wide / 2:.2f} {template.seal.y - tall / 2:.2f} {wide:.2f} {tall:.2f}"
-    stamped = f'<ofd:StampAnnot ID="1" PageRef="{PAGE_ID}" Boundary="{place}"/>'
-    return OfdPlate(content, template, face, codes, standing, whole, covered, stamped)
+    return OfdPlate(content, template, face, codes, standing, whole, covered, place)
 
 
-def _photo_parts(template: Template, photos: Mapping[str, Photo], page: Page) -> Mapping[str, bytes]:
-    """The parts of the pictures in fields, which are put on the page."""
-    fields = list(dict.fromkeys(place.field for place in template.photos))
-    numbers = {field: PHOTOS_ID + at for at, field in enumerate(fields) if field in photos}
-    for place in template.photos:
-        if place.field in numbers:
-            area = place.area
-            x, y, wide, tall = photos[place.field].within(area.width, area.height)
-            page.image(numbers[place.field], (area.x + x, area.y + y, wide, tall))
-    listed = {number: photos[field] for field, number in numbers.items()}
+def _photo_ids(template: Template) -> Mapping[str, int]:
+    """The ids of the pictures in fields."""
+    fields = dict.fromkeys(place.field for place in template.photos)
+    return {field: PHOTOS_ID + at for at, field in enumerate(fields)}
+
+
+def _photo_parts(template: Template, photos: Mapping[str, Photo]) -> Mapping[str, bytes]:
+    """The parts of the pictures in fields, and the one that lists them."""
+    listed = {number: photos[field] for field, number in _photo_ids(template).items() if field in photos}
     return {
         f"{_FOLDER}/{MEDIA}": media_part(template, listed),
         **{f"{_FOLDER}/Res/{photo_file(number, one)}": one.content for number, one in listed.items()},

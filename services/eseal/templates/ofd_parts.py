@@ -9,19 +9,42 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from xml.sax.saxutils import escape
 
+from services.eseal.leaves import Rule, Text
 from services.eseal.photo import Photo
-from services.eseal.template import Rule, Template, Text
+from services.eseal.template import Template
 from services.eseal.templates.face import NAME, Face
 from services.eseal.typesetting import MM_PER_POINT, Line
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 SPACE = 'xmlns:ofd="http://www.ofdspec.org/2016"'
-PAGE_ID, BACKGROUND_ID, ATTACHMENT_ID = 1, 2, 3
+_PAGE_ID, _BACKGROUND_ID, ATTACHMENT_ID = 1, 2, 3
 READY_ID, OWN_ID, CODE_ID, IMAGES_ID, PHOTOS_ID = 11, 12, 13, 20, 40
-MEDIA = "DocumentRes.xml"
-_FIXED_IDS, _OWN_IDS = 100, 10_000
+DOCUMENT, MEDIA = "Document.xml", "DocumentRes.xml"
+FIXED_IDS, OWN_IDS = 100, 10_000
 """Where the ids of objects begin that stand still, and of those that do not."""
 _LAST_ID = 99_999
+_FURTHER_IDS = 90_000
+"""Where the ids of further pages begin, and of what each has one of."""
+
+
+def page_id(place: int) -> int:
+    """The id of a page, counted from 0."""
+    return _FURTHER_IDS + place if place else _PAGE_ID
+
+
+def background_id(kind: int) -> int:
+    """The id of what stands still on a kind of page."""
+    return _FURTHER_IDS + 1000 + kind if kind else _BACKGROUND_ID
+
+
+def layer_id(kind: int) -> int:
+    """The id of the layer of what stands still."""
+    return _FURTHER_IDS + 2000 + kind if kind else 8
+
+
+def own_layer_id(place: int) -> int:
+    """The id of the layer of what a document itself shows on a page."""
+    return _FURTHER_IDS + 3000 + place if place else 9
 
 
 @dataclass
@@ -94,40 +117,22 @@ class Page:
         ).encode("utf-8")
 
 
-def fixed_page(face: Face, ready: frozenset[str]) -> Page:
-    """The page that stands still."""
-    return Page(face, ready, _FIXED_IDS)
-
-
-def own_page(face: Face, ready: frozenset[str]) -> Page:
-    """A document's own page."""
-    return Page(face, ready, _OWN_IDS)
-
-
-OVER_BACKGROUND = f'<ofd:Template TemplateID="{BACKGROUND_ID}" ZOrder="Background"/>'
+def over_background(kind: int) -> str:
+    """What a page says that shows its own objects over what stands still."""
+    return f'<ofd:Template TemplateID="{background_id(kind)}" ZOrder="Background"/>'
 
 
 def listing_parts(template: Template) -> Iterator[tuple[str, bytes]]:
-    """The parts that list others, below the document's folder: the same for every document."""
-    size = f"0 0 {template.width} {template.height}"
-    has_media = template.images or template.code or template.photos
-    resources = "<ofd:DocumentRes>DocumentRes.xml</ofd:DocumentRes>" if has_media else ""
-    document = (
-        f"<ofd:Document {SPACE}><ofd:CommonData><ofd:MaxUnitID>{_LAST_ID}</ofd:MaxUnitID><ofd:PageArea>"
-        f"<ofd:PhysicalBox>{size}</ofd:PhysicalBox></ofd:PageArea><ofd:PublicRes>PublicRes.xml</ofd:PublicRes>"
-        f'{resources}<ofd:TemplatePage ID="{BACKGROUND_ID}" ZOrder="Background"'
-        ' BaseLoc="Tpls/Tpl_0/Content.xml"/></ofd:CommonData>'
-        f'<ofd:Pages><ofd:Page ID="{PAGE_ID}" BaseLoc="Pages/Page_0/Content.xml"/></ofd:Pages>'
-        "<ofd:Attachments>Attachs/Attachments.xml</ofd:Attachments></ofd:Document>"
-    )
+    """The parts that list others, below the document's folder, where they are the same for every document."""
+    if template.running is None:
+        yield DOCUMENT, document_part(template, template.pages)
     fonts = "".join(
         f'<ofd:Font ID="{number}" FontName="{NAME}" FamilyName="{NAME}"><ofd:FontFile>{name}</ofd:FontFile>'
         "</ofd:Font>"
         for number, name in ((READY_ID, "ready.otf"), (OWN_ID, "own.otf"))
     )
-    yield "Document.xml", _part(document)
     yield "PublicRes.xml", _part(f'<ofd:Res {SPACE} BaseLoc="Res"><ofd:Fonts>{fonts}</ofd:Fonts></ofd:Res>')
-    if has_media and not template.photos:
+    if _has_media(template) and not template.photos:
         yield MEDIA, media_part(template, {})
     yield (
         "Attachs/Attachments.xml",
@@ -143,6 +148,31 @@ def listing_parts(template: Template) -> Iterator[tuple[str, bytes]]:
             ' BaseLoc="/Doc_0/Signs/Sign_0/Signature.xml"/></ofd:Signatures>'
         ),
     )
+
+
+def document_part(template: Template, pages: int) -> bytes:
+    """The root of a document with so many pages."""
+    size = f"0 0 {template.width} {template.height}"
+    resources = f"<ofd:DocumentRes>{MEDIA}</ofd:DocumentRes>" if _has_media(template) else ""
+    backgrounds = "".join(
+        f'<ofd:TemplatePage ID="{background_id(kind)}" ZOrder="Background"'
+        f' BaseLoc="Tpls/Tpl_{kind}/Content.xml"/>'
+        for kind in range(len(template.leaves))
+    )
+    listed = "".join(
+        f'<ofd:Page ID="{page_id(place)}" BaseLoc="Pages/Page_{place}/Content.xml"/>'
+        for place in range(pages)
+    )
+    return _part(
+        f"<ofd:Document {SPACE}><ofd:CommonData><ofd:MaxUnitID>{_LAST_ID}</ofd:MaxUnitID><ofd:PageArea>"
+        f"<ofd:PhysicalBox>{size}</ofd:PhysicalBox></ofd:PageArea><ofd:PublicRes>PublicRes.xml</ofd:PublicRes>"
+        f"{resources}{backgrounds}</ofd:CommonData><ofd:Pages>{listed}</ofd:Pages>"
+        "<ofd:Attachments>Attachs/Attachments.xml</ofd:Attachments></ofd:Document>"
+    )
+
+
+def _has_media(template: Template) -> bool:
+    return bool(template.images or template.code or template.photos)
 
 
 def media_part(template: Template, photos: Mapping[int, Photo]) -> bytes:

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from services.eseal.leaves import PhotoPlace, Rule, Text
 from services.eseal.photo import Photo
 from services.eseal.sheet import POINTS_PER_MM
-from services.eseal.template import PhotoPlace, Rule, Template, Text
+from services.eseal.template import Template
 from services.eseal.templates.face import Face
 from services.eseal.templates.pdf_fonts import shown as shown_in
-from services.eseal.templates.setting import Standing
+from services.eseal.templates.setting import SetPage, Standing
 from services.eseal.typesetting import Area, Line
 
 
-def fixed_content(template: Template, standing: Standing, face: Face) -> Sequence[str]:
-    """The operators that draw what stands still."""
-    out = []
-    for number, image in enumerate(template.images):
-        out.append(placed(f"Image{number}", image.area, template.height))
-    out += [_ruled(rule, template.height) for rule in template.rules]
+def fixed_content(template: Template, standing: Standing, kind: int, face: Face) -> bytes:
+    """The operators that draw what stands still on a page, or on each page of a kind."""
+    leaf = template.leaves[kind]
+    out = [
+        placed(f"Image{number}", image.area, template.height)
+        for number, image in enumerate(template.images)
+        if leaf.bears(image.on)
+    ]
+    out += [_ruled(rule, template.height) for rule in template.rules if leaf.bears(rule.on)]
     out.append("BT")
     pen = Pen(face, standing.chars, template.height)
-    for text, lines in standing.lines:
+    for text, lines in standing.lines[kind]:
         pen.write(out, text, lines)
     out.append("ET")
-    return out
+    return "\n".join(out).encode("ascii")
+
+
+def own_content(
+    template: Template, page: SetPage, pen: Pen, photos: Mapping[str, Photo]
+) -> tuple[bytes, set[str]]:
+    """The operators that show the fields on a page, and the characters that the font made ready lacks."""
+    out, own = ["BT"], set[str]()
+    for text, lines in page.texts:
+        own |= pen.write(out, text, lines)
+    out.append("ET")
+    code = template.code
+    if code and page.leaf.bears(code.on):
+        area = Area(code.x, code.y, code.size, code.size)
+        out += ["0 g", placed("Code", area, template.height)]
+    names = photo_names(template)
+    out += [
+        photo_content(place, names[place.field], photos[place.field], template.height)
+        for place in template.photos
+        if place.field in photos and page.leaf.bears(place.on)
+    ]
+    return "\n".join(out).encode("ascii"), own
+
+
+def photo_names(template: Template) -> dict[str, str]:
+    """The fields for pictures, in the order of their objects, and how the pages call each picture."""
+    fields = dict.fromkeys(place.field for place in template.photos)
+    return {field: f"Photo{number}" for number, field in enumerate(fields)}
 
 
 def photo_content(place: PhotoPlace, name: str, photo: Photo, height: float) -> str:

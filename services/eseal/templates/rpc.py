@@ -144,6 +144,7 @@ def _template(template: Template) -> pb.Template:
         office=template.office,
         width_mm=template.width,
         height_mm=template.height,
+        most_pages=template.most_pages,
         fields=[
             pb.TemplateField(
                 name=field.name,

@@ -2,54 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.eseal.template import Template, Text, does_not_fit
+from services.eseal.leaves import PAGE, PAGES, Leaf, Text
+from services.eseal.refusals import TemplateFieldsError
+from services.eseal.template import Template, does_not_fit
 from services.eseal.templates.face import Face
-from services.eseal.typesetting import DoesNotFitError, Line, Runs, run_of, set_text
+from services.eseal.typesetting import DoesNotFitError, Line, Runs, run_of, run_over, set_text
 
 _USUAL = "0123456789年月日　，。、；：（）《》“”·.,-/" + "abcdef"
 """Characters that nearly every document shows: figures, those of numbers of documents, punctuation."""
+_NUMBERS = frozenset((PAGE, PAGES))
+
+Set = tuple[Text, Sequence[Line]]
 
 
 @dataclass(frozen=True)
 class Standing:
     """What is the same in every document of a template."""
 
-    lines: Sequence[tuple[Text, Sequence[Line]]]
-    texts: Sequence[Text]
-    """What is not: the texts with fields in them."""
+    lines: Sequence[Sequence[Set]]
+    """Of each page, or of each kind of page (`Template.leaves`)."""
+    texts: Sequence[Sequence[Text]]
+    """What is not, of each: the texts with fields in them."""
     chars: frozenset[str]
     """The characters of the font that is made ready once."""
     runs: Runs
     """Of paragraphs without fields in those texts, which are measured once."""
 
 
+@dataclass(frozen=True)
+class SetPage:
+    """A page of one document, and the lines on it that are the document's own."""
+
+    leaf: Leaf
+    texts: Sequence[Set]
+
+
 def standing_of(template: Template, face: Face) -> Standing:
     """Sets what stands still, and tells which characters the font made ready holds."""
-    still = [text for text in template.texts if not text.names]
-    moving = [text for text in template.texts if text.names]
-    lines = [(text, set_text(text.paragraphs, text.area, text.setting, face.width)) for text in still]
-    own = "".join("".join(text.filled(dict.fromkeys(text.names, ""))) for text in template.texts)
+    still = [
+        (text, set_text(text.paragraphs, text.area, text.setting, face.width))
+        for text in template.texts
+        if not text.names
+    ]
+    lines = [[one for one in still if leaf.bears(one[0].on)] for leaf in template.leaves]
+    own = "".join("".join(text.filled(dict.fromkeys(text.names, ""))) for text in template.all_texts)
     chars = (set(own) | set(template.common) | set(_USUAL)) & face.characters
+    texts = [
+        [text for text in template.texts if text.names and leaf.bears(text.on)] for leaf in template.leaves
+    ]
     runs = {
         paragraph: run_of(paragraph, face.width)
-        for text in moving
+        for text in template.all_texts
+        if text.names
         for paragraph in text.paragraphs
         if "{" not in paragraph
     }
-    return Standing(lines, moving, frozenset(chars), runs)
+    return Standing(lines, texts, frozenset(chars), runs)
 
 
-def set_fields(
-    standing: Standing, shown: Mapping[str, str], face: Face
-) -> Iterator[tuple[Text, Sequence[Line]]]:
-    """The lines of each text with the fields in it. Raises TemplateFieldsError where one has no room."""
-    for text in standing.texts:
-        filled = text.filled(shown)
+def set_pages(
+    template: Template, standing: Standing, shown: Mapping[str, str], face: Face
+) -> Sequence[SetPage]:
+    """The pages with the fields on them. Raises TemplateFieldsError where one has no room."""
+    running = template.running
+    if running is None:
+        leaves, over = template.leaves, []
+    else:
+        text = running.text
         try:
-            yield text, set_text(filled, text.area, text.setting, face.width, standing.runs)
+            over = run_over(text.filled(shown), running.frames, text.setting, face.width, standing.runs)
         except DoesNotFitError as failure:
-            longest = max(text.names, key=lambda name: len(shown[name]))
-            raise does_not_fit(longest, failure.most, sum(map(len, filled))) from None
+            raise _refusal(text, shown, failure) from None
+        leaves = [Leaf(number + 1, len(over)) for number in range(len(over))]
+    pages = []
+    for leaf in leaves:
+        said = {**shown, PAGE: str(leaf.number), PAGES: str(leaf.pages)}
+        texts = [_set(text, said, face, standing.runs) for text in standing.texts[template.kind_of(leaf)]]
+        if running is not None:
+            # Where it is read: what reads a page aloud goes by the order in which it is written.
+            frame = running.frames.first if leaf.number == 1 else running.frames.further
+            before = sum(text.area.y < frame.y for text, _ in texts)
+            texts.insert(before, (running.text, over[leaf.number - 1]))
+        pages.append(SetPage(leaf, texts))
+    return pages
+
+
+def _set(text: Text, shown: Mapping[str, str], face: Face, known: Runs) -> Set:
+    try:
+        return text, set_text(text.filled(shown), text.area, text.setting, face.width, known)
+    except DoesNotFitError as failure:
+        raise _refusal(text, shown, failure) from None
+
+
+def _refusal(text: Text, shown: Mapping[str, str], failure: DoesNotFitError) -> TemplateFieldsError:
+    longest = max(text.names - _NUMBERS, key=lambda name: len(shown[name]))
+    return does_not_fit(longest, failure.most, sum(map(len, text.filled(shown))))

@@ -15,7 +15,8 @@ from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.template import Template
 from services.eseal.templates.face import serif
 from services.eseal.templates.loading import load_templates
-from services.eseal.templates.pdf import PdfPlate, make_plate
+from services.eseal.templates.pdf import make_plate
+from services.eseal.templates.pdf_document import PdfPlate
 from services.eseal.templates.qr import Codes, codes_for
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -54,6 +55,26 @@ OPERATOR = {
     "valid_until": "2030-03-01",
     "office_name": "武江区市场监督管理局",
 }
+PENALTY = {
+    "office_name": "武江区市场监督管理局",
+    "decision_code": "武市监处罚〔2026〕第0007号",
+    "party": "韶关市演示农产品有限公司",
+    "party_code": "91440299MA00000001",
+    "party_address": "广东省韶关市武江区演示路8号101室",
+    "facts": "2026年1月12日，执法人员检查当事人的经营场所，发现货架上待售的演示牌糕点二十三袋已超过保质期。\n"
+    "经查，当事人购入上述食品一百袋，已售出七十七袋，违法所得254.10元，货值金额980.00元。",
+    "evidence": "（一）现场笔录一份；\n（二）询问笔录一份；\n（三）进货单据复印件二份。",
+    "reasons": "当事人经营超过保质期的食品的行为，违反了《中华人民共和国食品安全法》第三十四条第十项的规定。",
+    "penalty": "（一）没收超过保质期的食品二十三袋；\n（二）没收违法所得254.10元；\n（三）罚款5000.00元。",
+    "review_office": "武江区人民政府",
+    "court": "韶关市武江区人民法院",
+    "decided_on": "2026-03-02",
+}
+
+
+def long_penalty(times: int = 6) -> dict[str, str]:
+    """A decision whose facts take some pages."""
+    return {**PENALTY, "facts": "\n".join([PENALTY["facts"]] * times)}
 
 
 @lru_cache(maxsize=4)

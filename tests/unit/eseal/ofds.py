@@ -19,6 +19,7 @@ from services.eseal.gm.sm2_certificate import Sm2Authority
 from services.eseal.ofd import inspection as ofd_inspection
 from services.eseal.ofd import sealing as ofd_sealing
 from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.prepared_ofd import PreparedOfd
 from services.eseal.verifying.finding import Finding
 from tests.unit.eseal.documents import KIND, OFFICE, OFFICE_CODE
 
@@ -106,6 +107,13 @@ class Sealer:
             self, seal=used, data_hash=laid_out.data_hash, path=laid_out.path, moment=moment
         )
         return laid_out.filled(value).applied_to(document)
+
+    async def finish(self, prepared: PreparedOfd) -> bytes:
+        """The document that is laid out for the seal, with it."""
+        value = await seal_signature(
+            self, seal=self.seal, data_hash=prepared.data_hash, path=prepared.path, moment=prepared.moment
+        )
+        return prepared.filled(value).applied_to(prepared.original)
 
 
 def sealer(

@@ -93,6 +93,17 @@ PHOTO = {"name": "photo", "title": "照片", "type": "picture"}
 PICTURED = {"fields": [WORDS, PHOTO], "images": [{"area": [0, 0, 9, 9], "field": "photo"}]}
 
 
+WORD: dict[str, Any] = {"area": [10, 10, 80, 20], "size": 12, "paragraphs": ["便条：{words}"]}
+RUNNING: dict[str, Any] = {
+    "area": [10, 40, 80, 50],
+    "further": [10, 10, 80, 80],
+    "end": 80,
+    "most_pages": 3,
+    "size": 12,
+    "paragraphs": ["{words}"],
+}
+
+
 def described(**change: Any) -> dict[str, Any]:
     """A small template's file."""
     usual: dict[str, Any] = {
@@ -101,7 +112,7 @@ def described(**change: Any) -> dict[str, Any]:
         "title": "便条",
         "page": {"width": 100, "height": 100},
         "fields": [{"name": "words", "title": "内容"}],
-        "texts": [{"area": [10, 10, 80, 20], "size": 12, "paragraphs": ["便条：{words}"]}],
+        "texts": [WORD],
         "seal": {"x": 70, "y": 70},
     }
     return {**usual, **change}
@@ -130,6 +141,18 @@ def loaded(folder: Path, said: object, name: str = "note.1.json") -> Any:
         ({"images": [{"area": [0, 0, 9, 9], "field": "words"}]}, "words is no field for a picture"),
         ({"images": [{"area": [0, 0, 9, 0], "field": "photo"}], "fields": [WORDS, PHOTO]}, "images[0].area"),
         ({"images": [{"area": [0, 0, 9, 9]}]}, "images[0]"),
+        ({"pages": 2, "running": RUNNING}, "pages"),
+        ({"pages": 0}, "pages"),
+        ({"texts": [{**WORD, "on": 2}]}, "stands on a page that there need not be"),
+        ({"texts": [{**WORD, "on": "odd"}]}, "texts[0].on"),
+        ({"running": RUNNING, "seal": {"x": 70, "y": 70, "on": "next"}}, "seal: stands on a page"),
+        ({"seal": {"x": 70, "y": 70, "on": "every"}}, "seal: stands on a page"),
+        ({"running": {**RUNNING, "further": [10, 10, 70, 80]}}, "is not as wide"),
+        ({"running": {**RUNNING, "further": [10, 10, 80, 99]}}, "running: reaches over the page's edge"),
+        ({"running": {**RUNNING, "end": 45}}, "above its second line"),
+        ({"running": {**RUNNING, "end": 95}}, "below its frame"),
+        ({"running": {**RUNNING, "paragraphs": ["{who}"]}}, "running: names fields that there are not: who"),
+        ({"fields": [WORDS, {"name": "pages", "title": "页数"}]}, "page, pages"),
         ({"fields": [WORDS, PHOTO]}, "photo: is a picture that has no place"),
         ({"texts": [{"area": [0, 0, 80, 20], "size": 12, "paragraphs": ["{photo}"]}], **PICTURED}, "photo"),
     ],

@@ -12,10 +12,9 @@ from fontTools.ttLib import TTFont
 from PIL import Image, ImageFont
 
 from services.eseal.domain import Place, Stamp
-from services.eseal.gm.ses_making import seal_signature
+from services.eseal.leaves import Image as Picture
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.sealing.prepared_ofd import PreparedOfd
-from services.eseal.template import Image as Picture
 from services.eseal.templates.face import serif
 from services.eseal.templates.ofd import OfdPlate, make_ofd_plate
 from services.eseal.templates.otf import small_opentype
@@ -55,10 +54,7 @@ def filled(name: str = "permit_decision", data: bytes = b"{}", **change: str) ->
 
 
 async def sealed(prepared: PreparedOfd) -> bytes:
-    value = await seal_signature(
-        seal(), seal=seal().seal, data_hash=prepared.data_hash, path=prepared.path, moment=prepared.moment
-    )
-    return prepared.filled(value).applied_to(prepared.original)
+    return await seal().finish(prepared)
 
 
 def shown_in(part: bytes) -> str:

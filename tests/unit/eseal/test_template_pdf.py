@@ -19,10 +19,10 @@ from PIL import Image
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
+from services.eseal.leaves import Image as Picture
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.refusals import TemplateFieldsError
 from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
-from services.eseal.template import Image as Picture
 from services.eseal.templates.cff import small_font
 from services.eseal.templates.face import EM, serif
 from services.eseal.templates.pdf import make_plate

@@ -29,7 +29,7 @@ from onestop.common.v1 import receipt_pb2 as onestop_dot_common_dot_v1_dot_recei
 from onestop.eseal.v1 import eseal_pb2 as onestop_dot_eseal_dot_v1_dot_eseal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fonestop/eseal/v1/template.proto\x12\x10onestop.eseal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\x1a\x1conestop/eseal/v1/eseal.proto\"\xcb\x01\n\rTemplateField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x31\n\x04type\x18\x03 \x01(\x0e\x32#.onestop.eseal.v1.TemplateFieldType\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x12\n\nmax_length\x18\x05 \x01(\r\x12\x11\n\tmultiline\x18\x06 \x01(\x08\x12\x0f\n\x07pattern\x18\x07 \x01(\t\x12\x0f\n\x07\x65xample\x18\x08 \x01(\t\x12\x0f\n\x07\x63hoices\x18\t \x03(\t\"\x9e\x01\n\x08Template\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05title\x18\x03 \x01(\t\x12/\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1f.onestop.eseal.v1.TemplateField\x12\x0e\n\x06office\x18\x05 \x01(\t\x12\x10\n\x08width_mm\x18\x06 \x01(\x01\x12\x11\n\theight_mm\x18\x07 \x01(\x01\"\xc7\x01\n\x14ListTemplatesRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"_\n\x15ListTemplatesResponse\x12-\n\ttemplates\x18\x01 \x03(\x0b\x32\x1a.onestop.eseal.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9b\x03\n\x0cTemplateFill\x12/\n\x08template\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12\x19\n\x07version\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x8fN\x12Q\n\x06\x66ields\x18\x03 \x03(\x0b\x32*.onestop.eseal.v1.TemplateFill.FieldsEntryB\x15\xbaH\x12\x9a\x01\x0f\x10\x64\"\x04r\x02\x18@*\x05r\x03\x18\xd0\x0f\x12\x34\n\x05level\x18\x04 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12V\n\x08pictures\x18\x05 \x03(\x0b\x32,.onestop.eseal.v1.TemplateFill.PicturesEntryB\x16\xbaH\x13\x9a\x01\x10\x10\x08\"\x04r\x02\x18@*\x06z\x04\x18\x80\x80@\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rPicturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"\xdd\x01\n\x13SignTemplateRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x07seal_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x34\n\x04\x66ill\x18\x04 \x01(\x0b\x32\x1e.onestop.eseal.v1.TemplateFillB\x06\xbaH\x03\xc8\x01\x01\"\xc9\x01\n\x14SignTemplateResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07receipt\x18\x04 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x19\n\x11verification_link\x18\x06 \x01(\t\"\xae\x01\n\x12KeptTemplateAnswer\x12\x0e\n\x06update\x18\x01 \x01(\x0c\x12\x14\n\x0cplate_sha256\x18\x02 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x03 \x01(\t\x12-\n\tsigned_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x19\n\x11verification_link\x18\x06 \x01(\t\"B\n\x19\x46indSealedDocumentRequest\x12%\n\x06number\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\"\xdf\x01\n\x1a\x46indSealedDocumentResponse\x12\x11\n\tseal_name\x18\x01 \x01(\t\x12\x12\n\nowner_code\x18\x02 \x01(\t\x12\x12\n\nowner_name\x18\x03 \x01(\t\x12-\n\tsigned_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nseal_state\x18\x05 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealState\x12\x12\n\nsummary_zh\x18\x06 \x01(\t\x12\x12\n\nsummary_en\x18\x07 \x01(\t*\xd5\x01\n\x11TemplateFieldType\x12#\n\x1fTEMPLATE_FIELD_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18TEMPLATE_FIELD_TYPE_TEXT\x10\x01\x12\x1c\n\x18TEMPLATE_FIELD_TYPE_DATE\x10\x02\x12\x1e\n\x1aTEMPLATE_FIELD_TYPE_AMOUNT\x10\x03\x12\x1e\n\x1aTEMPLATE_FIELD_TYPE_CHOICE\x10\x04\x12\x1f\n\x1bTEMPLATE_FIELD_TYPE_PICTURE\x10\x05\x32\xc3\x02\n\x0fTemplateService\x12`\n\rListTemplates\x12&.onestop.eseal.v1.ListTemplatesRequest\x1a\'.onestop.eseal.v1.ListTemplatesResponse\x12]\n\x0cSignTemplate\x12%.onestop.eseal.v1.SignTemplateRequest\x1a&.onestop.eseal.v1.SignTemplateResponse\x12o\n\x12\x46indSealedDocument\x12+.onestop.eseal.v1.FindSealedDocumentRequest\x1a,.onestop.eseal.v1.FindSealedDocumentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fonestop/eseal/v1/template.proto\x12\x10onestop.eseal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fonestop/common/v1/context.proto\x1a\x1fonestop/common/v1/receipt.proto\x1a\x1conestop/eseal/v1/eseal.proto\"\xcb\x01\n\rTemplateField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x31\n\x04type\x18\x03 \x01(\x0e\x32#.onestop.eseal.v1.TemplateFieldType\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x12\n\nmax_length\x18\x05 \x01(\r\x12\x11\n\tmultiline\x18\x06 \x01(\x08\x12\x0f\n\x07pattern\x18\x07 \x01(\t\x12\x0f\n\x07\x65xample\x18\x08 \x01(\t\x12\x0f\n\x07\x63hoices\x18\t \x03(\t\"\xb2\x01\n\x08Template\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05title\x18\x03 \x01(\t\x12/\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1f.onestop.eseal.v1.TemplateField\x12\x0e\n\x06office\x18\x05 \x01(\t\x12\x10\n\x08width_mm\x18\x06 \x01(\x01\x12\x11\n\theight_mm\x18\x07 \x01(\x01\x12\x12\n\nmost_pages\x18\x08 \x01(\r\"\xc7\x01\n\x14ListTemplatesRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"_\n\x15ListTemplatesResponse\x12-\n\ttemplates\x18\x01 \x03(\x0b\x32\x1a.onestop.eseal.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9b\x03\n\x0cTemplateFill\x12/\n\x08template\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12\x19\n\x07version\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x8fN\x12Q\n\x06\x66ields\x18\x03 \x03(\x0b\x32*.onestop.eseal.v1.TemplateFill.FieldsEntryB\x15\xbaH\x12\x9a\x01\x0f\x10\x64\"\x04r\x02\x18@*\x05r\x03\x18\x90N\x12\x34\n\x05level\x18\x04 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12V\n\x08pictures\x18\x05 \x03(\x0b\x32,.onestop.eseal.v1.TemplateFill.PicturesEntryB\x16\xbaH\x13\x9a\x01\x10\x10\x08\"\x04r\x02\x18@*\x06z\x04\x18\x80\x80@\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rPicturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"\xdd\x01\n\x13SignTemplateRequest\x12\x39\n\ncredential\x18\x01 \x01(\x0b\x32\x1d.onestop.common.v1.CredentialB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x07\x63ontext\x18\x02 \x01(\x0b\x32!.onestop.common.v1.RequestContextB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x07seal_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x34\n\x04\x66ill\x18\x04 \x01(\x0b\x32\x1e.onestop.eseal.v1.TemplateFillB\x06\xbaH\x03\xc8\x01\x01\"\xc9\x01\n\x14SignTemplateResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12-\n\tsigned_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07receipt\x18\x04 \x01(\x0b\x32\x1a.onestop.common.v1.Receipt\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x19\n\x11verification_link\x18\x06 \x01(\t\"\xae\x01\n\x12KeptTemplateAnswer\x12\x0e\n\x06update\x18\x01 \x01(\x0c\x12\x14\n\x0cplate_sha256\x18\x02 \x01(\x0c\x12\x14\n\x0csignature_id\x18\x03 \x01(\t\x12-\n\tsigned_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x19\n\x11verification_link\x18\x06 \x01(\t\"B\n\x19\x46indSealedDocumentRequest\x12%\n\x06number\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{32}$\"\xdf\x01\n\x1a\x46indSealedDocumentResponse\x12\x11\n\tseal_name\x18\x01 \x01(\t\x12\x12\n\nowner_code\x18\x02 \x01(\t\x12\x12\n\nowner_name\x18\x03 \x01(\t\x12-\n\tsigned_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nseal_state\x18\x05 \x01(\x0e\x32\x1b.onestop.eseal.v1.SealState\x12\x12\n\nsummary_zh\x18\x06 \x01(\t\x12\x12\n\nsummary_en\x18\x07 \x01(\t*\xd5\x01\n\x11TemplateFieldType\x12#\n\x1fTEMPLATE_FIELD_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18TEMPLATE_FIELD_TYPE_TEXT\x10\x01\x12\x1c\n\x18TEMPLATE_FIELD_TYPE_DATE\x10\x02\x12\x1e\n\x1aTEMPLATE_FIELD_TYPE_AMOUNT\x10\x03\x12\x1e\n\x1aTEMPLATE_FIELD_TYPE_CHOICE\x10\x04\x12\x1f\n\x1bTEMPLATE_FIELD_TYPE_PICTURE\x10\x05\x32\xc3\x02\n\x0fTemplateService\x12`\n\rListTemplates\x12&.onestop.eseal.v1.ListTemplatesRequest\x1a\'.onestop.eseal.v1.ListTemplatesResponse\x12]\n\x0cSignTemplate\x12%.onestop.eseal.v1.SignTemplateRequest\x1a&.onestop.eseal.v1.SignTemplateResponse\x12o\n\x12\x46indSealedDocument\x12+.onestop.eseal.v1.FindSealedDocumentRequest\x1a,.onestop.eseal.v1.FindSealedDocumentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,7 +53,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEMPLATEFILL'].fields_by_name['version']._loaded_options = None
   _globals['_TEMPLATEFILL'].fields_by_name['version']._serialized_options = b'\272H\005*\003\030\217N'
   _globals['_TEMPLATEFILL'].fields_by_name['fields']._loaded_options = None
-  _globals['_TEMPLATEFILL'].fields_by_name['fields']._serialized_options = b'\272H\022\232\001\017\020d\"\004r\002\030@*\005r\003\030\320\017'
+  _globals['_TEMPLATEFILL'].fields_by_name['fields']._serialized_options = b'\272H\022\232\001\017\020d\"\004r\002\030@*\005r\003\030\220N'
   _globals['_TEMPLATEFILL'].fields_by_name['level']._loaded_options = None
   _globals['_TEMPLATEFILL'].fields_by_name['level']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_TEMPLATEFILL'].fields_by_name['pictures']._loaded_options = None
@@ -68,32 +68,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNTEMPLATEREQUEST'].fields_by_name['fill']._serialized_options = b'\272H\003\310\001\001'
   _globals['_FINDSEALEDDOCUMENTREQUEST'].fields_by_name['number']._loaded_options = None
   _globals['_FINDSEALEDDOCUMENTREQUEST'].fields_by_name['number']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{32}$'
-  _globals['_TEMPLATEFIELDTYPE']._serialized_start=2191
-  _globals['_TEMPLATEFIELDTYPE']._serialized_end=2404
+  _globals['_TEMPLATEFIELDTYPE']._serialized_start=2211
+  _globals['_TEMPLATEFIELDTYPE']._serialized_end=2424
   _globals['_TEMPLATEFIELD']._serialized_start=212
   _globals['_TEMPLATEFIELD']._serialized_end=415
   _globals['_TEMPLATE']._serialized_start=418
-  _globals['_TEMPLATE']._serialized_end=576
-  _globals['_LISTTEMPLATESREQUEST']._serialized_start=579
-  _globals['_LISTTEMPLATESREQUEST']._serialized_end=778
-  _globals['_LISTTEMPLATESRESPONSE']._serialized_start=780
-  _globals['_LISTTEMPLATESRESPONSE']._serialized_end=875
-  _globals['_TEMPLATEFILL']._serialized_start=878
-  _globals['_TEMPLATEFILL']._serialized_end=1289
-  _globals['_TEMPLATEFILL_FIELDSENTRY']._serialized_start=1195
-  _globals['_TEMPLATEFILL_FIELDSENTRY']._serialized_end=1240
-  _globals['_TEMPLATEFILL_PICTURESENTRY']._serialized_start=1242
-  _globals['_TEMPLATEFILL_PICTURESENTRY']._serialized_end=1289
-  _globals['_SIGNTEMPLATEREQUEST']._serialized_start=1292
-  _globals['_SIGNTEMPLATEREQUEST']._serialized_end=1513
-  _globals['_SIGNTEMPLATERESPONSE']._serialized_start=1516
-  _globals['_SIGNTEMPLATERESPONSE']._serialized_end=1717
-  _globals['_KEPTTEMPLATEANSWER']._serialized_start=1720
-  _globals['_KEPTTEMPLATEANSWER']._serialized_end=1894
-  _globals['_FINDSEALEDDOCUMENTREQUEST']._serialized_start=1896
-  _globals['_FINDSEALEDDOCUMENTREQUEST']._serialized_end=1962
-  _globals['_FINDSEALEDDOCUMENTRESPONSE']._serialized_start=1965
-  _globals['_FINDSEALEDDOCUMENTRESPONSE']._serialized_end=2188
-  _globals['_TEMPLATESERVICE']._serialized_start=2407
-  _globals['_TEMPLATESERVICE']._serialized_end=2730
+  _globals['_TEMPLATE']._serialized_end=596
+  _globals['_LISTTEMPLATESREQUEST']._serialized_start=599
+  _globals['_LISTTEMPLATESREQUEST']._serialized_end=798
+  _globals['_LISTTEMPLATESRESPONSE']._serialized_start=800
+  _globals['_LISTTEMPLATESRESPONSE']._serialized_end=895
+  _globals['_TEMPLATEFILL']._serialized_start=898
+  _globals['_TEMPLATEFILL']._serialized_end=1309
+  _globals['_TEMPLATEFILL_FIELDSENTRY']._serialized_start=1215
+  _globals['_TEMPLATEFILL_FIELDSENTRY']._serialized_end=1260
+  _globals['_TEMPLATEFILL_PICTURESENTRY']._serialized_start=1262
+  _globals['_TEMPLATEFILL_PICTURESENTRY']._serialized_end=1309
+  _globals['_SIGNTEMPLATEREQUEST']._serialized_start=1312
+  _globals['_SIGNTEMPLATEREQUEST']._serialized_end=1533
+  _globals['_SIGNTEMPLATERESPONSE']._serialized_start=1536
+  _globals['_SIGNTEMPLATERESPONSE']._serialized_end=1737
+  _globals['_KEPTTEMPLATEANSWER']._serialized_start=1740
+  _globals['_KEPTTEMPLATEANSWER']._serialized_end=1914
+  _globals['_FINDSEALEDDOCUMENTREQUEST']._serialized_start=1916
+  _globals['_FINDSEALEDDOCUMENTREQUEST']._serialized_end=1982
+  _globals['_FINDSEALEDDOCUMENTRESPONSE']._serialized_start=1985
+  _globals['_FINDSEALEDDOCUMENTRESPONSE']._serialized_end=2208
+  _globals['_TEMPLATESERVICE']._serialized_start=2427
+  _globals['_TEMPLATESERVICE']._serialized_end=2750
 # @@protoc_insertion_point(module_scope)

@@ -113,6 +113,7 @@ class Template(message.Message):
     OFFICE_FIELD_NUMBER: builtins.int
     WIDTH_MM_FIELD_NUMBER: builtins.int
     HEIGHT_MM_FIELD_NUMBER: builtins.int
+    MOST_PAGES_FIELD_NUMBER: builtins.int
     name: builtins.str
     version: builtins.int
     """A template never changes; a change is another version."""
@@ -120,8 +121,10 @@ class Template(message.Message):
     office: builtins.str
     """USCC of the office whose it is; empty where every office may use it."""
     width_mm: builtins.float
-    """Size of its page in millimetres."""
+    """Size of its pages in millimetres."""
     height_mm: builtins.float
+    most_pages: builtins.int
+    """How many pages a document has at most."""
     @builtins.property
     def fields(self) -> containers.RepeatedCompositeFieldContainer[TemplateField]: ...
     def __init__(
@@ -134,10 +137,11 @@ class Template(message.Message):
         office: builtins.str = ...,
         width_mm: builtins.float = ...,
         height_mm: builtins.float = ...,
+        most_pages: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["fields", b"fields", "height_mm", b"height_mm", "name", b"name", "office", b"office", "title", b"title", "version", b"version", "width_mm", b"width_mm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["fields", b"fields", "height_mm", b"height_mm", "most_pages", b"most_pages", "name", b"name", "office", b"office", "title", b"title", "version", b"version", "width_mm", b"width_mm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
