@@ -24,7 +24,7 @@ from pyhanko_certvalidator import ValidationContext
 from core.disclosure import EntryKind, Outcome
 from tests.component.eseal.harness import LINKS, OTHER_OFFICE, Asking, Desk, reason
 from tests.unit.eseal.documents import KIND, OFFICE
-from tests.unit.eseal.forms_filled import DECISION, LICENCE
+from tests.unit.eseal.forms_filled import DECISION, LICENCE, long_penalty
 
 
 async def refused(
@@ -120,6 +120,21 @@ async def test_a_retry_gets_the_same_bytes_also_when_nothing_is_left_in_memory(d
     assert reason(failure.value) == "IDEMPOTENCY_KEY_REUSED"
 
 
+@pytest.mark.parametrize("sm2", [False, True], ids=["pdf", "ofd"])
+async def test_a_decision_of_several_pages_is_sealed_and_given_again(desk: Desk, sm2: bool) -> None:
+    seal_id = await desk.make_seal(sm2=sm2)
+    asking = replace(desk.asking, request_id=f"pages-{sm2}")
+
+    first = await desk.sign_template(seal_id, "penalty_decision", long_penalty(), asking)
+    desk.plates._ready.clear()
+    again = await desk.sign_template(seal_id, "penalty_decision", long_penalty(), asking)
+    answer = await desk.verify(first.document)
+
+    assert again == first
+    assert answer.verdict == eseal_pb2.DOCUMENT_VERDICT_VALID
+    assert answer.seals[0].covers_whole_document
+
+
 async def test_what_cannot_be_filled_leaves_no_trace_of_a_seal(desk: Desk) -> None:
     seal_id = await desk.make_seal()
 
@@ -164,11 +179,13 @@ async def test_templates_are_listed_page_by_page(desk: Desk) -> None:
     assert [one.name for one in (*first.templates, *second.templates)] == [
         "business_licence",
         "equipment_operator",
+        "penalty_decision",
         "permit_decision",
     ]
+    assert [one.most_pages for one in (*first.templates, *second.templates)] == [1, 2, 40, 1]
     assert not second.next_page_token
     photo = {field.name: field for field in first.templates[1].fields}["photo"]
     assert photo.type == pb.TEMPLATE_FIELD_TYPE_PICTURE
-    fields = {field.name: field for field in second.templates[0].fields}
+    fields = {field.name: field for field in second.templates[1].fields}
     assert fields["decided_on"].type == pb.TEMPLATE_FIELD_TYPE_DATE
     assert fields.keys() == DECISION.keys()

@@ -36,18 +36,28 @@ from tests.unit.eseal.forms_filled import (
     NUMBER,
     OPERATOR,
     codes,
+    long_penalty,
     photograph,
     plate,
     read_whole,
+    templates,
 )
+
+VALUES = {
+    "permit_decision": DECISION,
+    "business_licence": LICENCE,
+    "equipment_operator": OPERATOR,
+    "penalty_decision": long_penalty(),
+}
 
 
 def filled(name: str = "permit_decision", data: bytes = b"{}", **change: str) -> PreparedDocument:
     """A document of one of the service's templates, its signature still empty."""
-    values = {**(DECISION if name == "permit_decision" else LICENCE), **change}
+    values = {**VALUES[name], **change}
     ready = plate(name)
-    shown = ready.template.shown(values, NUMBER, serif().characters)
-    return ready.fill(shown, NUMBER, NOW, data, RESERVED_HEX)
+    photos = {place.field: read_whole(photograph()) for place in ready.template.photos}
+    shown = ready.template.shown(values, NUMBER, serif().characters, dict.fromkeys(photos, b"x"))
+    return ready.fill(shown, NUMBER, NOW, data, RESERVED_HEX, photos=photos)
 
 
 def text_of(document: bytes) -> str:
@@ -81,9 +91,14 @@ def test_poppler_reads_the_same_text_and_finds_nothing_wrong(tmp_path: Path) -> 
     assert not done.stderr
 
 
-def test_the_file_keeps_the_rules_of_pdf_a_3u() -> None:
-    data = json.dumps({"fields": DECISION}, ensure_ascii=False).encode()
-    document = filled(data=data).document
+def test_every_template_is_among_those_that_are_tried() -> None:
+    assert {name for name, _ in templates()} == VALUES.keys()
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_file_keeps_the_rules_of_pdf_a_3u(name: str) -> None:
+    data = json.dumps({"fields": VALUES[name]}, ensure_ascii=False).encode()
+    document = filled(name, data).document
     pdf = PdfFileReader(BytesIO(document), strict=True)
     root = pdf.root
 
@@ -99,17 +114,31 @@ def test_the_file_keeps_the_rules_of_pdf_a_3u() -> None:
     assert intent["/S"] == "/GTS_PDFA1"
     assert (profile["/N"], profile.data[16:20], profile.data[8] <= 4) == (3, b"RGB ", True)
     assert profile.data[36:40] == b"acsp"
-    for font in root["/Pages"]["/Kids"][0]["/Resources"]["/Font"].values():  # 6.2.11
+    pages = [page.get_object() for page in root["/Pages"]["/Kids"]]
+    for page in pages:
+        assert page["/Resources"]["/Font"].keys() == {"/A", "/B"}
+        for image in page["/Resources"]["/XObject"].values():
+            check_image(image.get_object())
+    for font in pages[0]["/Resources"]["/Font"].values():  # 6.2.11
         check_font(font.get_object())
     spec = root["/AF"][0].get_object()  # 6.8
     assert (spec["/AFRelationship"], spec["/UF"]) == ("/Data", "data.json")
     assert spec["/EF"]["/F"]["/Subtype"] == "/application/json"
     assert spec["/EF"]["/F"].data == data
-    widget = root["/Pages"]["/Kids"][0]["/Annots"][0].get_object()  # 6.3
+    (widget,) = [one.get_object() for page in pages for one in page.get("/Annots", ())]  # 6.3
     assert widget["/F"] & 0b100111 == 4  # printed, and neither hidden nor left out
     assert "/N" in widget["/AP"]
     assert "/NeedAppearances" not in root["/AcroForm"]  # 6.4.1
     assert not re.search(rb"/(JavaScript|Launch|AA|OpenAction|XFA|LZWDecode)\b", document)
+
+
+def check_image(image: Any) -> None:
+    """Of a colour that the output intent gives a meaning, or a mask; not smoothed, and in one version
+    (ISO 19005-3 6.2.4.3, 6.2.8)."""
+    assert image["/Subtype"] == "/Image"
+    assert image.get("/ImageMask", False) or image["/ColorSpace"] in {"/DeviceRGB", "/DeviceGray"}
+    assert image.get("/BitsPerComponent", 1) in {1, 8}
+    assert not {"/Interpolate", "/Alternates", "/OPI"} & image.keys()
 
 
 def check_font(font: Any) -> None:
