@@ -124,6 +124,7 @@ def test_the_file_keeps_the_rules_of_pdf_a_3u(name: str) -> None:
     spec = root["/AF"][0].get_object()  # 6.8
     assert (spec["/AFRelationship"], spec["/UF"]) == ("/Data", "data.json")
     assert spec["/EF"]["/F"]["/Subtype"] == "/application/json"
+    assert spec["/EF"]["/F"]["/Params"].keys() == {"/ModDate", "/Size"}
     assert spec["/EF"]["/F"].data == data
     (widget,) = [one.get_object() for page in pages for one in page.get("/Annots", ())]  # 6.3
     assert widget["/F"] & 0b100111 == 4  # printed, and neither hidden nor left out
