@@ -90,9 +90,16 @@ def photo_of(content: bytes, room: tuple[int, int]) -> Photo:
         raise ValueError("a picture that is larger than its room")
     if found.rows:
         whole = found.height * (1 + found.width * found.colours)
-        if len(zlib.decompressobj().decompress(found.rows, whole + 1)) != whole:
+        if _unpacked_length(found.rows, whole + 1) != whole:
             raise ValueError("a picture whose dots are not as many as it says")
     return found
+
+
+def _unpacked_length(rows: bytes, most: int) -> int:
+    try:
+        return len(zlib.decompressobj().decompress(rows, most))
+    except zlib.error as fault:
+        raise ValueError("a picture whose dots cannot be unpacked") from fault
 
 
 def plain_png(content: bytes) -> tuple[int, int, int, bytes]:

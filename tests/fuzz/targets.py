@@ -30,7 +30,9 @@ from services.eseal.ofd.package import Package
 from services.eseal.pdf import increment, inspection, keyword
 from services.eseal.pdf import sealing as pdf
 from services.eseal.pdf.syntax import OddError, read_array, read_dictionary
+from services.eseal.photo import photo_of
 from services.eseal.pictures.dots import kept_form, on_white, read_dots
+from services.eseal.pictures.photos import read_photo
 from services.eseal.pictures.svg import read_svg
 from services.eseal.raster import SIGNATURE, raster_of
 from services.eseal.refusals import DocumentError, SealPictureInvalidError
@@ -158,6 +160,17 @@ def pictures(data: bytes) -> None:
         pass
 
 
+def photos(data: bytes) -> None:
+    """A picture for a template's field. What a worker makes of it is taken; what is taken of anything else is
+    within its room."""
+    room = 60, 80
+    with suppress(SealPictureInvalidError):
+        photo_of(read_photo(data, room), room)
+    with suppress(ValueError):
+        photo = photo_of(data, (4096, 4096))
+        assert photo.data in data
+
+
 def certificates(data: bytes) -> None:
     """A certificate with SM2."""
     try:
@@ -204,6 +217,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         ofds,
         seals,
         pictures,
+        photos,
         certificates,
         splices,
         encodings,

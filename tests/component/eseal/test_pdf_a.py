@@ -1,4 +1,4 @@
-"""What programs of others say of the PDF/A-3 of every template, sealed; they are asked where they are there."""
+"""What others say of the PDF/A-3 of every template, sealed: programs that are asked where they are there."""
 
 from __future__ import annotations
 

@@ -134,6 +134,7 @@ def test_a_worker_that_was_taken_over_can_answer_nothing_but_tables_and_dots() -
         "cut off": good[:300],
         "larger than its room": read_photo(photograph(), (421, 589)),
         "fewer dots than it says": png[:19] + b"\x10" + png[20:],
+        "rows that are none": png[:41] + bytes(8) + png[49:],
         "too much": good[:-2] + bytes(MOST_BYTES) + b"\xff\xd9",
         "text in a PNG": png.removesuffix(end) + chunk(b"tEXt", b"a\0b") + end,
         "something behind a PNG": png + b"%PDF",
