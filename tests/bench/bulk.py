@@ -1,7 +1,8 @@
 """`eseal.bulk`: documents sealed by one stream through gRPC, the signing process on one core, beside pyHanko.
 
-Templates that are filled and sealed, and PDFs that are uploaded; record, ledger and answer included. While
-they are sealed somebody else lists seals, one call after another: `other` says how long that takes.
+Templates that are filled and sealed, as PDF by P-256 (`template`) and as OFD by SM2 (`ofd`), and PDFs that
+are uploaded; record, ledger and answer included. While they are sealed somebody else lists seals, one call
+after another: `other` says how long that takes.
 """
 
 from __future__ import annotations
@@ -26,17 +27,16 @@ from tests.bench.ground import Bench
 from tests.city import City
 from tests.story import Json, cast_of
 
-GOALS = {"template": Goal(MORE_IS_BETTER, 1500), "upload": None}
+GOALS = {"template": Goal(MORE_IS_BETTER, 1500), "ofd": Goal(MORE_IS_BETTER, 700), "upload": None}
 A_MESSAGE = 32
 WATCHED = ("eseal", "ledger")
+SHOPS = ("小满", "清和", "百旺", "新华", "风采", "沐溪", "芙蓉", "东河", "西联", "重阳", "龙归", "江湾")
+"""Names in which letters differ, so that the glyphs that a document needs do, too."""
 LETTER = {
     "office_name": "武江区市场监督管理局",
-    "decision_code": "武市监许准字〔2026〕第0001号",
-    "applicant": "武江区小满小吃店",
     "applied_on": "2026-02-20",
     "permit_name": "食品经营许可",
     "legal_basis": "《食品经营许可和备案管理办法》第十二条",
-    "content": "经营项目：热食类食品制售。\n经营场所：韶关市武江区演示路8号。",
     "valid_until": "2031-03-01",
     "decided_on": "2026-03-02",
 }
@@ -99,7 +99,10 @@ async def seal(city: City, kind: str, documents: Sequence[bytes], seconds: float
         credential = context_pb2.Credential(
             token=platform._token, certificate_thumbprint=thumbprint(city, "approval-platform")
         )
-    seal_id = next(one["id"] for one in found if one["document_type"] == "application/pdf")
+    wanted = "application/ofd" if kind == "ofd" else "application/pdf"
+    seal_id = next(
+        one["id"] for one in found if one["document_type"] == wanted and one["state"] == "in_force"
+    )
     config = peer_config(city.settings.pki, "gateway", eseal=address_of(city, "eseal"))
     async with channel(config, "eseal") as opened:
         bulk, single = bulk_pb2_grpc.BulkSealServiceStub(opened), eseal_pb2_grpc.EsealServiceStub(opened)
@@ -153,13 +156,24 @@ async def _requests(
         for _ in range(A_MESSAGE):
             number += 1
             item = bulk_pb2.SealItem(context=_context(office, number, uuid.uuid4().hex))
-            if kind == "template":
-                letter = {**LETTER, "decision_code": f"武市监许准字〔2026〕第{number:04}号"}
-                item.fill.MergeFrom(template_pb2.TemplateFill(template="permit_decision", fields=letter))
-            else:
+            if kind == "upload":
                 item.upload.document = documents[number % len(documents)]
+            else:
+                filled = template_pb2.TemplateFill(template="permit_decision", fields=_letter(number))
+                item.fill.MergeFrom(filled)
             message.items.append(item)
         yield message
+
+
+def _letter(number: int) -> dict[str, str]:
+    """The fields of one of many decisions: who applied, for what place, and the number differ in each."""
+    shop, road = SHOPS[number % len(SHOPS)], SHOPS[-number % len(SHOPS)]
+    return {
+        **LETTER,
+        "decision_code": f"武市监许准字〔2026〕第{number:04}号",
+        "applicant": f"武江区{shop}第{number}号小吃店",
+        "content": f"经营项目：热食类食品制售。\n经营场所：韶关市武江区{road}路{number}号。",
+    }
 
 
 async def _others(
