@@ -33,7 +33,7 @@ CHUNK = 64
 """Documents that a step is taken for at a time."""
 LASTING_CHUNK = 16
 """The same of those above B-B, for each of which others are asked while the transaction is open."""
-AT_ONCE = 8
+AT_ONCE = 4
 """Documents that are signed in one turn of the event loop."""
 PUT_TIME = timedelta(seconds=15)
 """How long the second step may take: so long its keys count as under way, should the process die in it."""

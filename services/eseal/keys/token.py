@@ -215,7 +215,7 @@ class TokenSigner:
     """One key on a token. What the token gives is a signature only if it is this certificate's key's."""
 
     is_quick = False
-    """Whether it signs within tens of microseconds, and waits for nobody meanwhile."""
+    """Whether it signs in a fraction of a millisecond, and waits for nobody meanwhile."""
     in_device = True
     """The token signs."""
 

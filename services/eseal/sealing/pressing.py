@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from services.eseal.domain import SUITES, Algorithm, Format, Picture, Stamp, with_update
+from services.eseal.domain import SUITES, Algorithm, Format, Picture, Stamp
 from services.eseal.levels import Level
 from services.eseal.photo import Photo
 from services.eseal.refusals import LevelUnavailableError
@@ -45,7 +45,7 @@ class Signer(Protocol):
 
     @property
     def is_quick(self) -> bool:
-        """Whether it signs within tens of microseconds, and waits for nobody meanwhile."""
+        """Whether it signs in a fraction of a millisecond, and waits for nobody meanwhile."""
         ...
 
     @property
@@ -347,9 +347,9 @@ class Presses:
             )
             if order.level >= Level.B_T:
                 value = await self._means().stamped_seal(value)
-            update = prepared.filled(value).encoded()
-            sealed = await sha256_of(with_update(prepared.original, update))
-            return Pressed(update, sealed.digest(), hashlib.sha256(value).digest())
+            splice = prepared.filled(value)
+            sealed = await sha256_of(splice.applied_to(prepared.original))
+            return Pressed(splice.encoded(), sealed.digest(), hashlib.sha256(value).digest())
 
         return press
 

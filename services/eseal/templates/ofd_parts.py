@@ -6,13 +6,14 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from functools import lru_cache
 from xml.sax.saxutils import escape
 
 from services.eseal.leaves import Rule, Text
 from services.eseal.photo import Photo
 from services.eseal.template import Template
 from services.eseal.templates.face import NAME, Face
+from services.eseal.templates.setting import runs_of
 from services.eseal.typesetting import MM_PER_POINT, Line
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -23,6 +24,8 @@ DOCUMENT, MEDIA = "Document.xml", "DocumentRes.xml"
 FIXED_IDS, OWN_IDS = 100, 10_000
 """Where the ids of objects begin that stand still, and of those that do not."""
 _LAST_ID = 99_999
+_INVERTED = bytes(range(255, -1, -1))
+"""Each byte's bits the other way."""
 _FURTHER_IDS = 90_000
 """Where the ids of further pages begin, and of what each has one of."""
 
@@ -58,24 +61,21 @@ class Page:
 
     def text(self, text: Text, lines: Sequence[Line]) -> set[str]:
         """Lines of text, an object for each run in one font; answers the characters that `ready` lacks."""
-        own = set[str]()
-        colour = " ".join(map(str, text.colour))
-        for line in lines:
-            em, x = line.size * MM_PER_POINT, line.x
-            own |= set(line.text) - self.ready
-            for is_ready, run in groupby(line.text, self.ready.__contains__):
-                shown = "".join(run)
-                widths = list(map(self.face.width, shown))
+        colour, width = " ".join(map(str, text.colour)), self.face.width
+        own = set("".join([line.text for line in lines])) - self.ready
+        for left, baseline, size, whole in lines:
+            em, said, x = size * MM_PER_POINT, _advances(size), left
+            top, tall = f"{baseline - em:.3f}", f"{em * 1.4:.3f}"
+            ink = f'" Size="{em:.3f}"><ofd:FillColor Value="{colour}"/><ofd:TextCode X="0" Y="{em:.3f}"'
+            for run in runs_of(whole, self.ready) if own else (whole,):
+                widths = list(map(width, run))
                 wide = sum(widths) * em / 1000
-                said = {width: f"{width * em / 1000:.3f}" for width in set(widths)}
-                deltas = f' DeltaX="{" ".join(map(said.__getitem__, widths[:-1]))}"' if widths[1:] else ""
+                deltas = f' DeltaX="{" ".join([said[one] for one in widths[:-1]])}"' if widths[1:] else ""
                 self.number += 1
                 self.parts.append(
-                    f'<ofd:TextObject ID="{self.number}"'
-                    f' Boundary="{x:.3f} {line.baseline - em:.3f} {wide:.3f} {em * 1.4:.3f}"'
-                    f' Font="{READY_ID if is_ready else OWN_ID}" Size="{em:.3f}">'
-                    f'<ofd:FillColor Value="{colour}"/><ofd:TextCode X="0" Y="{em:.3f}"{deltas}>'
-                    f"{escape(shown)}</ofd:TextCode></ofd:TextObject>"
+                    f'<ofd:TextObject ID="{self.number}" Boundary="{x:.3f} {top} {wide:.3f} {tall}"'
+                    f' Font="{READY_ID if run[0] in self.ready else OWN_ID}{ink}{deltas}>'
+                    f"{escape(run)}</ofd:TextCode></ofd:TextObject>"
                 )
                 x += wide
         return own
@@ -115,6 +115,21 @@ class Page:
                 "</ofd:Layer></ofd:Content></ofd:Page>",
             )
         ).encode("utf-8")
+
+
+class _Advances(dict[int, str]):
+    """How far a character of a width in thousandths advances at a size, as it is written."""
+
+    def __init__(self, size: float) -> None:
+        super().__init__()
+        self._em = size * MM_PER_POINT
+
+    def __missing__(self, width: int) -> str:
+        said = self[width] = f"{width * self._em / 1000:.3f}"
+        return said
+
+
+_advances = lru_cache(maxsize=256)(_Advances)
 
 
 def over_background(kind: int) -> str:
@@ -206,13 +221,25 @@ def root_part(title: str, number: str, day: str) -> bytes:
 
 def code_png(bits: bytes, modules: int, stride: int) -> bytes:
     """A QR code as a PNG of one bit a module, from rows in which dark modules are set."""
-    light = bytes(byte ^ 0xFF for byte in bits)
+    light = bits.translate(_INVERTED)
     rows = b"".join(b"\0" + light[start : start + stride] for start in range(0, len(light), stride))
     head = struct.pack(">2I5B", modules, modules, 1, 0, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
+    chunks = ((b"IHDR", head), (b"IDAT", _stored(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
+    )
+
+
+def _stored(data: bytes) -> bytes:
+    """Up to 65,535 bytes as a zlib stream (RFC 1950) of one stored block: there is little to deflate, and to
+    make a packer ready costs more than all the rest of a code."""
+    size = len(data)
+    return (
+        b"\x78\x01\x01"
+        + struct.pack("<2H", size, size ^ 0xFFFF)
+        + data
+        + struct.pack(">I", zlib.adler32(data))
     )
 
 

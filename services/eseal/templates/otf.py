@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterable
+from functools import lru_cache
 from sys import byteorder
 
 from services.eseal.templates.cff import small_font
@@ -14,6 +15,8 @@ _VERSION = b"OTTO"
 _SUM_OF_ALL = 0xB1B0AFBA
 _ADJUSTMENT = slice(8, 12)
 """Where `head` keeps what makes the whole font's sum right."""
+_OWN = frozenset((b"CFF ", b"cmap", b"hmtx"))
+"""Tables that differ from font to font."""
 
 
 def small_opentype(face: Face, chars: Iterable[str], tag: str) -> bytes:
@@ -41,25 +44,33 @@ def _written(tables: dict[bytes, bytes]) -> bytes:
     count = len(tables)
     power = count.bit_length() - 1
     search = 16 << power
-    out = [_VERSION + struct.pack(">4H", count, search, power, count * 16 - search)]
-    at, head_at = 12 + 16 * count, 0
+    directory = [_VERSION + struct.pack(">4H", count, search, power, count * 16 - search)]
+    at, head_at, sums = 12 + 16 * count, 0, 0
     padded = {name: data + bytes(-len(data) % 4) for name, data in tables.items()}
     for name, data in padded.items():
-        out.append(struct.pack(">4s3I", name, _sum(data), at, len(tables[name])))
+        own = _sum(data) if name in _OWN else _sum_kept(data)
+        sums += own
+        directory.append(struct.pack(">4s3I", name, own, at, len(tables[name])))
         if name == b"head":
             head_at = at
         at += len(data)
-    font = bytearray(b"".join((*out, *padded.values())))
-    font[head_at + 8 : head_at + 12] = struct.pack(">I", _SUM_OF_ALL - _sum(font) & 0xFFFFFFFF)
+    said = b"".join(directory)
+    font = bytearray(b"".join((said, *padded.values())))
+    adjustment = _SUM_OF_ALL - sums - _sum(said) & 0xFFFFFFFF
+    font[head_at + 8 : head_at + 12] = adjustment.to_bytes(4, "big")
     return bytes(font)
 
 
-def _sum(data: bytes | bytearray) -> int:
+def _sum(data: bytes) -> int:
     """The sum of the data as numbers of 32 bits."""
-    numbers = array("I", bytes(data))
+    numbers = array("I", data)
     if byteorder == "little":
         numbers.byteswap()
     return sum(numbers) & 0xFFFFFFFF
+
+
+_sum_kept = lru_cache(maxsize=64)(_sum)
+"""The same of tables that many fonts share."""
 
 
 def _characters(ordered: list[str]) -> bytes:

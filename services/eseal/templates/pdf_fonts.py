@@ -6,13 +6,13 @@ Both number characters alike, by UTF-16 code unit, so that they share one width 
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 
 from services.eseal.templates.face import EM, NAME, Face
 from services.eseal.templates.objects import Objects
+from services.eseal.templates.setting import runs_of
 
 READY_TAG, OWN_TAG = "ONSTPA", "ONSTPB"
 """Of the font made ready, and of a document's own (9.6.4)."""
@@ -53,7 +53,7 @@ def shown(text: str, codes: str, size: float, ready: frozenset[str] | None) -> s
     if ready is None:
         return f"{ready_font}{codes}>Tj"
     out, at = [], 0
-    for run in _splitter(ready).findall(text):
+    for run in runs_of(text, ready):
         end = at + 4 * len(run)
         out.append(f"{ready_font if run[0] in ready else own_font}{codes[at:end]}>Tj")
         at = end
@@ -64,13 +64,6 @@ def shown(text: str, codes: str, size: float, ready: frozenset[str] | None) -> s
 def _fonts(size: float) -> tuple[str, str]:
     """What begins a run in the document's own font, and in the one made ready."""
     return f"/B {size:g} Tf<", f"/A {size:g} Tf<"
-
-
-@lru_cache(maxsize=64)
-def _splitter(ready: frozenset[str]) -> re.Pattern[str]:
-    """Finds runs of characters that are ready, and of others."""
-    chars = re.escape("".join(sorted(ready)))
-    return re.compile(f"[{chars}]+|[^{chars}]+")
 
 
 @lru_cache(maxsize=1)

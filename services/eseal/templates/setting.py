@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.eseal.leaves import PAGE, PAGES, Leaf, Text
 from services.eseal.refusals import TemplateFieldsError
@@ -88,6 +90,18 @@ def set_pages(
             texts.insert(before, (running.text, over[leaf.number - 1]))
         pages.append(SetPage(leaf, texts))
     return pages
+
+
+def runs_of(text: str, ready: frozenset[str]) -> list[str]:
+    """A line cut where characters that are ready and others meet."""
+    runs: list[str] = _splitter(ready).findall(text)
+    return runs
+
+
+@lru_cache(maxsize=64)
+def _splitter(ready: frozenset[str]) -> re.Pattern[str]:
+    chars = re.escape("".join(sorted(ready)))
+    return re.compile(f"[{chars}]+|[^{chars}]+")
 
 
 def _set(text: Text, shown: Mapping[str, str], face: Face, known: Runs) -> Set:
