@@ -41,19 +41,20 @@ PUT_TIME = timedelta(seconds=15)
 
 @dataclass(frozen=True)
 class Turns:
-    """How many documents go together, and in how many turns at a time."""
+    """How many documents go together, and how many steps are under way at a time."""
 
-    largest: int = CHUNK
+    slots: int = 2
     lasting: int = LASTING_CHUNK
-    """The same of those above B-B."""
+    """Of those above B-B so many go together, in so many steps at a time."""
     lasting_slots: int = 1
-    devices_apart: bool = False
-    """Whether a seal whose key lies in a device goes as those above B-B do: it may keep others waiting."""
+    apart: bool = False
+    """Whether what may keep others waiting goes as those above B-B do: a key in a device, and a permission
+    with a quota, whose row others may hold."""
 
 
 STREAMS = Turns()
-CALLS = Turns(largest=32, lasting=1, lasting_slots=MOST_LASTING, devices_apart=True)
-"""Of calls one by one each waits for its own answer: none for another's authority or device."""
+CALLS = Turns(slots=1, lasting=1, lasting_slots=MOST_LASTING, apart=True)
+"""Of calls one by one each waits for its own answer: none for another's authority, device or quota."""
 
 LayOut: TypeAlias = Callable[[FoundSeal], Awaitable[LaidOut]]
 """How a document comes to be laid out for its seal: one that was uploaded, or that is made of something."""
@@ -108,12 +109,14 @@ class BulkDesk:
         self._presses = presses
         self._together = together
         self._clock = clock
-        self._looking: Coalescer[Piece, Released | FoundSeal] = Coalescer(self._look, largest=turns.largest)
-        self._pressing: Coalescer[Piece, Released] = Coalescer(self._put, largest=turns.largest)
+        self._looking: Coalescer[Piece, Released | FoundSeal] = Coalescer(
+            self._look, slots=turns.slots, largest=CHUNK
+        )
+        self._pressing: Coalescer[Piece, Released] = Coalescer(self._put, slots=turns.slots, largest=CHUNK)
         self._lasting: Coalescer[Piece, Released] = Coalescer(
             self._put_lasting, slots=turns.lasting_slots, largest=turns.lasting
         )
-        self._devices_apart = turns.devices_apart
+        self._apart = turns.apart
 
     async def seal(self, piece: Piece) -> Released:
         """Seals one of the documents once per request_id; what was done before is answered as it was.
@@ -125,7 +128,9 @@ class BulkDesk:
             return found
         piece.laid_out = await piece.lay_out(found)
         slow = piece.laid_out.level > Level.B_B
-        slow = slow or (self._devices_apart and piece.laid_out.signer.in_device)
+        if self._apart and not slow:
+            limited = self._putting.permitted(found, piece.context).is_limited
+            slow = limited or piece.laid_out.signer.in_device
         return await (self._lasting if slow else self._pressing).submit(piece)
 
     async def put(self, context: RequestContext, *, seal_id: UUID, lay_out: LayOut, body: bytes) -> Released:

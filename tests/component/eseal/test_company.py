@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import grpc
+import pytest
 from onestop.eseal.v1 import eseal_pb2 as pb
 
 from core.disclosure import EntryKind, Outcome
@@ -104,3 +105,28 @@ async def test_one_who_goes_away_among_others_leaves_them_their_seals(desk: Desk
     intents = {one.item_id for one in desk.ledger.entries if one.kind is EntryKind.INTENT}
     ended = {one.intent_id for one in desk.ledger.entries if one.kind is EntryKind.OUTCOME}
     assert cast(set[object], intents) == ended
+
+
+async def test_a_quota_that_somebody_holds_keeps_nobody_else_waiting(desk: Desk) -> None:
+    limited, other = await desk.make_seal(), await desk.make_seal(kind="合同专用章")
+    await desk.execute(
+        "INSERT INTO seal_quota (rule_id, per_day) SELECT rule_id, 2 FROM seal_user WHERE seal_id = $1",
+        limited,
+    )
+    holder = await desk.owner()
+    held = holder.transaction()
+    await held.start()
+    await holder.execute("SELECT FROM seal_quota FOR UPDATE")
+
+    waiting = asyncio.ensure_future(desk.sign_template(limited, "permit_decision", DECISION))
+    for _ in range(2):
+        await desk.sign_template(other, "permit_decision", DECISION)
+
+    assert not waiting.done()
+    await held.rollback()
+    await holder.close()
+    assert (await waiting).document.startswith(b"%PDF")
+    uses = [await desk.sign_template(limited, "permit_decision", DECISION)]
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await desk.sign_template(limited, "permit_decision", DECISION)
+    assert (len(uses), reason(refusal.value)) == (1, "SEAL_QUOTA_SPENT")
