@@ -151,7 +151,7 @@ def _template(template: Template) -> pb.Template:
                 title=field.title,
                 type=_TYPES[field.type],
                 required=field.required,
-                max_length=field.longest,
+                max_length=0 if field.type is FieldType.PICTURE else field.longest,
                 multiline=field.multiline,
                 pattern=field.pattern,
                 example=field.example,

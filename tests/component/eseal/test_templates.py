@@ -185,7 +185,7 @@ async def test_templates_are_listed_page_by_page(desk: Desk) -> None:
     assert [one.most_pages for one in (*first.templates, *second.templates)] == [1, 2, 40, 1]
     assert not second.next_page_token
     photo = {field.name: field for field in first.templates[1].fields}["photo"]
-    assert photo.type == pb.TEMPLATE_FIELD_TYPE_PICTURE
+    assert (photo.type, photo.max_length) == (pb.TEMPLATE_FIELD_TYPE_PICTURE, 0)
     fields = {field.name: field for field in second.templates[1].fields}
     assert fields["decided_on"].type == pb.TEMPLATE_FIELD_TYPE_DATE
     assert fields.keys() == DECISION.keys()

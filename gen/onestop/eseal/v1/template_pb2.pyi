@@ -75,7 +75,7 @@ class TemplateField(message.Message):
     type: TemplateFieldType.ValueType
     required: builtins.bool
     max_length: builtins.int
-    """Characters at most."""
+    """Characters at most; 0 of a picture."""
     multiline: builtins.bool
     """Whether a line feed begins a new paragraph."""
     pattern: builtins.str
