@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import chain
 
 from aiohttp import web
@@ -9,7 +10,6 @@ from aiohttp import web
 from core.config import Mode
 from gateway.approval import bulk, digests, licences, matters, seals, templates
 from gateway.citizen import consents, disclosures, signin
-from gateway.config import GatewayConfig
 from gateway.csc import credentials, service, signatures, taking
 from gateway.handling import Endpoint
 from gateway.observe import observer
@@ -64,7 +64,9 @@ def build(parts: Parts, listener: Listener) -> web.Application:
     for route in ROUTES:
         if route.listener is listener:
             app.router.add_route(route.method, route.pattern or route.path, Endpoint(route).answer)
-    documentation(config).add_to(app, with_home=listener is Listener.PEOPLE)
+    documentation(config.machines_address, config.people_url, config.oidc_issuer).add_to(
+        app, with_home=listener is Listener.PEOPLE
+    )
     if listener is Listener.PEOPLE:
         Pages(config.oidc_issuer).add_to(app)
     return app
@@ -78,7 +80,8 @@ def build_operations(parts: Parts, operations: Operations) -> web.Application:
     return app
 
 
-def documentation(config: GatewayConfig) -> Documentation:
-    """The API document for these settings, and its reader."""
-    urls = {Listener.MACHINES: config.machines_address, Listener.PEOPLE: config.people_url}
-    return Documentation(build_document(ROUTES, urls, config.oidc_issuer))
+@lru_cache(maxsize=1)
+def documentation(machines: str, people: str, oidc_issuer: str) -> Documentation:
+    """The API document for these addresses, and its reader: made once for both listeners."""
+    urls = {Listener.MACHINES: machines, Listener.PEOPLE: people}
+    return Documentation(build_document(ROUTES, urls, oidc_issuer))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 from typing import Any, cast
 
 from buf.validate import validate_pb2
@@ -75,9 +77,7 @@ class Schemas:
 
     def model_schema(self, model: type[BaseModel]) -> Schema:
         """The schema of a form that is no contract's; those that it refers to are collected too."""
-        schema = model.model_json_schema(
-            ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
-        )
+        schema = deepcopy(_generated(model))
         self.components |= schema.pop("$defs", {})
         del schema["title"]
         return schema
@@ -143,6 +143,14 @@ class _WithoutTitles(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Never."""
         return False
+
+
+@cache
+def _generated(model: type[BaseModel]) -> Schema:
+    """A model's schema, with those that it refers to; to be copied."""
+    return model.model_json_schema(
+        ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
+    )
 
 
 def _rules(field: FieldDescriptor) -> validate_pb2.FieldRules:
