@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from deploy.local.part import confined
 from tests.database import GROUND
@@ -24,6 +24,8 @@ _ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--no-default-browser-check"),
     *("--headless=new", "--no-proxy-server", "--remote-debugging-port=0"),
+    # Processes that no test needs.
+    *("--in-process-gpu", "--disable-extensions", "--disable-features=SpareRendererForSitePerProcess"),
 )
 START_SECONDS = 60.0
 
@@ -59,17 +61,25 @@ def _running(path: str) -> str:
 
 
 @asynccontextmanager
-async def window(language: str = "en-GB") -> AsyncIterator[Window]:
-    """A window that shares nothing with any other, with one page open. It believes any certificate."""
+async def connected() -> AsyncIterator[Browser]:
+    """The browser, for the tests of one event loop. What speaks with it takes half a second to start."""
     address = _running(chromium())
     async with async_playwright() as playwright:
         browser = await playwright.chromium.connect_over_cdp(address)
-        context = await browser.new_context(ignore_https_errors=True, locale=language)
         try:
-            yield Window(context, await context.new_page())
+            yield browser
         finally:
-            await context.close()
             await browser.close()
+
+
+@asynccontextmanager
+async def window(browser: Browser, language: str = "en-GB") -> AsyncIterator[Window]:
+    """A window that shares nothing with any other, with one page open. It believes any certificate."""
+    context = await browser.new_context(ignore_https_errors=True, locale=language)
+    try:
+        yield Window(context, await context.new_page())
+    finally:
+        await context.close()
 
 
 class Window:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.city import City
 from tests.collector import Collector
 from tests.e2e.contract import Contract
+from tests.loops import share_loops
 from tests.story import (
     ID_CARD,
     MATTER,
@@ -27,6 +29,11 @@ from tests.story import (
     person,
     platform_of,
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One browser for the pages."""
+    share_loops(items, Path(__file__).with_name("test_people_s_pages.py"))
 
 
 @pytest.fixture(scope="session")

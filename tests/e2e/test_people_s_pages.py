@@ -6,21 +6,27 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
-from tests.chromium import Window, window
+from tests.chromium import Window, connected, window
 from tests.city import City
+from tests.loops import of_the_module
 from tests.story import ID_CARD, Json, Machine, case_of, person
 
 
-@pytest.fixture
-async def looking(city: City, platform: Machine, cast: Json) -> AsyncIterator[Window]:
+@of_the_module(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with connected() as made:
+        yield made
+
+
+@of_the_module()
+async def looking(city: City, platform: Machine, cast: Json, browser: Browser) -> AsyncIterator[Window]:
     """The applicant's browser at the page, signed in; her licences have just been searched for."""
     search = {"holder": person(cast["applicant"]["code"]), "type_codes": [ID_CARD]}
     for _ in range(22):
         platform.post("/approval/v1/licences:search", {**search, "case": case_of(city)})
-    async with window() as made:
+    async with window(browser) as made:
         page = made.page
         await page.goto(f"{city.people}/citizen/disclosures")
         await page.click("#sign-in a")

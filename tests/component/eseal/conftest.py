@@ -6,11 +6,9 @@ The tests of a module share one event loop, and so a confined worker: to start o
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from core.clock import now
 from core.config import PARTS
@@ -21,16 +19,12 @@ from tests.component.eseal.harness import Desk, running_desk
 from tests.conftest import PoolFactory, pools_of
 from tests.database import CityDatabase
 from tests.fakes import FakeClock
-
-of_the_module = partial(pytest_asyncio.fixture, loop_scope="module")
-"""A fixture in the event loop that the module's tests share."""
+from tests.loops import of_the_module, share_loops
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the tests of this folder in their module's loop."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
-            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+    """One loop for each module."""
+    share_loops(items, Path(__file__).parent)
 
 
 @pytest.fixture(scope="module")

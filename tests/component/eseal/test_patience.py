@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from services.eseal.confined.patience import PatientWorkshop
 from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Picture, Place
-from tests.component.eseal.conftest import of_the_module
+from tests.loops import of_the_module
 from tests.unit.eseal.documents import NOW, plain
 
 PICTURE = Picture(b"", 42, 42)

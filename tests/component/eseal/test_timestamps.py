@@ -31,7 +31,7 @@ from services.eseal.trust.timestamps import (
     TimeNotProvedError,
     TimestampAuthority,
 )
-from tests.component.eseal.conftest import of_the_module
+from tests.loops import of_the_module
 
 
 @dataclass(frozen=True)

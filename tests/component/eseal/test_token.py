@@ -31,10 +31,10 @@ from services.eseal.keystore import VaultKeystore
 from services.eseal.operating.making import SealOrder, make_seal
 from services.eseal.pdf.inspection import inspect
 from services.eseal.refusals import KeystoreUnavailableError, KeyUnknownError
-from tests.component.eseal.conftest import of_the_module
 from tests.component.eseal.soft_token import PIN, SoftToken, soft_token
 from tests.conftest import PoolFactory
 from tests.database import CityDatabase
+from tests.loops import of_the_module
 from tests.unit.eseal.documents import KIND, NOW, OFFICE, OFFICE_CODE, plain
 from tests.unit.eseal.test_algorithms import KIT, issued, kit_of
 

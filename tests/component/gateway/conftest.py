@@ -24,6 +24,7 @@ from gateway.server import listening
 from tests.component.gateway.behind import Behind, running
 from tests.component.gateway.pki import Authority, Pair
 from tests.database import CityDatabase
+from tests.loops import of_the_module, share_loops
 
 CASE = {
     "matter_code": "sole-trader-registration",
@@ -141,6 +142,11 @@ class GatewayMaker:
         return Gateway(ports, self.behind, self.authority, parts, operations, self.stack, listeners)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One loop for each module, and so one browser for the pages."""
+    share_loops(items, Path(__file__).parent)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _traces() -> None:
     trace.configure("gateway")
@@ -152,7 +158,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("pki"))
 
 
-@pytest.fixture
+@of_the_module()
 async def make_gateway(
     city_database: CityDatabase, authority: Authority, tmp_path: Path
 ) -> AsyncIterator[GatewayMaker]:
@@ -163,7 +169,7 @@ async def make_gateway(
         yield GatewayMaker(behind, authority, port, city_database, stack)
 
 
-@pytest.fixture
+@of_the_module()
 async def gateway(make_gateway: GatewayMaker) -> Gateway:
     """A gateway with everything behind it well."""
     return await make_gateway()

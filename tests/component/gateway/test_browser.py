@@ -15,6 +15,7 @@ import pytest
 
 from tests.component.gateway.conftest import Gateway, GatewayMaker, free_port
 from tests.component.idp.harness import FARMER, PASSWORD, RunningIdp, parameters_of, running_idp, sign_in
+from tests.loops import of_the_module
 
 CODE = "440299198001010012"
 GRANT = {
@@ -52,7 +53,7 @@ class Browsing:
         return await self.browser.get(await self.at_provider(await self.to_provider(return_to)))
 
 
-@pytest.fixture
+@of_the_module()
 async def browsing(make_gateway: GatewayMaker, tmp_path: Path) -> AsyncIterator[Browsing]:
     """A browser that has been nowhere."""
     port = free_port()

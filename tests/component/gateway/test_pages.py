@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onestop.ledger.v1 import ledger_pb2
-from playwright.async_api import FilePayload, expect
+from playwright.async_api import Browser, FilePayload, expect
 
 from core.cosignature import WitnessKey, signed_message
 from core.note import VerifierKey, signature_line, split_note
 from core.receipt import answer_bytes
-from tests.chromium import Window, window
+from tests.chromium import Window, connected, window
 from tests.component.gateway.conftest import Gateway
+from tests.loops import of_the_module
 from tests.unit.ledger.receipts import KEY, a_receipt
 
 ANSWER: dict[str, Any] = {
@@ -47,11 +48,17 @@ quorum both
 """
 
 
-@pytest.fixture
-async def shown(gateway: Gateway) -> AsyncIterator[Window]:
+@of_the_module(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with connected() as made:
+        yield made
+
+
+@of_the_module()
+async def shown(gateway: Gateway, browser: Browser) -> AsyncIterator[Window]:
     """The page /verify of a city whose ledger has the tests' key, and no witnesses."""
     gateway.behind.answers["policy"] = ledger_pb2.GetPolicyResponse(policy=f"{POLICY}\n")
-    async with window() as made:
+    async with window(browser) as made:
         await made.page.goto(f"{gateway.people_url}/verify")
         await expect(made.page.locator("#key")).to_have_value(POLICY)
         yield made
