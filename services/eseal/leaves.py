@@ -2,6 +2,7 @@
 
 A template has a number of pages that is always the same, or one text that runs over to as many as it needs.
 What stands on a page says on which: `first`, `next` (each but the first), `last`, `every`, or its number.
+What is `closing` stands on the last page below the text that runs over, and moves up with its end.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 from services.eseal.typesetting import Area, Frames, Setting
 
-FIRST, NEXT, LAST, EVERY = "first", "next", "last", "every"
+FIRST, NEXT, LAST, EVERY, CLOSING = "first", "next", "last", "every", "closing"
 PAGE, PAGES = "page", "pages"
 """What a text may show of the page that it stands on: its number, and how many there are."""
 _SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -34,7 +35,7 @@ class Leaf:
                 return self.number == 1
             case "next":
                 return self.number > 1
-            case "last":
+            case "last" | "closing":
                 return self.number == self.pages
         return self.number == int(on)
 

@@ -18,6 +18,8 @@ from typing import NamedTuple
 MM_PER_POINT = 25.4 / 72
 STEP = 0.5
 """Points by which a text is set smaller."""
+_BASELINE = 0.88
+"""Where it stands in the square of a Chinese character, from its upper edge."""
 _LEAST_ON_LAST = 2
 """Lines: no page bears a seal below nothing, or next to nothing."""
 _MOST_HEADINGS = 2
@@ -74,6 +76,11 @@ class Frames:
     """Above this the text ends on the last page, in mm from the page's upper edge."""
     most: int
     """Pages."""
+
+    def left(self, lines: Sequence[Line]) -> float:
+        """How far above its latest end the text does end, by its lines on the last page; in mm."""
+        last = lines[-1]
+        return self.end - (last.baseline + last.size * MM_PER_POINT * (1 - _BASELINE))
 
 
 class DoesNotFitError(ValueError):
@@ -169,7 +176,7 @@ def _most_lines(height: float, size: float, setting: Setting) -> int:
 def _placed(lines: Sequence[tuple[str, int]], area: Area, size: float, setting: Setting) -> list[Line]:
     em = size * MM_PER_POINT
     step = em * setting.leading
-    first = area.y + em * 0.88  # Where the baseline of a Chinese font stands in its square.
+    first = area.y + em * _BASELINE
     shift = {"left": 0.0, "centre": 0.5, "right": 1.0}[setting.align]
     return [
         Line(area.x + (area.width - run * em / 1000) * shift, first + number * step, size, text)

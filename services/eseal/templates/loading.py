@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from services.eseal.leaves import (
+    CLOSING,
     EVERY,
     FIRST,
     LAST,
@@ -146,23 +147,29 @@ def _contradictions(said: Mapping[str, Any], name: str, folder: Traversable, fac
     for one in said["fields"]:
         yield from _faults_of_field(one, face)
     yield from _faults_of_images(said, folder)
-    page = said["page"]
-    running = said.get("running")
-    for kind in ("texts", "rules", "images"):
-        for number, one in enumerate(said.get(kind, ())):
-            if _is_over(one["area"], page):
-                yield f"{kind}[{number}]: reaches over the page's edge"
-            if not _is_page(_on(one), said):
-                yield f"{kind}[{number}]: stands on a page that there need not be"
-    if _on(said["seal"]) not in ({FIRST, LAST} if running else {FIRST, LAST, *_numbers(said)}):
-        yield "seal: stands on a page that there need not be; it has one place"
-    if running:
-        yield from (f"running: {fault}" for fault in _faults_of_running(running, page))
+    yield from _faults_of_places(said)
     texts = {one["name"] for one in said["fields"] if one.get("type") != FieldType.PICTURE}
     for number, one in enumerate(said["texts"]):
         yield from (f"texts[{number}]: {fault}" for fault in _faults_of_text(_text(one), texts, face))
+    if "running" in said:
+        yield from (f"running: {fault}" for fault in _faults_of_text(_text(said["running"]), texts, face))
+
+
+def _faults_of_places(said: Mapping[str, Any]) -> Iterator[str]:
+    """What stands over a page's edge, or on a page that there need not be."""
+    running = said.get("running")
+    for kind in ("texts", "rules", "images"):
+        for number, one in enumerate(said.get(kind, ())):
+            if _is_over(one["area"], said["page"]):
+                yield f"{kind}[{number}]: reaches over the page's edge"
+            if not _is_page(_on(one), said, closes=kind == "texts"):
+                yield f"{kind}[{number}]: stands on a page that there need not be"
+            elif _on(one) == CLOSING and one["area"][1] < said["running"]["end"]:
+                yield f"{kind}[{number}]: is closing, and begins above where the text may end"
+    if _on(said["seal"]) not in ({FIRST, LAST, CLOSING} if running else {FIRST, LAST, *_numbers(said)}):
+        yield "seal: stands on a page that there need not be; it has one place"
     if running:
-        yield from (f"running: {fault}" for fault in _faults_of_text(_text(running), texts, face))
+        yield from (f"running: {fault}" for fault in _faults_of_running(running, said["page"]))
 
 
 def _numbers(said: Mapping[str, Any]) -> set[str]:
@@ -170,7 +177,9 @@ def _numbers(said: Mapping[str, Any]) -> set[str]:
     return {str(number) for number in range(1, said.get("pages", 1) + 1)}
 
 
-def _is_page(on: str, said: Mapping[str, Any]) -> bool:
+def _is_page(on: str, said: Mapping[str, Any], *, closes: bool) -> bool:
+    if on == CLOSING:
+        return closes and "running" in said
     return on in {FIRST, NEXT, LAST, EVERY, *_numbers(said)}
 
 

@@ -16,6 +16,7 @@ from services.eseal.digests import SM3
 from services.eseal.domain import Stamp
 from services.eseal.gm.sm2 import sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3
+from services.eseal.leaves import CLOSING
 from services.eseal.ofd.sealing import CHINA, PROVIDER
 from services.eseal.photo import NO_PHOTOS, Photo
 from services.eseal.sealing.packing import Written
@@ -70,8 +71,8 @@ class OfdPlate:
     _written: Written = field(repr=False)
     _covered: str = field(repr=False)
     """The references of the signature to those parts."""
-    _place: str
-    """Where the seal's picture stands on its page."""
+    _place: tuple[float, float, float, float]
+    """Where the seal's picture stands on its page: left and upper edge, width and height."""
 
     def fill(
         self,
@@ -106,7 +107,8 @@ class OfdPlate:
             parts |= _photo_parts(template, photos)
         parts |= shown_parts
         sealed = next(place for place, page in enumerate(pages) if page.leaf.bears(template.seal.on))
-        said = self._signature(parts, page_id(sealed), local)
+        lift = pages[sealed].lift if template.seal.on == CLOSING else 0.0
+        said = self._signature(parts, self._stamp(page_id(sealed), lift), local)
         written = self._written
         for name, content in parts.items():
             written = written.with_new(name, content, moment, packed=False)
@@ -142,7 +144,13 @@ class OfdPlate:
             after = page.number
         return parts, own
 
-    def _signature(self, parts: Mapping[str, bytes], page: int, local: datetime) -> bytes:
+    def _stamp(self, page: int, lift: float) -> str:
+        """Where the seal's picture stands."""
+        x, y, wide, tall = self._place
+        place = f"{x:.2f} {y - lift:.2f} {wide:.2f} {tall:.2f}"
+        return f'<ofd:StampAnnot ID="1" PageRef="{page}" Boundary="{place}"/>'
+
+    def _signature(self, parts: Mapping[str, bytes], stamp: str, local: datetime) -> bytes:
         """Signature.xml (GB/T 33190 chapter 18): what the seal covers, and where its picture stands."""
         provider = " ".join(f'{name}="{value}"' for name, value in PROVIDER.items())
         return "".join(
@@ -153,7 +161,7 @@ class OfdPlate:
                 f'<ofd:References CheckMethod="{SM3}">',
                 self._covered,
                 *map(_reference, parts, parts.values()),
-                f'</ofd:References><ofd:StampAnnot ID="1" PageRef="{page}" Boundary="{self._place}"/>',
+                f"</ofd:References>{stamp}",
                 f"<ofd:Seal><ofd:BaseLoc>/{_SIGN}/Seal.esl</ofd:BaseLoc></ofd:Seal>",
                 f"</ofd:SignedInfo><ofd:SignedValue>/{_SIGN}/SignedValue.dat</ofd:SignedValue></ofd:Signature>",
             )
@@ -188,7 +196,7 @@ def make_ofd_plate(template: Template, face: Face, codes: Codes, *, stamp: Stamp
     whole = Written((Piece(b"", 0, len(content)),), written.length, written.directory, written.count)
     covered = "".join(_reference(name, part) for name, part in parts.items() if name != _LIST)
     wide, tall = stamp.picture.width_mm, stamp.picture.height_mm
-    place = f"{template.seal.x - wide / 2:.2f} {template.seal.y - tall / 2:.2f} {wide:.2f} {tall:.2f}"
+    place = template.seal.x - wide / 2, template.seal.y - tall / 2, wide, tall
     return OfdPlate(content, template, face, codes, standing, whole, covered, place)
 
 

@@ -11,9 +11,8 @@ from io import BytesIO
 from PIL import Image as Pictures
 
 from services.eseal.domain import Box, Picture
-from services.eseal.leaves import Image
+from services.eseal.leaves import CLOSING, Image
 from services.eseal.raster import is_raster, operators, raster_of
-from services.eseal.sealing.filling import FORM_FIELD
 from services.eseal.sheet import size_of
 from services.eseal.template import Template
 from services.eseal.templates.archival import colour_profile
@@ -23,9 +22,10 @@ from services.eseal.templates.objects import Objects, text_string
 from services.eseal.templates.pdf_document import (
     CATALOG,
     RESOURCES,
-    WIDGET,
+    SEAL,
     Numbers,
     PdfPlate,
+    field_object,
     page_object,
     page_tree,
 )
@@ -37,7 +37,7 @@ from services.eseal.templates.setting import standing_of
 DATA_NAME = "data.json"
 """The associated file's name."""
 _READY, _READY_FILE, _OWN = 4, 7, 8
-_TO_UNICODE, _WIDTHS, _PROFILE, _SEAL, _FILE_SPEC, _IMAGES = 11, 12, 13, 14, 15, 16
+_TO_UNICODE, _WIDTHS, _PROFILE, _FILE_SPEC, _IMAGES = 11, 12, 13, 14, 15
 _HEADER = b"%PDF-1.7\n%\xe5\x8d\xb0\xe7\xab\xa0\n"
 
 
@@ -53,7 +53,10 @@ def make_plate(
     runs = template.running is not None
     tree = stills.stop
     first = tree if runs else tree + 1 + template.pages
-    numbers = Numbers(first, stills, bool(template.code), len(photo_names(template)), runs)
+    moves = template.seal.on == CLOSING
+    numbers = Numbers(
+        first + (not moves), stills, bool(template.code), len(photo_names(template)), runs, moves
+    )
     if runs:
         tree = numbers.tree
     pages = [tree + 1] if runs else list(range(tree + 1, first))
@@ -61,8 +64,7 @@ def make_plate(
     # The numbers below follow one another: the table of what stands still has no gaps.
     _write_catalog(objects, numbers, tree)
     _write_resources(objects, template, numbers)
-    box, page = seal_box(template, picture), pages[0 if runs else sealed]
-    _write_field(objects, box, signer_name, page=page, signature=numbers.signature)
+    _write_seal(objects, picture, dots)
     shared = (_TO_UNICODE, _WIDTHS)
     write_font(objects, _READY, READY_TAG, file=_READY_FILE, face=face, shared=shared)
     ready = zlib.compress(small_font(face, standing.chars, READY_TAG), 9)
@@ -71,7 +73,6 @@ def make_plate(
     objects.stream(_TO_UNICODE, b"/Filter/FlateDecode", unicode_map(face))
     objects.add(_WIDTHS, width_array(face))
     objects.stream(_PROFILE, b"/N 3/Filter/FlateDecode", zlib.compress(colour_profile(), 9))
-    _write_seal(objects, picture, dots)
     name = text_string(DATA_NAME)
     objects.add(
         _FILE_SPEC,
@@ -88,11 +89,15 @@ def make_plate(
     if not runs:
         objects.add(tree, page_tree(pages))
         for place, page in enumerate(pages):
-            contents = stills[place], numbers.contents + place
-            objects.add(page, page_object(template, tree, contents, is_sealed=place == sealed))
+            contents, field = (stills[place], numbers.contents + place), numbers.field * (place == sealed)
+            objects.add(page, page_object(template, tree, contents, field=field))
+    box = seal_box(template, picture)
+    if not moves:
+        page = pages[0 if runs else sealed]
+        objects.add(numbers.field, field_object(numbers, box, signer_name, page))
     content = _HEADER + b"".join(objects.parts)
     table = b"0000000000 65535 f \n" + objects.table()
-    return PdfPlate(content, template, face, codes, signer_name, standing, numbers, table)
+    return PdfPlate(content, template, face, codes, signer_name, standing, numbers, box, table)
 
 
 def _write_catalog(objects: Objects, numbers: Numbers, tree: int) -> None:
@@ -104,7 +109,7 @@ def _write_catalog(objects: Objects, numbers: Numbers, tree: int) -> None:
         b"/ViewerPreferences<</DisplayDocTitle true>>"
         b"/OutputIntents[<</Type/OutputIntent/S/GTS_PDFA1/OutputConditionIdentifier(sRGB)/Info(sRGB)"
         b"/DestOutputProfile %d 0 R>>]>>"
-        % (tree, numbers.metadata, _FILE_SPEC, text_string(DATA_NAME), _FILE_SPEC, WIDGET, _PROFILE),
+        % (tree, numbers.metadata, _FILE_SPEC, text_string(DATA_NAME), _FILE_SPEC, numbers.field, _PROFILE),
     )
 
 
@@ -120,26 +125,13 @@ def _write_resources(objects: Objects, template: Template, numbers: Numbers) -> 
     objects.add(RESOURCES, b"<</Font<</A %d 0 R/B %d 0 R>>/XObject<<%b>>>>" % (_READY, _OWN, said))
 
 
-def _write_field(objects: Objects, box: Box, signer_name: str, *, page: int, signature: int) -> None:
-    """The signature's field, which shows the seal's picture on its page."""
-    objects.add(
-        WIDGET,
-        b"<</Type/Annot/Subtype/Widget/FT/Sig/T%b/TU%b/F 132/P %d 0 R/Rect[%.3f %.3f %.3f %.3f]"
-        b"/AP<</N %d 0 R>>/V %d 0 R>>"
-        % (
-            *(text_string(FORM_FIELD), text_string(signer_name), page),
-            *(box.left, box.bottom, box.right, box.top, _SEAL, signature),
-        ),
-    )
-
-
 def _write_seal(objects: Objects, picture: Picture, dots: int) -> None:
     """The seal's picture. Its ink multiplies with what lies below. `dots` is the object that a picture by the
     dot has."""
     wide, tall = size_of(picture)
     by_dot = is_raster(picture)
     objects.stream(
-        _SEAL,
+        SEAL,
         b"/Type/XObject/Subtype/Form/BBox[0 0 %.4f %.4f]/Resources<</ExtGState<</Ink<</BM/Multiply>>>>%b>>%b"
         % (
             *(wide, tall),

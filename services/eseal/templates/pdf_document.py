@@ -10,10 +10,12 @@ from __future__ import annotations
 import secrets
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from services.eseal.domain import Box
 from services.eseal.photo import NO_PHOTOS, Photo
+from services.eseal.sealing.filling import FORM_FIELD
 from services.eseal.sealing.prepared import PreparedDocument
 from services.eseal.sheet import POINTS_PER_MM
 from services.eseal.template import Template
@@ -26,7 +28,7 @@ from services.eseal.templates.pdf_marks import Pen, own_content, photo_names
 from services.eseal.templates.qr import Codes
 from services.eseal.templates.setting import SetPage, Standing, set_pages
 
-CATALOG, RESOURCES, WIDGET = 1, 2, 3
+CATALOG, RESOURCES, SEAL = 1, 2, 3
 """Objects of a plate that others name."""
 _RANGE = b"/ByteRange[0 %010d %010d %010d]"
 
@@ -42,6 +44,8 @@ class Numbers:
     photos: int
     runs: bool
     """Whether each document has pages of its own."""
+    moves: bool
+    """Whether the seal stands elsewhere in each document."""
 
     @property
     def font(self) -> int:
@@ -64,9 +68,14 @@ class Numbers:
         return self.first + 3
 
     @property
+    def field(self) -> int:
+        """The signature's field, which shows the seal: the last of the plate, or the document's own."""
+        return self.first + 4 if self.moves else self.first - 1
+
+    @property
     def pictures(self) -> int:
         """The QR code, if there is one; then the pictures of fields."""
-        return self.first + 4
+        return self.first + 4 + self.moves
 
     @property
     def tree(self) -> int:
@@ -91,6 +100,8 @@ class PdfPlate:
     signer_name: str
     _standing: Standing = field(repr=False)
     _numbers: Numbers
+    _box: Box
+    """Where the seal stands, in points."""
     _table: bytes = field(repr=False)
 
     def fill(
@@ -125,6 +136,11 @@ class PdfPlate:
         entries = b"/Type/EmbeddedFile/Subtype/application#2Fjson/Params<</ModDate(%b)/Size %d>>"
         objects.stream(numbers.data, entries % (day, len(data)), data)
         gap = self._signature(objects, numbers.signature, day, room)
+        if numbers.moves:
+            box = self._box
+            up = next(page.lift for page in pages if page.leaf.bears(template.seal.on)) * POINTS_PER_MM
+            lifted = replace(box, bottom=box.bottom + up, top=box.top + up)
+            objects.add(numbers.field, field_object(numbers, lifted, self.signer_name, numbers.tree + 1))
         self._pictures(objects, number, photos)
         count = self._pages(objects, pages, contents)
         return self._finished(objects, gap, room, count)
@@ -160,7 +176,7 @@ class PdfPlate:
                 template,
                 numbers.tree,
                 (numbers.stills[template.kind_of(page.leaf)], numbers.contents + place),
-                is_sealed=place == sealed,
+                field=numbers.field if place == sealed else 0,
             )
             for place, page in enumerate(pages)
         ]
@@ -208,13 +224,26 @@ def page_tree(pages: Sequence[int]) -> bytes:
     return b"<</Type/Pages/Kids[%b]/Count %d>>" % (kids, len(pages))
 
 
-def page_object(template: Template, tree: int, contents: tuple[int, int], *, is_sealed: bool) -> bytes:
-    """A page: what stands still on it and what is the document's own, and the seal's field if it is there."""
+def page_object(template: Template, tree: int, contents: tuple[int, int], *, field: int) -> bytes:
+    """A page: what stands still on it and what is the document's own, and the seal's field if it is there, 0
+    if not."""
     wide, tall = template.width * POINTS_PER_MM, template.height * POINTS_PER_MM
     return (
         b"<</Type/Page/Parent %d 0 R/MediaBox[0 0 %.3f %.3f]/Contents[%d 0 R %d 0 R]/Resources %d 0 R%b>>"
         % (
             *(tree, wide, tall, *contents, RESOURCES),
-            b"/Annots[%d 0 R]" % WIDGET if is_sealed else b"",
+            b"/Annots[%d 0 R]" % field if field else b"",
+        )
+    )
+
+
+def field_object(numbers: Numbers, box: Box, signer_name: str, page: int) -> bytes:
+    """The signature's field, which shows the seal's picture in its box on a page."""
+    return (
+        b"<</Type/Annot/Subtype/Widget/FT/Sig/T%b/TU%b/F 132/P %d 0 R/Rect[%.3f %.3f %.3f %.3f]"
+        b"/AP<</N %d 0 R>>/V %d 0 R>>"
+        % (
+            *(text_string(FORM_FIELD), text_string(signer_name), page),
+            *(box.left, box.bottom, box.right, box.top, SEAL, numbers.signature),
         )
     )

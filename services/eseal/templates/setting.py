@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.eseal.leaves import PAGE, PAGES, Leaf, Text
+from services.eseal.leaves import CLOSING, PAGE, PAGES, Leaf, Text
 from services.eseal.refusals import TemplateFieldsError
 from services.eseal.template import Template, does_not_fit
 from services.eseal.templates.face import Face
@@ -40,6 +40,8 @@ class SetPage:
 
     leaf: Leaf
     texts: Sequence[Set]
+    lift: float = 0.0
+    """By how many mm what is closing stands higher than the template says."""
 
 
 def standing_of(template: Template, face: Face) -> Standing:
@@ -47,13 +49,13 @@ def standing_of(template: Template, face: Face) -> Standing:
     still = [
         (text, set_text(text.paragraphs, text.area, text.setting, face.width))
         for text in template.texts
-        if not text.names
+        if not _moves(text)
     ]
     lines = [[one for one in still if leaf.bears(one[0].on)] for leaf in template.leaves]
     own = "".join("".join(text.filled(dict.fromkeys(text.names, ""))) for text in template.all_texts)
     chars = (set(own) | set(template.common) | set(_USUAL)) & face.characters
     texts = [
-        [text for text in template.texts if text.names and leaf.bears(text.on)] for leaf in template.leaves
+        [text for text in template.texts if _moves(text) and leaf.bears(text.on)] for leaf in template.leaves
     ]
     runs = {
         paragraph: run_of(paragraph, face.width)
@@ -83,12 +85,17 @@ def set_pages(
     for leaf in leaves:
         said = {**shown, PAGE: str(leaf.number), PAGES: str(leaf.pages)}
         texts = [_set(text, said, face, standing.runs) for text in standing.texts[template.kind_of(leaf)]]
+        lift = 0.0
         if running is not None:
             # Where it is read: what reads a page aloud goes by the order in which it is written.
             frame = running.frames.first if leaf.number == 1 else running.frames.further
             before = sum(text.area.y < frame.y for text, _ in texts)
-            texts.insert(before, (running.text, over[leaf.number - 1]))
-        pages.append(SetPage(leaf, texts))
+            lines = over[leaf.number - 1]
+            if leaf.number == leaf.pages and lines:
+                lift = running.frames.left(lines)
+                texts = [(text, _lifted(text, set_up, lift)) for text, set_up in texts]
+            texts.insert(before, (running.text, lines))
+        pages.append(SetPage(leaf, texts, lift))
     return pages
 
 
@@ -102,6 +109,17 @@ def runs_of(text: str, ready: frozenset[str]) -> list[str]:
 def _splitter(ready: frozenset[str]) -> re.Pattern[str]:
     chars = re.escape("".join(sorted(ready)))
     return re.compile(f"[{chars}]+|[^{chars}]+")
+
+
+def _moves(text: Text) -> bool:
+    """Whether a text is not the same at the same place in every document."""
+    return bool(text.names) or text.on == CLOSING
+
+
+def _lifted(text: Text, lines: Sequence[Line], lift: float) -> Sequence[Line]:
+    if text.on != CLOSING:
+        return lines
+    return [line._replace(baseline=line.baseline - lift) for line in lines]
 
 
 def _set(text: Text, shown: Mapping[str, str], face: Face, known: Runs) -> Set:

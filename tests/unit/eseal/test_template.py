@@ -149,6 +149,13 @@ def loaded(folder: Path, said: object, name: str = "note.1.json") -> Any:
         ({"seal": {"x": 70, "y": 70, "on": "every"}}, "seal: stands on a page"),
         ({"running": {**RUNNING, "further": [10, 10, 70, 80]}}, "is not as wide"),
         ({"running": {**RUNNING, "further": [10, 10, 80, 99]}}, "running: reaches over the page's edge"),
+        ({"texts": [{**WORD, "on": "closing"}]}, "stands on a page that there need not be"),
+        ({"seal": {"x": 70, "y": 70, "on": "closing"}}, "seal: stands on a page"),
+        ({"running": RUNNING, "texts": [{**WORD, "on": "closing"}]}, "begins above where the text may end"),
+        (
+            {"running": RUNNING, "rules": [{"area": [9, 90, 9, 0], "thickness": 1, "on": "closing"}]},
+            "rules[0]: stands on a page",
+        ),
         ({"running": {**RUNNING, "end": 45}}, "above its second line"),
         ({"running": {**RUNNING, "end": 95}}, "below its frame"),
         ({"running": {**RUNNING, "paragraphs": ["{who}"]}}, "running: names fields that there are not: who"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
@@ -109,18 +110,16 @@ def test_the_seal_is_on_the_page_that_the_template_says_and_the_code_on_the_firs
     assert ["/Annots" in page for page in kids] == [False, False, True]
     field = kids[2]["/Annots"][0].get_object()
     assert field.raw_get("/P").idnum == objects.raw_get(2).idnum
-    assert [float(edge) for edge in field["/Rect"]] == pytest.approx(list(_box()), abs=0.01)
+    left, bottom, right, top = (float(edge) for edge in field["/Rect"])
+    box = seal_box(plate("penalty_decision").template, SEAL)
+    assert (left, right, top - bottom) == pytest.approx((box.left, box.right, box.top - box.bottom), abs=0.01)
+    assert bottom > box.bottom + 100  # The text has two lines on this page, and the seal stands below them.
     drawn = [b"/Code Do" in page["/Contents"][1].get_object().data for page in kids]
     assert drawn == [True, False, False]
     # Each object that the file's table names is there, and none besides.
     assert pdf.trailer["/Size"] == len(re.findall(rb"(?m)^[0-9]{10} [0-9]{5} [nf] $", document))
     for number in range(1, pdf.trailer["/Size"]):
         assert pdf.get_object(generic.Reference(number, 0, pdf)) is not None
-
-
-def _box() -> tuple[float, float, float, float]:
-    box = seal_box(plate("penalty_decision").template, SEAL)
-    return box.left, box.bottom, box.right, box.top
 
 
 def test_documents_of_any_number_of_pages_share_one_plate() -> None:
@@ -172,6 +171,32 @@ async def ofd(template: Template, values: dict[str, str]) -> bytes:
     )
     photos = {place.field: read_whole(photograph()) for place in template.photos}
     return await seal().finish(ready.fill(shown, NUMBER, NOW, b"{}", 0, photos=photos))
+
+
+async def test_seal_and_signature_stand_as_far_below_the_text_however_long_it_is() -> None:
+    distances, seals = [], []
+    for times in (1, 6, 9):
+        parts = unpacked(await ofd(templates()["penalty_decision", 1], long_penalty(times)))
+        (stamp,) = fromstring(parts["Doc_0/Signs/Sign_0/Signature.xml"]).iter(f"{OFD}StampAnnot")
+        upper = float(stamp.attrib["Boundary"].split()[1])
+        last = parts[f"Doc_0/Pages/Page_{count_of(parts) - 1}/Content.xml"]
+        heights = {
+            code.text: float(text.attrib["Boundary"].split()[1])
+            for text in fromstring(last).iter(f"{OFD}TextObject")
+            for code in text.iter(f"{OFD}TextCode")
+        }
+        (end,) = [height for said, height in heights.items() if said and said.endswith("的除外。")]
+        (day,) = [height for said, height in heights.items() if said == "2026年3月2日"]
+        distances.append((upper - end, day - end))
+        seals.append(upper)
+
+    assert distances == [pytest.approx(distances[0], abs=0.02)] * 3
+    assert len({round(upper) for upper in seals}) == 3
+
+
+def count_of(parts: Mapping[str, bytes]) -> int:
+    """How many pages an OFD has."""
+    return len(list(fromstring(parts["Doc_0/Document.xml"]).iter(f"{OFD}Page")))
 
 
 @pytest.mark.parametrize(
