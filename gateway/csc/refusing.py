@@ -17,6 +17,7 @@ _BY_REASON: Mapping[str, tuple[int, str]] = {
     "SCOPE_MISSING": (400, "unauthorized_client"),
     "BASIS_NOT_PERMITTED": (400, "access_denied"),
     "CERTIFICATE_UNUSABLE": (401, "access_denied"),
+    "REQUEST_IN_PROGRESS": (503, "temporarily_unavailable"),
 }
 _BY_KIND: Mapping[Kind, tuple[int, str]] = {
     Kind.UNAUTHENTICATED: (401, "invalid_token"),

@@ -54,8 +54,14 @@ def distinguished_name(name: x509.Name) -> str:
         for attribute in relative:
             oid = attribute["type"].dotted
             value = re.sub(r'([,+"\\<>;=#])', r"\\\1", _text(attribute["value"]))
+            value = "".join(letter if letter.isprintable() else _escaped(letter) for letter in value)
             parts.append(f"{_SHORT_NAMES.get(oid, oid)}={value}")
     return ",".join(parts)
+
+
+def _escaped(letter: str) -> str:
+    """Its bytes (RFC 4514 section 2.4), of what would break a line or turn the direction around."""
+    return "".join(f"\\{byte:02X}" for byte in letter.encode("utf-8", "replace"))
 
 
 def _text(value: core.Any) -> str:

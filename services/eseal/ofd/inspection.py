@@ -111,12 +111,9 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
         return _unreadable(put)
     altered = altered_parts(ofd, file)
     later = puts[puts.index(put) + 1 :]
-    beside = {body.signatures, *_own_parts(ofd, [it for it in puts if it is not put])}
     sealed = said if isinstance(said, SealSignature) else None
     same_seal = sealed is None or _same_seal(ofd, file, sealed.seal)
-    if sealed and same_seal and file.seal_path:
-        beside.add(file.seal_path)
-    uncovered = uncovered_parts(ofd, file, beside)
+    uncovered = left_out(ofd, body, put, puts)
     locked = covers_the_list(file, body)
     claimed = sealed.moment if sealed else None
     then = claimed if claimed and claimed <= belief.moment else None
@@ -168,6 +165,20 @@ def _modification(uncovered: Sequence[str], later: Sequence[Put]) -> Modificatio
     if uncovered:
         return Modification.OTHER
     return Modification.FORM_FILLING if later else Modification.NONE
+
+
+def left_out(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put]) -> list[str]:
+    """The parts that a signature does not cover, but for the list and what signatures consist of."""
+    if put.file is None:
+        return []
+    beside = {body.signatures, *_own_parts(ofd, [it for it in puts if it is not put])}
+    if (
+        isinstance(put.said, SealSignature)
+        and put.file.seal_path
+        and _same_seal(ofd, put.file, put.said.seal)
+    ):
+        beside.add(put.file.seal_path)
+    return uncovered_parts(ofd, put.file, beside)
 
 
 def _own_parts(ofd: Ofd, others: Sequence[Put]) -> set[str]:

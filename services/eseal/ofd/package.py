@@ -12,6 +12,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 
+from core.errors import FieldFault
 from services.eseal.refusals import DocumentMalformedError, DocumentTooLargeError
 from services.eseal.sealing.packing import (
     CENTRAL,
@@ -89,7 +90,7 @@ class Package:
 
 def malformed(message: str) -> DocumentMalformedError:
     """What is said of a package that cannot be taken."""
-    return DocumentMalformedError(message)
+    return DocumentMalformedError(message, faults=[FieldFault("document", "ofd", message)])
 
 
 def resolve(folder: str, location: str) -> str:

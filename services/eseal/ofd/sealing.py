@@ -18,7 +18,7 @@ from services.eseal.gm.sm2_certificate import SM2_WITH_SM3
 from services.eseal.ofd import xml
 from services.eseal.ofd.digests import covers_the_list
 from services.eseal.ofd.document import MOST_SEALS, ROOT, SEAL, Body, Ofd
-from services.eseal.ofd.inspection import is_whole, read_put
+from services.eseal.ofd.inspection import is_whole, left_out, read_put
 from services.eseal.ofd.package import malformed
 from services.eseal.ofd.stamps import stamps_of
 from services.eseal.refusals import DocumentLockedError
@@ -79,12 +79,14 @@ def _require_room(ofd: Ofd, body: Body, sm2: Sm2) -> None:
     listed = ofd.listed(body)
     if len(listed) >= MOST_SEALS:
         raise DocumentLockedError(f"the document bears {MOST_SEALS} signatures already")
-    for signature in listed:
-        put = read_put(ofd, signature)
+    puts = [read_put(ofd, signature) for signature in listed]
+    for put in puts:
         if put.file is not None and covers_the_list(put.file, body):
             raise DocumentLockedError("an earlier signature in the document allows no further seal")
         if not is_whole(ofd, put, sm2):
             raise DocumentLockedError("an earlier signature in the document no longer holds")
+        if left_out(ofd, body, put, puts):
+            raise DocumentLockedError("the document has parts that an earlier signature does not cover")
 
 
 def _free_folder(ofd: Ofd, body: Body) -> str:

@@ -75,6 +75,9 @@ def placing_of(
             raise _contradiction(name, f"means nothing together with {said[0]}")
     match said:
         case ["keyword"]:
+            if not keyword.strip():
+                message = "a text to look for has more than blanks"
+                raise InvalidError(message, faults=[FieldFault("place.keyword", "blank", message)])
             return AtKeyword(keyword, page)
         case ["pages"] | ["every_page"]:
             return OnPages(tuple(dict.fromkeys(pages)), x_mm, y_mm)

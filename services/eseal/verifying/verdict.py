@@ -36,6 +36,7 @@ class Fault(Enum):
     FORGED = "签名值与证书不符", "the signature does not belong to its certificate"
     ADDED = "加盖之后文件又被改动或增添", "the file was changed or added to afterwards"
     REVOKED = "印章已被撤销或停用", "the seal has been revoked or suspended"
+    WITHDRAWN = "签章证书已被吊销", "its certificate has been revoked"
     UNTRUSTED = "签章证书不受信任或不在有效期内", "its certificate is not trusted or not in its validity"
     UNCOVERED = "文件有未被签章覆盖的部分", "the document has parts that the seal does not cover"
     WEAK = "所用算法强度不足", "its algorithms are too weak to prove anything"
@@ -148,7 +149,8 @@ def _report(
         Fault.FORGED: not finding.valid,
         Fault.ADDED: finding.intact and added and not finding.uncovered_parts,
         Fault.UNCOVERED: bool(finding.uncovered_parts),
-        Fault.REVOKED: revoked,
+        Fault.REVOKED: suspended,
+        Fault.WITHDRAWN: revocation is Revocation.REVOKED,
         Fault.UNTRUSTED: not trusted,
         Fault.WEAK: bool(finding.weaknesses),
         Fault.UNKNOWN: refuse_unknown and revocation is Revocation.UNKNOWN,
@@ -222,9 +224,12 @@ def _sentences(verdict: Verdict, reports: Sequence[SealReport]) -> tuple[str, st
         return "文件上没有电子印章，不能证明任何事项。", "The document bears no seal; it proves nothing."
     if verdict is Verdict.VALID:
         names = [_name(report) for report in reports]
+        sealed = all(report.finding.bears_seal for report in reports)
+        what, put = ("枚电子印章", "加盖") if sealed else ("个电子签名", "签署")
         return (
-            f"文件有效：{len(names)}枚电子印章（{'、'.join(names)}）真实可信，加盖之后内容未被改动。",
-            f"The document is valid: its {_count(len(names))} ({', '.join(names)}) "
+            f"文件有效：{len(names)}{what}（{'、'.join(names)}）真实可信，{put}之后内容未被改动。",
+            f"The document is valid: its {_count(len(names), 'seal' if sealed else 'signature')} "
+            f"({', '.join(names)}) "
             f"{'is' if len(names) == 1 else 'are'} genuine, and nothing was changed afterwards.",
         )
     faulty = [report for report in reports if report.faults]
@@ -237,5 +242,5 @@ def _name(report: SealReport) -> str:
     return report.seal_name or report.finding.signer or report.finding.field_name
 
 
-def _count(number: int) -> str:
-    return "seal" if number == 1 else f"{number} seals"
+def _count(number: int, what: str) -> str:
+    return what if number == 1 else f"{number} {what}s"

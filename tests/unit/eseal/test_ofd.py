@@ -16,6 +16,7 @@ from services.eseal.gm.ses_making import seal_of, seal_signature
 from services.eseal.gm.signed import DATA, SIGNED_DATA
 from services.eseal.gm.sm2 import load_sm2, sm3
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3, Sm2Authority
+from services.eseal.ofd import sealing
 from services.eseal.ofd.document import Ofd
 from services.eseal.refusals import (
     DocumentLockedError,
@@ -26,6 +27,7 @@ from services.eseal.refusals import (
 )
 from services.eseal.sealing.placing import AtKeyword, InField, OnPages, OverEdges, Placing
 from services.eseal.verifying.finding import Modification
+from services.eseal.verifying.verdict import report_on
 from tests.unit.eseal.ofds import (
     DAY,
     NOW,
@@ -190,7 +192,9 @@ async def test_every_part_altered_or_missing_is_told(one: Sealer) -> None:
     assert found.valid
 
 
-async def test_a_part_added_afterwards_is_told_as_not_covered(one: Sealer, other: Sealer) -> None:
+async def test_a_part_added_afterwards_is_told_as_not_covered(
+    one: Sealer, other: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sealed = await changed(await one.put(plain_ofd()), Doc_0__Annots__Annotations_dot_xml=b"<a/>")
 
     (found,) = inspected(sealed, [one])
@@ -198,7 +202,10 @@ async def test_a_part_added_afterwards_is_told_as_not_covered(one: Sealer, other
     assert found.uncovered_parts == ("Doc_0/Annots/Annotations.xml",)
     assert (found.intact, found.permitted, found.covers_whole_document) == (True, False, False)
     assert found.modification is Modification.OTHER
-    # A further seal that covers it does not cure the earlier one.
+    # A further seal that covers it, by a program that does not look, does not cure the earlier one.
+    with pytest.raises(DocumentLockedError, match="does not cover"):
+        await other.put(sealed)
+    monkeypatch.setattr(sealing, "_require_room", lambda *_: None)
     first, second = inspected(await other.put(sealed), [one, other])
     assert (first.permitted, second.permitted) == (False, True)
 
@@ -295,6 +302,9 @@ async def test_a_signature_without_a_seal_is_checked_too(one: Sealer, other: Sea
     assert alone.uncovered_parts == ()
     assert (first.intact, first.valid, second.intact, second.valid) == (True,) * 4
     assert not inspected(signed, [other])[0].trusted_now
+    told = report_on([alone], seals={}, signing_times={}, document_sha256="")
+    assert "个电子签名" in told.summary_zh
+    assert "its signature (" in told.summary_en
     page = PAGE.replace("/", "__").replace(".xml", "_dot_xml")
     (altered,) = inspected(await changed(signed, **{page: b"<a/>"}), [one])
     assert (altered.intact, altered.altered_parts) == (False, (PAGE,))

@@ -119,6 +119,16 @@ async def test_a_document_beside_the_sealed_one_is_not_covered(one: Sealer) -> N
     assert faults(package(parts), one) == [{Fault.CHANGED, Fault.UNCOVERED}]
 
 
+async def test_a_part_that_no_seal_covers_is_told_and_takes_no_further_seal(one: Sealer) -> None:
+    """A further seal would cover it, and lend its word to what somebody put there."""
+    parts = unpacked(await one.put(plain_ofd()))
+    added = package({**parts, "Doc_0/Attachs/more.xml": b"<a/>"})
+
+    assert faults(added, one) == [{Fault.UNCOVERED}]
+    with pytest.raises(DocumentLockedError, match="does not cover"):
+        await one.put(added)
+
+
 async def test_a_seal_listed_twice_does_not_count_as_two(one: Sealer) -> None:
     """The list is covered by no seal, so that others can follow: anybody can write it anew."""
     parts = unpacked(await one.put(plain_ofd()))

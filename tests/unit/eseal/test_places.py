@@ -321,9 +321,10 @@ def test_a_request_says_one_thing_and_travels_unchanged(said: dict[str, object],
         ({"pages": (1,), "page": 1}, "place.page"),
         ({"field_name": "a", "y_mm": 1.0}, "place.y_mm"),
         ({"over_edges": True, "x_mm": 1.0}, "place.x_mm"),
+        ({"keyword": " \u3000"}, "place.keyword"),
     ],
 )
-def test_a_request_that_says_two_things_is_refused_naming_the_second(
+def test_a_request_that_says_two_things_or_nothing_is_refused_naming_the_second(
     said: dict[str, object], field: str
 ) -> None:
     with pytest.raises(InvalidError) as refusal:

@@ -138,6 +138,13 @@ def test_a_name_whose_value_is_of_the_wrong_type_is_still_read() -> None:
     assert distinguished_name(name) == "O=局,2.5.4.45=B00102,CN=张\\,三"
 
 
+def test_a_name_neither_breaks_the_line_nor_turns_its_direction() -> None:
+    """Whoever makes a certificate chooses what stands in our sentences."""
+    name = x509.Name.build({"common_name": "局\n\u202e效有"})
+
+    assert distinguished_name(name) == "CN=局\\0A\\E2\\80\\AE效有"
+
+
 def test_an_empty_file_names_no_authority(tmp_path: Path) -> None:
     (tmp_path / "none.crt").write_bytes(b"\n")
 

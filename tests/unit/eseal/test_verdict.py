@@ -8,6 +8,7 @@ import pytest
 
 from services.eseal.domain import Algorithm, Seal, SealState
 from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.standing import Standing, State
 from services.eseal.verifying.verdict import DocumentReport, Fault, Verdict, report_on
 from tests.unit.eseal.documents import NOW, OFFICE_CODE
 
@@ -102,6 +103,22 @@ def test_a_seal_revoked_or_suspended_since_makes_it_invalid(standing: SealState)
     assert told.verdict is Verdict.INVALID
     assert told.seals[0].revoked
     assert told.seals[0].faults == (Fault.REVOKED,)
+
+
+def test_a_revoked_certificate_is_not_said_of_the_seal() -> None:
+    """The seal may be in force, and have another certificate by now."""
+    told = report_on(
+        [GOOD],
+        seals={CERTIFICATE: OURS},
+        signing_times={},
+        document_sha256="",
+        standings=[Standing(State.REVOKED, revoked_at=NOW)],
+    )
+
+    assert told.seals[0].faults == (Fault.WITHDRAWN,)
+    assert told.seals[0].revoked
+    assert "签章证书已被吊销" in told.summary_zh
+    assert "its certificate has been revoked" in told.summary_en
 
 
 def test_one_bad_seal_among_good_ones_makes_it_invalid() -> None:

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from onestop.eseal.v1 import remote_pb2 as pb
 
 from core.errors import FieldFault, InvalidError, Kind, LateError, ServiceError, UnavailableError
+from core.intents import RequestInProgressError
 from gateway.csc import credentials, service, signatures
 from gateway.csc.algorithms import SHA256, SHA384, SUITES, require_digests, suites_of
 from gateway.csc.forms import (
@@ -177,6 +178,7 @@ class _BrokenError(ServiceError):
         (_FactorError("no"), 400, "invalid_authentication_data"),
         (_TokenError("no"), 401, "invalid_token"),
         (InvalidError("no", faults=[FieldFault("SAD", "required", "is required")]), 400, "invalid_request"),
+        (RequestInProgressError("the same is under way"), 503, "temporarily_unavailable"),
         (LateError("late"), 503, "temporarily_unavailable"),
         (UnavailableError("away", retry_after=7.0), 503, "temporarily_unavailable"),
         (_BrokenError("a secret of the inside"), 500, "server_error"),
