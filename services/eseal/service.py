@@ -288,10 +288,10 @@ class SealDesk:
         """What is known of each seal's certificates: from their authorities, else from the file itself."""
         statuses = self._proofs.statuses
         if statuses is None:
-            return [finding.kept for finding in findings]
+            return [finding.kept.as_of_file() for finding in findings]
         asked = await asyncio.gather(*(statuses.of_chain(finding.certificates) for finding in findings))
         return [
-            finding.kept if said.state is State.UNKNOWN else said
+            finding.kept.as_of_file() if said.state is State.UNKNOWN else said
             for finding, said in zip(findings, asked, strict=True)
         ]
 

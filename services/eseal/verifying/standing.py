@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -25,6 +25,12 @@ class Standing:
     revoked_at: datetime | None = None
     ocsp: bytes = field(default=b"", repr=False)
     crl: bytes = field(default=b"", repr=False)
+    of_file: bool = False
+    """Whether only the file's own data say so, as of when they were put in: of now nobody does."""
+
+    def as_of_file(self) -> Standing:
+        """The same, said by nothing but the file's own data."""
+        return replace(self, of_file=True)
 
 
 UNKNOWN = Standing(State.UNKNOWN)

@@ -174,6 +174,7 @@ def _report(
         moment=finding.stamped_at or finding.signed_at,
         proof=proof.value,
         revocation=revocation,
+        of_file=standing.of_file,
         level=Level(finding.level).label if finding.level else "",
         modification=finding.modification.value,
         faults=[fault.value for fault in report.faults],

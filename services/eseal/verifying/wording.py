@@ -23,6 +23,11 @@ _REVOCATIONS = {
     Revocation.UNKNOWN: ("证书吊销状态未知", "whether its certificate was revoked is not known"),
 }
 
+_GOOD_BY_FILE = (
+    "据文件自带数据，证书当时未被吊销，此后未知",
+    "by the data kept in the file its certificate had not been revoked then; of the time since nobody says",
+)
+
 MODIFICATIONS = {
     "none": ("之后无改动", "nothing came after it"),
     "ltv_updates": ("之后仅增添验证数据", "only data for its validation came after it"),
@@ -38,15 +43,19 @@ def sentence_on(
     moment: datetime | None,
     proof: str,
     revocation: Revocation,
+    of_file: bool = False,
     level: str,
     modification: str,
     faults: Sequence[tuple[str, str]],
 ) -> tuple[str, str]:
     """What is said of one seal: who, when and by whose word, what became of it, what speaks against it.
 
-    `moment` is told in China's time; `level` such as `B-LT`, empty where it has none.
+    `moment` is told in China's time; `of_file` says that only the file's data speak of revocation; `level`
+    such as `B-LT`, empty where it has none.
     """
     said_by, changed, became = _PROOFS[proof], MODIFICATIONS[modification], _REVOCATIONS[revocation]
+    if of_file and revocation is Revocation.GOOD:
+        became = _GOOD_BY_FILE
     local = moment.astimezone(CHINA) if moment else None
     zh_time = f"{local:%Y年%m月%d日%H:%M:%S}" if local else "时间未标明"
     en_time = f"{local:%Y-%m-%d %H:%M:%S} (UTC+8)" if local else "no time said"

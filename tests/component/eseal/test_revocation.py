@@ -98,7 +98,8 @@ async def test_a_revoked_certificate_puts_no_seal_on_an_ofd_and_is_told(
     assert (since.revocation, since.revoked) == ("revoked_since", False)
     assert unproved.verdict == pb.DOCUMENT_VERDICT_INVALID
     assert unproved.seals[0].revocation == "revoked"
-    assert "撤销" in unproved.summary_zh
+    assert "签章证书已被吊销" in unproved.summary_zh
+    assert "印章已被撤销" not in unproved.summary_zh
 
 
 async def test_a_seal_whose_maker_was_revoked_is_told(

@@ -121,6 +121,21 @@ def test_a_revoked_certificate_is_not_said_of_the_seal() -> None:
     assert "its certificate has been revoked" in told.summary_en
 
 
+def test_what_only_the_file_says_of_revocation_is_told_as_of_then() -> None:
+    """Its authority may have said something else since, and be down now."""
+    told = report_on(
+        [GOOD],
+        seals={},
+        signing_times={},
+        document_sha256="",
+        standings=[Standing(State.GOOD, of_file=True)],
+    )
+
+    assert told.verdict is Verdict.VALID
+    assert "证书当时未被吊销，此后未知" in told.seals[0].summary_zh
+    assert "its certificate had not been revoked then" in told.seals[0].summary_en
+
+
 def test_one_bad_seal_among_good_ones_makes_it_invalid() -> None:
     told = report(EARLIER, replace(GOOD, intact=False))
 
