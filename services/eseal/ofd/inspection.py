@@ -32,7 +32,7 @@ from services.eseal.ofd.digests import altered_parts, covers_the_list, uncovered
 from services.eseal.ofd.document import SEAL, Body, Listed, Ofd, SignatureFile
 from services.eseal.ofd.proofs import certificates_of, stamp_on, weaknesses
 from services.eseal.refusals import DocumentError, DocumentMalformedError
-from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.finding import Finding, Modification, may_be_true, unreadable
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _checked(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
     except DocumentError:
         raise
     except Exception:  # a reader may raise anything at all on a file that lies about itself
-        return _unreadable(put)
+        return _unread(put)
 
 
 def read_put(ofd: Ofd, listed: Listed) -> Put:
@@ -108,7 +108,7 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
     except ValueError:
         signer = None
     if file is None or said is None or signer is None:
-        return _unreadable(put)
+        return _unread(put)
     altered = altered_parts(ofd, file)
     later = puts[puts.index(put) + 1 :]
     sealed = said if isinstance(said, SealSignature) else None
@@ -157,6 +157,7 @@ def _finding(ofd: Ofd, body: Body, put: Put, puts: Sequence[Put], belief: Belief
         chain=tuple(distinguished_name(one.subject) for one in (signer, vouching)) if vouching else (),
         certificates=certificates_of(signer.der, sealed),
         weaknesses=weaknesses(file, said),
+        may_be_true=may_be_true(claimed, signer.certificate.not_valid_before, belief.moment),
     )
 
 
@@ -269,21 +270,6 @@ def _same_seal(ofd: Ofd, file: SignatureFile, seal: SealStructure) -> bool:
         return False
 
 
-def _unreadable(put: Put) -> Finding:
-    return Finding(
-        field_name=put.listed.path,
-        signer="",
-        certificate_sha256="",
-        cms_sha256=b"",
-        signed_at=None,
-        intact=False,
-        valid=False,
-        trusted_now=False,
-        trusted_then=False,
-        permitted=False,
-        covers_whole_document=False,
-        modification=Modification.OTHER,
-        algorithm="",
-        structure="" if put.listed.kind == SEAL else STANDARD,
-        bears_seal=put.listed.kind == SEAL,
-    )
+def _unread(put: Put) -> Finding:
+    is_seal = put.listed.kind == SEAL
+    return unreadable(put.listed.path, structure="" if is_seal else STANDARD, bears_seal=is_seal)

@@ -37,7 +37,7 @@ from services.eseal.pdf.signatures import (
 from services.eseal.refusals import DocumentError, DocumentTooLargeError
 from services.eseal.strength import weaknesses
 from services.eseal.trust.stamps import context
-from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.finding import Finding, Modification, may_be_true, unreadable
 from services.eseal.verifying.standing import UNKNOWN
 
 MAX_SEALS = 64
@@ -160,7 +160,7 @@ async def _inspect_one(
         return signature.signed_revision, await _inspect_signature(reader, signature, document, believed)
     except Exception:
         # What cannot even be read as a signature still shows: a seal that proves nothing.
-        return reader.xrefs.total_revisions, _unreadable(signed.name, _weak(reader, signed))
+        return reader.xrefs.total_revisions, unreadable(signed.name, weaknesses=_weak(reader, signed))
 
 
 async def _inspect_signature(
@@ -229,6 +229,7 @@ async def _inspect_signature(
         kept=kept,
         weaknesses=weaknesses(signature.md_algorithm, signature.signer_cert, chain[1:-1]),
         certifies=signature.docmdp_level is MDPPerm.NO_CHANGES,
+        may_be_true=may_be_true(claimed, status.signing_cert.not_valid_before, believed.moment),
     )
 
 
@@ -290,22 +291,3 @@ def _algorithm(digest: str, certificate: x509.Certificate) -> str:
     if key.algorithm in ("ed25519", "ed448"):
         return str(key.algorithm)
     return f"{digest}_{key.algorithm}_{key.bit_size}"
-
-
-def _unreadable(name: str, weak: tuple[str, ...]) -> Finding:
-    return Finding(
-        field_name=name,
-        signer="",
-        certificate_sha256="",
-        cms_sha256=b"",
-        signed_at=None,
-        intact=False,
-        valid=False,
-        trusted_now=False,
-        trusted_then=False,
-        permitted=False,
-        covers_whole_document=False,
-        modification=Modification.OTHER,
-        algorithm="",
-        weaknesses=weak,
-    )

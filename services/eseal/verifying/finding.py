@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.eseal.verifying.standing import UNKNOWN, Standing
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class Modification(StrEnum):
@@ -69,3 +71,39 @@ class Finding:
     """What the revocation data in the file itself say of them, as of when they were put in."""
     weaknesses: tuple[str, ...] = ()
     certifies: bool = False
+    is_readable: bool = True
+    """Whether it could be checked at all."""
+    may_be_true: bool = True
+    """Whether it can have been put when its signer says: not before the certificate, not after the check."""
+
+
+def unreadable(
+    name: str, *, structure: str = "", bears_seal: bool = True, weaknesses: tuple[str, ...] = ()
+) -> Finding:
+    """Of a signature that cannot be read, or is of a form that is not checked: it proves nothing."""
+    return Finding(
+        field_name=name,
+        signer="",
+        certificate_sha256="",
+        cms_sha256=b"",
+        signed_at=None,
+        intact=False,
+        valid=False,
+        trusted_now=False,
+        trusted_then=False,
+        permitted=False,
+        covers_whole_document=False,
+        modification=Modification.OTHER,
+        algorithm="",
+        structure=structure,
+        bears_seal=bears_seal,
+        weaknesses=weaknesses,
+        is_readable=False,
+    )
+
+
+def may_be_true(claimed: datetime | None, valid_from: datetime, moment: datetime) -> bool:
+    """Whether a signature by a certificate, valid from then, can have been made when its signer claims."""
+    if claimed is None:
+        return True
+    return valid_from - _CLOCKS_DIFFER <= claimed <= moment + _CLOCKS_DIFFER

@@ -12,7 +12,7 @@ from services.eseal.domain import Seal, SealState
 from services.eseal.levels import Level
 from services.eseal.verifying.finding import Finding, Modification
 from services.eseal.verifying.standing import UNKNOWN, Revocation, Standing, revocation_of
-from services.eseal.verifying.wording import sentence_on
+from services.eseal.verifying.wording import UNREAD, sentence_on
 
 _SAME_TIME = timedelta(seconds=2)
 """PDF dates have whole seconds (ISO 32000-2 7.9.4)."""
@@ -37,6 +37,10 @@ class Fault(Enum):
     ADDED = "加盖之后文件又被改动或增添", "the file was changed or added to afterwards"
     REVOKED = "印章已被撤销或停用", "the seal has been revoked or suspended"
     WITHDRAWN = "签章证书已被吊销", "its certificate has been revoked"
+    TIME = (
+        "所称的签章时间不可能属实",
+        "it cannot have been put at the time that it claims",
+    )
     UNTRUSTED = "签章证书不受信任或不在有效期内", "its certificate is not trusted or not in its validity"
     UNCOVERED = "文件有未被签章覆盖的部分", "the document has parts that the seal does not cover"
     WEAK = "所用算法强度不足", "its algorithms are too weak to prove anything"
@@ -152,6 +156,7 @@ def _report(
         Fault.REVOKED: suspended,
         Fault.WITHDRAWN: revocation is Revocation.REVOKED,
         Fault.UNTRUSTED: not trusted,
+        Fault.TIME: trusted and not finding.may_be_true,
         Fault.WEAK: bool(finding.weaknesses),
         Fault.UNKNOWN: refuse_unknown and revocation is Revocation.UNKNOWN,
         Fault.NOT_GENUINE: not genuine,
@@ -169,6 +174,10 @@ def _report(
         revocation=revocation,
         revoked_at=standing.revoked_at,
     )
+    if not finding.is_readable:
+        return replace(
+            report, summary_zh=f"{_name(report)}：{UNREAD[0]}。", summary_en=f"{_name(report)}: {UNREAD[1]}."
+        )
     zh, en = sentence_on(
         _name(report),
         moment=finding.stamped_at or finding.signed_at,
@@ -234,9 +243,14 @@ def _sentences(verdict: Verdict, reports: Sequence[SealReport]) -> tuple[str, st
             f"{'is' if len(names) == 1 else 'are'} genuine, and nothing was changed afterwards.",
         )
     faulty = [report for report in reports if report.faults]
-    zh = "；".join(f"{_name(it)}：{'、'.join(fault.value[0] for fault in it.faults)}" for it in faulty)
-    en = "; ".join(f"{_name(it)}: {', '.join(fault.value[1] for fault in it.faults)}" for it in faulty)
+    zh = "；".join(f"{_name(it)}：{'、'.join(zh for zh, _ in _told(it))}" for it in faulty)
+    en = "; ".join(f"{_name(it)}: {', '.join(en for _, en in _told(it))}" for it in faulty)
     return f"文件无效。{zh}。", f"The document is not valid. {en}."
+
+
+def _told(report: SealReport) -> list[tuple[str, str]]:
+    """The words for what speaks against a seal; of one that cannot be read nothing else can be said."""
+    return [fault.value for fault in report.faults] if report.finding.is_readable else [UNREAD]
 
 
 def _name(report: SealReport) -> str:

@@ -28,6 +28,10 @@ _GOOD_BY_FILE = (
     "by the data kept in the file its certificate had not been revoked then; of the time since nobody says",
 )
 
+UNREAD = (
+    "签名无法读取或其形式不在核验之列，不能证明任何事项",
+    "its signature cannot be read, or is of a form that is not checked: it proves nothing",
+)
 MODIFICATIONS = {
     "none": ("之后无改动", "nothing came after it"),
     "ltv_updates": ("之后仅增添验证数据", "only data for its validation came after it"),

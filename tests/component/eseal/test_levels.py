@@ -271,7 +271,7 @@ async def test_what_was_put_after_the_revocation_is_invalid(
     assert answer.verdict == pb.DOCUMENT_VERDICT_INVALID
     assert answer.seals[0].revocation == "revoked"
     assert answer.seals[0].revoked
-    assert "撤销" in answer.summary_zh
+    assert "签章证书已被吊销" in answer.summary_zh
 
 
 async def test_when_nobody_says_whether_it_was_revoked_nothing_is_sealed_or_believed(

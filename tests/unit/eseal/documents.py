@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from io import BytesIO
+from unittest.mock import patch
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
@@ -17,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from fpdf import FPDF
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
-from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
+from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, pdf_signer
 
 from services.eseal.domain import Picture, Place
 from services.eseal.envelope import _KeystoreSigner, pades_envelope
@@ -156,9 +158,21 @@ class SealKit:
             md_algorithm="sha256",
         )
         writer = IncrementalPdfFileWriter(BytesIO(document))
-        signed = PdfSigner(meta, _KeystoreSigner(self.signer)).sign_pdf(writer, bytes_reserved=8192)
+        with dated():
+            signed = PdfSigner(meta, _KeystoreSigner(self.signer)).sign_pdf(writer, bytes_reserved=8192)
         result: bytes = signed.getvalue()
         return result
+
+
+class _Then(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> _Then:
+        return cls.fromtimestamp(NOW.timestamp(), tz or UTC)
+
+
+def dated() -> AbstractContextManager[object]:
+    """What pyHanko signs meanwhile is of NOW; it takes no other clock than the machine's."""
+    return patch.object(pdf_signer, "datetime", _Then)
 
 
 def make_kit(name: str = "test seal authority") -> SealKit:

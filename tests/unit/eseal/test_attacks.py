@@ -17,12 +17,14 @@ from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
 
 from core.errors import ServiceError
 from services.eseal.domain import Place
-from services.eseal.envelope import _KeystoreSigner
+from services.eseal.envelope import _KeystoreSigner, pades_envelope
 from services.eseal.pdf.inspection import inspect
+from services.eseal.pdf.sealing import prepare
 from services.eseal.refusals import DocumentError, DocumentLockedError
+from services.eseal.sealing.prepared import Imprint
 from services.eseal.verifying.verdict import DocumentReport, Fault, Verdict, report_on
 from tests.unit.eseal import attacks, attacks_beside
-from tests.unit.eseal.documents import NOW, SealKit, make_kit
+from tests.unit.eseal.documents import NOW, SealKit, dated, make_kit
 
 LATER = NOW + timedelta(minutes=1)
 FORGERIES: dict[str, Callable[[bytes], bytes]] = {
@@ -158,6 +160,16 @@ async def test_what_a_program_notes_of_itself_is_no_change(kit: SealKit) -> None
     await kit.seal(noted, field="seal-2")
 
 
+@pytest.mark.parametrize("off", [timedelta(days=3650), timedelta(days=-3650)])
+async def test_a_time_before_the_certificate_or_in_the_future_is_told(kit: SealKit, off: timedelta) -> None:
+    """Whoever holds a key may write any time."""
+    imprint = Imprint(kit.picture, field_name="seal-1", signer_name="office", moment=NOW + off)
+    prepared = prepare(attacks.letter(), Place(), imprint)
+    dated = prepared.filled(await pades_envelope(kit.signer, prepared.digest))
+
+    assert await faults(kit, dated) == [{Fault.TIME}]
+
+
 async def test_a_letter_whose_form_was_taken_out_proves_nothing(kit: SealKit) -> None:
     """The picture is still on the page; only the signature would prove anything."""
     answered = await report(kit, attacks.without_the_form(await kit.seal(attacks.letter())))
@@ -228,5 +240,6 @@ async def _signed_without_looking(kit: SealKit, document: bytes, field: SigField
     meta = PdfSignatureMetadata(field_name="seal-2", subfilter=SigSeedSubFilter.PADES, md_algorithm="sha256")
     writer = IncrementalPdfFileWriter(BytesIO(document), strict=False)
     signer = PdfSigner(meta, _KeystoreSigner(kit.signer), new_field_spec=field)
-    signed = await signer.async_sign_pdf(writer, bytes_reserved=8192)
+    with dated():
+        signed = await signer.async_sign_pdf(writer, bytes_reserved=8192)
     return bytes(signed.getvalue())

@@ -34,6 +34,7 @@ from tests.unit.eseal.documents import (
     OFFICE,
     OFFICE_CODE,
     SealKit,
+    dated,
     hostile,
     make_kit,
     parsed,
@@ -268,7 +269,8 @@ async def test_what_is_too_weak_is_told_whatever_else_holds(
         SimpleCertificateStore(),  # type: ignore[no-untyped-call]
     )
     meta = PdfSignatureMetadata(field_name="seal", md_algorithm=digest, subfilter=SigSeedSubFilter.PADES)
-    output = await PdfSigner(meta, signer).async_sign_pdf(IncrementalPdfFileWriter(BytesIO(plain())))
+    with dated():
+        output = await PdfSigner(meta, signer).async_sign_pdf(IncrementalPdfFileWriter(BytesIO(plain())))
 
     (finding,) = await found(kit, output.getvalue())
     report = report_on([finding], seals={}, signing_times={}, document_sha256="")

@@ -148,6 +148,11 @@ async def test_a_seal_signed_in_the_future_is_not_believed_for_it(one: Sealer) -
     assert found == [{Fault.UNTRUSTED, Fault.NOT_GENUINE}]
 
 
+async def test_a_seal_dated_before_its_certificate_or_in_the_future_is_told(one: Sealer) -> None:
+    for moment in (NOW - 3650 * DAY, NOW + 9 * DAY):
+        assert faults(await one.put(plain_ofd(), moment=moment), one) == [{Fault.TIME}]
+
+
 async def test_a_maker_whose_certificate_ran_out_makes_no_genuine_seal(one: Sealer) -> None:
     """The seal's own dates are good, and its signer's certificate: the maker's is what others do not ask."""
     late = sealer(one.authority, certified=(NOW - 9 * DAY, NOW - 8 * DAY), authorised=one.certificate)

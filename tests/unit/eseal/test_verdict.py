@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from services.eseal.domain import Algorithm, Seal, SealState
-from services.eseal.verifying.finding import Finding, Modification
+from services.eseal.verifying.finding import Finding, Modification, may_be_true, unreadable
 from services.eseal.verifying.standing import Standing, State
 from services.eseal.verifying.verdict import DocumentReport, Fault, Verdict, report_on
 from tests.unit.eseal.documents import NOW, OFFICE_CODE
@@ -134,6 +134,40 @@ def test_what_only_the_file_says_of_revocation_is_told_as_of_then() -> None:
     assert told.verdict is Verdict.VALID
     assert "证书当时未被吊销，此后未知" in told.seals[0].summary_zh
     assert "its certificate had not been revoked then" in told.seals[0].summary_en
+
+
+def test_a_time_that_cannot_be_true_is_a_fault_of_a_seal_that_is_believed() -> None:
+    told = report(replace(GOOD, may_be_true=False))
+
+    assert told.verdict is Verdict.INVALID
+    assert told.seals[0].faults == (Fault.TIME,)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "may_be"),
+    [
+        (timedelta(0), True),
+        (timedelta(minutes=4), True),
+        (timedelta(minutes=6), False),
+        (timedelta(days=-1), True),
+        (timedelta(days=-1, minutes=-6), False),
+    ],
+)
+def test_nobody_signs_before_the_certificate_began_or_after_the_check(
+    claimed: timedelta, may_be: bool
+) -> None:
+    assert may_be_true(NOW + claimed, NOW - timedelta(days=1), NOW) is may_be
+
+
+def test_of_a_signature_that_cannot_be_read_nothing_else_is_said() -> None:
+    """That its content was changed, for one, nobody knows."""
+    told = report(unreadable("seal-1"))
+
+    assert told.verdict is Verdict.INVALID
+    for words in (told.summary_en, told.seals[0].summary_en):
+        assert "it proves nothing" in words
+        assert "changed" not in words
+    assert "不能证明" in told.summary_zh
 
 
 def test_one_bad_seal_among_good_ones_makes_it_invalid() -> None:
