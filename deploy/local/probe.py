@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import ssl
 import sys
 import urllib.error
@@ -21,6 +22,7 @@ from deploy.local.pki import PROBER
 from deploy.local.settings import AUTHORITY, WITNESS, Settings, part_of, read_settings
 
 ANSWER_SECONDS = 2.0
+LISTEN_SECONDS = 0.2
 CHECK = "/grpc.health.v1.Health/Check"
 WRITE = health_pb2.HealthCheckRequest.SerializeToString
 READ = health_pb2.HealthCheckResponse.FromString
@@ -29,6 +31,8 @@ WITHOUT_GRPC = ("gateway", "idp", WITNESS, AUTHORITY)
 
 async def is_well(settings: Settings, part: str) -> bool:
     """Whether the part answers its health check now."""
+    if not _listens(settings, part):
+        return False
     if part == "gateway":
         return await _gateway_says(settings, "readyz")
     if part == AUTHORITY:
@@ -58,6 +62,8 @@ async def _gateway_says(settings: Settings, what: str) -> bool:
 
 def serves(settings: Settings, part: str) -> bool:
     """Whether a gRPC part serves now; for callers without a loop. A call that fails is an answer too."""
+    if not _listens(settings, part):
+        return False
     credentials, options, request = _health_check(settings, part)
     with grpc.secure_channel(_address(settings, part), credentials, options=options) as channel:
         check = channel.unary_unary(CHECK, request_serializer=WRITE, response_deserializer=READ)
@@ -77,6 +83,17 @@ async def _serves(settings: Settings, part: str) -> bool:
         except grpc.aio.AioRpcError:
             return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _listens(settings: Settings, part: str) -> bool:
+    """Whether anybody is there: what is asked ten times a second while a part starts need not cost a context
+    for TLS each time."""
+    port = settings.ports["operations" if part == "gateway" else part]
+    try:
+        socket.create_connection(("127.0.0.1", port), LISTEN_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _address(settings: Settings, part: str) -> str:

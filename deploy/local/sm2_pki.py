@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.production import DEVELOPMENT_AUTHORITY
 from deploy.local import files
 from deploy.local.errors import GroundError
+from services.eseal.addresses import SM2_AUTHORITY, SM2_MAKER
 from services.eseal.gm.sm2 import Sm2, load_sm2
 from services.eseal.gm.sm2_certificate import Sm2Authority, certificate_pem, private_pem
-from services.eseal.operating.making import SM2_AUTHORITY, SM2_MAKER, Sm2Maker, load_sm2_maker
 from services.eseal.refusals import Sm2UnavailableError
+
+if TYPE_CHECKING:
+    from services.eseal.operating.making import Sm2Maker
 
 AUTHORITY, MAKER = SM2_AUTHORITY, SM2_MAKER
 LIFETIME = timedelta(days=3650)
@@ -72,6 +76,9 @@ def make_sm2_responder(folder: Path, name: str, now: datetime) -> bool:
 
 def load_maker(folder: Path) -> Sm2Maker | None:
     """The maker of seals; None where there is none, or no SM2 here."""
+    # A city that starts draws no seals, and starts the sooner.
+    from services.eseal.operating.making import load_sm2_maker  # noqa: PLC0415
+
     return load_sm2_maker(folder, _sm2())
 
 

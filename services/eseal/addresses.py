@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+AUTHORITY, SM2_AUTHORITY, SM2_MAKER = "seal-ca", "seal-ca-sm2", "seal-maker-sm2"
+"""Names of the files of the development authority, `.crt` and `.key` each."""
 SOURCES = "revocation.toml"
 """The file of revocation sources beside an authority's own, in development (trust/sources.py)."""
 

@@ -20,7 +20,7 @@ from core.db import Connection
 from core.identifiers import check_uscc
 from core.vault import Vault
 from services.eseal import keystore
-from services.eseal.addresses import SOURCES
+from services.eseal.addresses import AUTHORITY, SM2_AUTHORITY, SM2_MAKER, SOURCES
 from services.eseal.domain import Algorithm, Picture
 from services.eseal.gm.ses_making import SealFace, seal_info, seal_of
 from services.eseal.gm.sm2 import Sm2, Sm2Key
@@ -35,8 +35,6 @@ from services.eseal.trust.sources import addresses_of
 
 Q = queries.load(__package__)
 
-AUTHORITY, SM2_AUTHORITY, SM2_MAKER = "seal-ca", "seal-ca-sm2", "seal-maker-sm2"
-"""Names of the files of the development authority, `.crt` and `.key` each."""
 SETUP_MAKER, SETUP_APPROVER = "setup.maker", "setup.approver"
 """Who makes and who enables a seal when a city is set up, where there are no operators yet."""
 _WHY = "set up with the city"
