@@ -27,16 +27,20 @@ from core.present import AnswerPresenter
 from core.release import Answered, answer_of, releasing
 from services.eseal.domain import SUITES, Format, Seal, SealedDocument, with_update
 from services.eseal.operating.keeping import KeptAct
+from services.eseal.reports import present_report, report_to_pb
 from services.eseal.sealing.placing import Placing, placing_of
 from services.eseal.service import SealDesk
 from services.eseal.templates.rpc import present_form
-from services.eseal.verifying.verdict import DocumentReport, SealReport
+from services.eseal.verifying.pace import Pace
 
 SERVICE = "onestop.eseal.v1.EsealService"
 _MATTER = frozenset({BasisKind.MATTER})
 
 _LARGE = 1024 * 1024
 """Bytes of a document that are worth a turn of the event loop for each step over it."""
+
+DIGESTS_AT_ONCE = 16
+"""Digests that take a step in one turn of the event loop; the longest step is some 0.2 ms."""
 
 LONGEST_CHECK = 20.0
 """Seconds that a public check may take, whose caller names no deadline."""
@@ -51,6 +55,7 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
         self._desk = desk
         self._contexts = contexts
         self._clock = clock
+        self._pace = Pace(DIGESTS_AT_ONCE)
 
     async def ListSeals(self, request: pb.ListSealsRequest, context: Context) -> pb.ListSealsResponse:
         """Lists the seals that the context's office may use. They are no personal data: no basis needed."""
@@ -119,15 +124,15 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
         """Checks files by their digests alone."""
 
         async def one(item: pb.VerifyDigestItem) -> Answered[pb.VerifyDigestResult]:
+            await self._pace.turn()
             asked = await self._contexts.read(
                 request.credentials, item.context, scope=Scope.DOCUMENT_VERIFY, basis=_MATTER
             )
-            released = await self._desk.verify_digest(
-                asked,
-                sha256=bytes.fromhex(item.query.sha256),
-                # The same words as of the file itself: a key counts for both.
-                body=request_body(pb.VerifyDocumentRequest(context=item.context)),
-            )
+            # The same words as of the file itself: a key counts for both.
+            body = request_body(pb.VerifyDocumentRequest(context=item.context))
+            digest = bytes.fromhex(item.query.sha256)
+            released = await self._desk.verify_digest(asked, sha256=digest, body=body, pace=self._pace)
+            await self._pace.turn()
             return answer_of(
                 released, lambda wire, receipt: pb.VerifyDigestResult(answer=wire, receipt=receipt)
             )
@@ -141,7 +146,7 @@ class EsealServicer(pb_grpc.EsealServiceServicer):
         """Checks a document for anybody."""
         left = context.time_remaining()
         report = await self._desk.check(request.document, seconds=LONGEST_CHECK if left is None else left)
-        return pb.CheckDocumentResponse(answer=_report(report))
+        return pb.CheckDocumentResponse(answer=report_to_pb(report))
 
 
 def register(desk: SealDesk, contexts: ContextReader, clock: Clock, server: grpc.aio.Server) -> Sequence[str]:
@@ -168,7 +173,7 @@ def present(answer: object) -> Presented:
         return Presented(wire, answer.document)
     if isinstance(answer, KeptAct):
         return _present_act(answer)
-    return _present_report(answer)
+    return present_report(answer)
 
 
 def _act(answer: object) -> keeping_pb.SealAct:
@@ -221,55 +226,6 @@ def whole(
         signed_at=kept.signed_at,
         media_type=kept.media_type or Format.PDF.value,
         receipt=receipt,
-    )
-
-
-def _report(answer: object) -> pb.VerifyDocumentAnswer:
-    report = cast(DocumentReport, answer)
-    return pb.VerifyDocumentAnswer(
-        verdict=cast(pb.DocumentVerdict.ValueType, report.verdict.value),
-        seals=[_seal_report(seal) for seal in report.seals],
-        summary_zh=report.summary_zh,
-        summary_en=report.summary_en,
-        document_sha256=report.document_sha256,
-    )
-
-
-_present_report = AnswerPresenter(_report)
-
-
-def _seal_report(report: SealReport) -> pb.SealReport:
-    found = report.finding
-    return pb.SealReport(
-        field_name=found.field_name,
-        signer=found.signer,
-        seal_id=str(report.seal_id) if report.seal_id else None,
-        seal_name=report.seal_name or None,
-        signed_at=_timestamp(found.signed_at) if found.signed_at else None,
-        intact=found.intact,
-        valid=found.valid,
-        trusted=report.trusted,
-        revoked=report.revoked,
-        covers_whole_document=found.covers_whole_document,
-        modification=found.modification.value,
-        algorithm=found.algorithm,
-        structure=found.structure or None,
-        seal_genuine=report.genuine if found.structure and found.bears_seal else None,
-        altered_parts=found.altered_parts,
-        uncovered_parts=found.uncovered_parts,
-        level=cast(pb.SealLevel.ValueType, found.level) if found.level else None,
-        timestamp_at=_timestamp(found.stamped_at) if found.stamped_at else None,
-        timestamp_authority=found.stamped_by or None,
-        time_proof=report.time_proof.value,
-        byte_range=found.byte_range,
-        chain=found.chain,
-        revocation=report.revocation.value,
-        revoked_at=_timestamp(report.revoked_at) if report.revoked_at else None,
-        weaknesses=found.weaknesses,
-        summary_zh=report.summary_zh,
-        summary_en=report.summary_en,
-        certifies=found.certifies,
-        seal_state=cast(pb.SealState.ValueType, report.state.value) if report.state else None,
     )
 
 

@@ -38,6 +38,7 @@ from services.eseal.sealing.putting import (
 )
 from services.eseal.sealing.recorded import Answer, Book, Hasher, Records
 from services.eseal.verifying.finding import Finding
+from services.eseal.verifying.pace import Pace
 from services.eseal.verifying.standing import Standing, State
 from services.eseal.verifying.verdict import DocumentReport, report_on
 
@@ -211,8 +212,11 @@ class SealDesk:
 
         return await self._disclosure.read(context, method=VERIFY, body=digest + body, produce=produce)
 
-    async def verify_digest(self, context: RequestContext, *, sha256: bytes, body: bytes) -> Released:
-        """The same of a file that stays where it is, by its digest: from our own record alone.
+    async def verify_digest(
+        self, context: RequestContext, *, sha256: bytes, body: bytes, pace: Pace
+    ) -> Released:
+        """The same of a file that stays where it is, by its digest: from our own record alone. `pace` is that
+        of all such checks.
 
         What the answer says is what it says of the file, so a repeated request may be either. Errors:
         DOCUMENT_NOT_RECORDED, WORKSHOP_BUSY.
@@ -227,6 +231,7 @@ class SealDesk:
                         " whether it is valid; send the file itself"
                     )
                 standings = await self._standings(answer.findings)
+                await pace.turn()
             return _checked(self._report(answer, standings, sha256))
 
         return await self._disclosure.read(context, method=VERIFY, body=sha256 + body, produce=produce)
