@@ -250,7 +250,7 @@ class SealDesk:
     ) -> DocumentReport:
         form = format_of(document)
         async with asyncio.timeout(seconds):
-            answer = await self._book.look_up(digest) if form is Format.PDF else None
+            answer = await self._book.look_up(digest)
             if answer is None:
                 answer = await self._inspected(workshop, document, form)
             standings = await self._standings(answer.findings)

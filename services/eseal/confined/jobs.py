@@ -215,6 +215,7 @@ def prepared_ofd_of(document: bytes, moment: datetime, head: Json, blobs: list[b
         value_path=str(head["value_path"]),
         data_hash=data_hash,
         moment=moment,
+        is_first=head["first"] is True,
     )
 
 

@@ -195,6 +195,7 @@ def _prepare_ofd(head: Json, blobs: list[bytes], moment: datetime) -> tuple[Json
         "written": [written.length, written.count],
         "path": prepared.path,
         "value_path": prepared.value_path,
+        "first": prepared.is_first,
     }
     return answer, [Splice(written.pieces).encoded(), written.directory, prepared.data_hash]
 

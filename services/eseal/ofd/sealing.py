@@ -71,6 +71,7 @@ def prepare(
         value_path=f"{folder}/SignedValue.dat",
         data_hash=sm3(said),
         moment=moment,
+        is_first=not listed,
     )
 
 

@@ -115,11 +115,12 @@ class PreparedDocument:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a sealed PDF shows of its newest seal that a reader would have to look for."""
+    """What a sealed file shows of its newest seal that a reader would have to look for."""
 
     field_name: str
+    """Of an OFD the path of its Signature.xml, from the package's root."""
     byte_range: tuple[int, ...]
-    """As in ISO 32000-2 12.8.1: offset and length, twice."""
+    """Of a PDF, as in ISO 32000-2 12.8.1: offset and length, twice."""
     is_first: bool
     """Whether the file bore no signature before."""
     certifies: bool

@@ -24,6 +24,8 @@ class PreparedOfd:
     data_hash: bytes
     """SM3 of Signature.xml: what the seal signs."""
     moment: datetime
+    is_first: bool = False
+    """Whether the file is known to have borne no signature before."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where this cannot be."""

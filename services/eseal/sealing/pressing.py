@@ -192,7 +192,7 @@ class Pressed:
     sealed_sha256: bytes
     value_sha256: bytes
     shown: Shown | None = None
-    """Of a PDF at B-B. None where there is more to say of it, which only who reads the file can."""
+    """Of a file at B-B. None where there is more to say of it, which only who reads the file can."""
 
 
 Press = Callable[[Signer], Awaitable[Pressed]]
@@ -349,7 +349,10 @@ class Presses:
                 value = await self._means().stamped_seal(value)
             splice = prepared.filled(value)
             sealed = await sha256_of(splice.applied_to(prepared.original))
-            return Pressed(splice.encoded(), sealed.digest(), hashlib.sha256(value).digest())
+            shown = None
+            if order.level is Level.B_B:
+                shown = Shown(prepared.path.removeprefix("/"), (), prepared.is_first, certifies=False)
+            return Pressed(splice.encoded(), sealed.digest(), hashlib.sha256(value).digest(), shown)
 
         return press
 

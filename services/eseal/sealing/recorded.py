@@ -1,4 +1,4 @@
-"""Checks of our own PDFs, answered from the record of the signatures on them, without reading the file.
+"""Checks of our own files, answered from the record of the signatures on them, without reading the file.
 
 A file whose SHA-256 stands in the record left here byte for byte, so all that a full check would read in it
 is known from when it was sealed. Recorded beside each signature is what of that the other columns do not say,
@@ -142,7 +142,8 @@ class Book:
         """Takes up what a full check has just said of certificates."""
         now = self._clock()
         for finding in findings:
-            if finding.structure or not (finding.trusted_now and finding.intact and finding.valid):
+            held = finding.trusted_now and finding.intact and finding.valid
+            if not (held and finding.genuine_now and finding.bears_seal):
                 continue
             until = min(now + LONGEST_BELIEF, *map(_end_of, finding.certificates))
             if len(self._believed) >= MOST_CERTIFICATES:
@@ -170,7 +171,9 @@ class Book:
     def _example(self, seal: Seal) -> Finding | None:
         """What is known of the certificate that a seal was put with."""
         example, until = self._believed.get(seal.certificate_sha256, (None, None))
-        return example if until is not None and self._clock() < until else None
+        if until is None or self._clock() >= until or self._clock() >= seal.valid_until:
+            return None  # An OFD's seal says its own end, which is this one or its certificate's.
+        return example
 
     async def _ask(self, seal: Seal, ask: Ask) -> None:
         """Asks once for all who want to know at the same time."""
@@ -210,7 +213,8 @@ def _finding(row: Recorded, shown: Shown, example: Finding, *, is_last: bool) ->
         covers_whole_document=is_last,
         modification=Modification.NONE if is_last else Modification.FORM_FILLING,
         algorithm=example.algorithm,
-        level=int(Level.B_B),
+        structure=example.structure,
+        level=0 if example.structure else int(Level.B_B),
         byte_range=shown.byte_range,
         chain=example.chain,
         certificates=example.certificates,

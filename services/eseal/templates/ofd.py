@@ -120,6 +120,7 @@ class OfdPlate:
             value_path=f"{_SIGN}/SignedValue.dat",
             data_hash=sm3(said),
             moment=moment,
+            is_first=True,
         )
 
     def _pages(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
+import grpc
 import pytest
 from onestop.eseal.v1 import eseal_pb2 as pb
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
@@ -18,6 +19,7 @@ from services.eseal.verifying.finding import Finding
 from tests.component.eseal.harness import Desk
 from tests.unit.eseal.documents import plain
 from tests.unit.eseal.forms_filled import DECISION
+from tests.unit.eseal.ofds import letter_ofd, plain_ofd
 
 SPOT = pb.SealPlace(page=1, x_mm=120, y_mm=200)
 
@@ -110,6 +112,57 @@ async def test_several_seals_of_ours(desk: Desk, read_in_full: list[bytes], seco
 
     assert answer.verdict == pb.DOCUMENT_VERDICT_VALID
     assert [found.seal_id for found in answer.seals] == [str(mine), str(other), str(mine)]
+
+
+async def know_ofd(desk: Desk, *seals: Any) -> None:
+    """The same of seals with SM2."""
+    for seal in seals:
+        await desk.verify((await desk.sign(seal, plain_ofd())).document)
+
+
+@pytest.mark.parametrize("place", [None, SPOT], ids=["usual", "spot"])
+async def test_an_ofd(desk: Desk, read_in_full: list[bytes], place: pb.SealPlace | None) -> None:
+    seal = await desk.make_seal(sm2=True)
+    await know_ofd(desk, seal)
+    signed = await desk.sign(seal, letter_ofd(), place=place)
+
+    answer = await check_both_ways(desk, signed.document, read_in_full)
+
+    assert answer.verdict == pb.DOCUMENT_VERDICT_VALID
+    assert answer.seals[0].structure == "GB/T 38540-2020"
+
+
+async def test_an_ofd_from_a_template_with_two_seals_of_which_one_was_revoked(
+    desk: Desk, read_in_full: list[bytes]
+) -> None:
+    mine, other = await desk.make_seal(sm2=True), await desk.make_seal(sm2=True, kind="合同专用章")
+    await know_ofd(desk, mine, other)
+    first = await desk.sign_template(mine, "permit_decision", DECISION)
+    twice = await desk.sign(other, first.document)
+
+    assert (await desk.verify(twice.document)).verdict == pb.DOCUMENT_VERDICT_VALID
+    await desk.execute("UPDATE seal SET standing = 3 WHERE id = $1", other)
+    answer = await check_both_ways(desk, twice.document, read_in_full)
+
+    assert [found.seal_id for found in answer.seals] == [str(mine), str(other)]
+    assert [found.revoked for found in answer.seals] == [False, True]
+
+
+async def test_an_ofd_whose_own_seal_has_ended_or_that_was_changed_is_read(
+    desk: Desk, read_in_full: list[bytes]
+) -> None:
+    seal = await desk.make_seal(sm2=True)
+    await know_ofd(desk, seal)
+    signed = await desk.sign(seal, plain_ofd())
+    changed = signed.document + b"\n"
+    before = len(read_in_full)
+
+    with pytest.raises(grpc.aio.AioRpcError):
+        await desk.verify(changed)
+    await desk.execute("UPDATE seal SET valid_until = $1", desk.clock())
+    await desk.verify(signed.document)
+
+    assert read_in_full[before:] == [changed, signed.document]
 
 
 @pytest.mark.parametrize("standing", [2, 3])
