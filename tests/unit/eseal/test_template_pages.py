@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import fromstring
 
@@ -21,6 +22,7 @@ from services.eseal.refusals import TemplateFieldsError
 from services.eseal.sealing.prepared import RESERVED_HEX
 from services.eseal.template import Template
 from services.eseal.templates.face import serif
+from services.eseal.templates.loading import load_templates
 from services.eseal.templates.ofd import make_ofd_plate
 from services.eseal.templates.pdf import make_plate, seal_box
 from tests.unit.eseal.forms_filled import (
@@ -243,3 +245,29 @@ async def test_an_ofd_has_the_same_pages_and_the_seal_covers_them(
         if "ID" in element.attrib
     ]
     assert len(ids) == len(set(ids))
+
+
+def test_the_template_that_the_docs_show_is_one_and_shows_its_plan(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "seals.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"`site_notice\.1\.json`:\n\n```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "site_notice.1.json").write_text(example, encoding="utf-8")
+    template = load_templates(serif(), tmp_path)["site_notice", 1]
+    values = {
+        "project": "演示农产品仓库",
+        "particulars": "占地两亩，建筑一层。\n" * 60 + "公示七日。",
+        "office_name": "武江区自然资源局",
+        "posted_on": "2026-03-02",
+    }
+    made = make_plate(template, serif(), codes(), picture=SEAL, signer_name="专用章")
+
+    document = made.fill(
+        template.shown(values, NUMBER, serif().characters, {"plan": b"x"}),
+        *(NUMBER, NOW, b"{}", RESERVED_HEX),
+        photos={"plan": read_whole(photograph("PNG", (400, 200)))},
+    ).document
+
+    texts = texts_of(document)
+    assert len(texts) == 3
+    assert "公示七日。武江区自然资源局2026年3月2日第3页共3页" in texts[-1]
+    drawn = [b"/Photo0 Do" in page["/Contents"][1].get_object().data for page in pages_of(document)]
+    assert drawn == [True, False, False]
