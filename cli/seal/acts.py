@@ -6,8 +6,11 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID, uuid4, uuid5
+
+import psycopg
 
 from cli.operator import OperatorError
 from cli.seal.picture import upload_of
@@ -15,6 +18,7 @@ from cli.seal.session import DONE, FAILED, NOT_YET, Q, Rows, run
 from cli.seal.words import parser
 from core.clock import now
 from core.identifiers import check_uscc
+from services.eseal.domain import SealState
 from services.eseal.lifecycle import STEPS, USUAL_SHAPE, Action, Application, Role
 
 _LOOK_SECONDS = 0.25
@@ -33,17 +37,43 @@ def _ask(connection: Rows, arguments: argparse.Namespace, action: Action) -> int
     if action is Action.APPLY:
         seal = uuid5(request, "seal")
         facts = _facts(_application(arguments))
-        connection.execute(Q.apply.encode(), {**values, "seal": seal, "facts": facts})
+        _put(connection, Q.apply, {**values, "seal": seal, "facts": facts}, action)
     else:
         seal = arguments.seal
         statement = Q.ask_as_security if _is_securitys(connection, action) else Q.ask_as_administration
         details = _details(arguments, action)
-        connection.execute(statement.encode(), {**values, "seal": seal, "details": details})
+        _put(connection, statement, {**values, "seal": seal, "details": details}, action)
     return _await(connection, request, seal, action, arguments.wait)
 
 
+def _put(connection: Rows, statement: str, values: Mapping[str, object], action: Action) -> None:
+    """Asks for it. Raises OperatorError saying whose it is, or where the seal stands, where that is amiss."""
+    try:
+        connection.execute(statement.encode(), values)
+    except psycopg.errors.InsufficientPrivilege as failure:
+        said = failure.diag.message_primary or ""
+        if said.startswith("SEAL_"):
+            raise
+        roles = " or ".join(sorted(f"onestop_{role.value}" for role in _roles(action)))
+        raise OperatorError(
+            f"permission denied: {action.value} is for a login that belongs to {roles}"
+        ) from None
+    except psycopg.errors.RaiseException as failure:
+        said = failure.diag.message_primary or ""
+        row = connection.execute(Q.seal.encode(), {"seal": values["seal"]}).fetchone()
+        if row is None or not said.startswith("SEAL_STEP_NOT_POSSIBLE"):
+            raise
+        before = ", ".join(sorted(state.name.lower() for act, state in STEPS if act is action and state))
+        stands = SealState(row[1]).name.lower()
+        raise OperatorError(f"{said}: it is {stands}, and {action.value} follows {before}") from None
+
+
+def _roles(action: Action) -> set[Role]:
+    return {role for (act, _), step in STEPS.items() if act is action for role in step.roles}
+
+
 def _is_securitys(connection: Rows, action: Action) -> bool:
-    roles = {role for (act, _), step in STEPS.items() if act is action for role in step.roles}
+    roles = _roles(action)
     if roles != set(Role):
         return roles == {Role.SECURITY}
     row = connection.execute(Q.is_security.encode()).fetchone()

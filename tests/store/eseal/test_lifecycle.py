@@ -235,9 +235,11 @@ async def test_duties_are_separate_and_no_step_is_skipped(bureau: Bureau) -> Non
     twice = bureau.ask(li, "apply", *bureau.apply_words())
 
     assert "SEAL_STEP_NOT_POSSIBLE" in early.stderr
+    assert "it is applied, and enable follows made" in early.stderr
     assert "SEAL_DUTIES_NOT_SEPARATE" in own.stderr
     assert wrong_role.returncode == 1
     assert "permission denied" in wrong_role.stderr
+    assert "onestop_security" in wrong_role.stderr
     assert "SEAL_EXISTS" in twice.stderr
     assert await bureau.standing(seal) == 6
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
