@@ -14,6 +14,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.fields import MDPPerm, enumerate_sig_fields
 from pyhanko.sign.validation import read_certification_data
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
@@ -23,7 +24,7 @@ from services.eseal.domain import Box, Picture, Place
 from services.eseal.pdf import increment, keyword
 from services.eseal.pdf.afterwards import rest_is_kept
 from services.eseal.pdf.layout import lay_out, lay_out_in_field
-from services.eseal.pdf.signatures import is_whole, precedes_seals_alone, signature_fields
+from services.eseal.pdf.signatures import TIMESTAMP, is_whole, precedes_seals_alone, signature_fields
 from services.eseal.places import MOST_PLACES, Spot, around, at_points, over_edges, page_index, require_few
 from services.eseal.refusals import (
     CertificationNotFirstError,
@@ -241,13 +242,27 @@ def _require_earlier_seals_hold(sealed: bytes, names: Collection[str]) -> None:
 
 
 def _require_nothing_behind_seals(reader: PdfFileReader, document: bytes) -> None:
-    """Refuses what this seal would take in or undo: metadata, forms, and bytes that belong to no update."""
-    for name, field in signature_fields(reader):
-        earlier = EmbeddedPdfSignature(reader, field, name)
-        is_last = earlier.signed_revision == reader.xrefs.total_revisions - 1
+    """Refuses what this seal would take in or undo: metadata, forms, and bytes that belong to no update.
+
+    Behind the last signature may stand validation data alone, as a check has it.
+    """
+    seals = [EmbeddedPdfSignature(reader, field, name) for name, field in signature_fields(reader)]
+    last = reader.xrefs.total_revisions - 1
+    for earlier in seals:
+        is_last = earlier.signed_revision == last
         if (is_last and sum(list(earlier.byte_range)[2:]) != len(document)) or not rest_is_kept(
             reader, earlier.signed_revision
         ):
+            raise _locked()
+    newest = max(
+        (one for one in seals if one.sig_object_type != TIMESTAMP),
+        key=lambda one: one.signed_revision,
+        default=None,
+    )
+    if newest is not None and newest.signed_revision < last:
+        newest.compute_integrity_info()
+        came = newest.diff_result
+        if not isinstance(came, DiffResult) or came.modification_level > ModificationLevel.LTA_UPDATES:
             raise _locked()
 
 

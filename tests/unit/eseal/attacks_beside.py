@@ -58,6 +58,20 @@ def other_pen(document: bytes) -> bytes:
     return _with_form(document, "/DA", pdf_string("/Helv 12 Tf 1 g"))
 
 
+def other_resources(document: bytes) -> bytes:
+    """Fonts by which fields would be drawn, in a form that had none: nothing that a seal is checked by."""
+    font = _of(
+        {"/Type": NameObject("/Font"), "/Subtype": NameObject("/Type1"), "/BaseFont": NameObject("/Courier")}
+    )
+
+    def change(writer: IncrementalPdfFileWriter) -> None:
+        form = writer.root["/AcroForm"]
+        form[NameObject("/DR")] = _of({"/Font": _of({"/Helv": writer.add_object(font)})})
+        writer.update_container(form)
+
+    return updated(document, change)
+
+
 def behind_the_end(document: bytes) -> bytes:
     """A content behind the last update, which belongs to nothing; then the end once more."""
     start = re.findall(rb"startxref\s+(\d+)", document)[-1]

@@ -55,8 +55,12 @@ UPDATES = {
         attacks_beside.other_pen,
     )
 }
-ALL_UPDATES = {**UPDATES, "behind_the_end": attacks_beside.behind_the_end}
-"""Of the last, a further update makes what belongs to nothing a part of what that covers."""
+ALL_UPDATES = {
+    **UPDATES,
+    "behind_the_end": attacks_beside.behind_the_end,
+    "other_resources": attacks_beside.other_resources,
+}
+"""Of the last two, a further seal covers what changes nothing of what is seen."""
 
 
 @pytest.fixture(scope="module")
