@@ -63,7 +63,9 @@ def prepare_by_pyhanko(document: bytes, placing: Placing, imprint: Imprint) -> P
         earlier = {name for name, _ in signature_fields(reader)}
         if imprint.certify and earlier:
             raise CertificationNotFirstError("the document is signed already; certify it before any seal")
-        _require_nothing_behind_seals(reader, document)
+        if earlier:
+            # By a reader of its own: metadata that were read like this the writer would not keep.
+            _require_nothing_behind_seals(open_reader(document), document)
         writer = IncrementalPdfFileWriter.from_reader(reader)
         prepared = _laid_out(reader, writer, document, placing, imprint)
         open_reader(prepared.document)  # A file may be so damaged that its update is not read again.

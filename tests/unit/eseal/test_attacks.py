@@ -11,6 +11,7 @@ from io import BytesIO
 import pytest
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.general import SigningError
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
@@ -172,6 +173,19 @@ async def test_a_time_before_the_certificate_or_in_the_future_is_told(kit: SealK
     dated = prepared.filled(await pades_envelope(kit.signer, prepared.digest))
 
     assert await faults(kit, dated) == [{Fault.TIME}]
+
+
+async def test_a_letter_keeps_its_metadata_through_validation_data_and_a_second_seal(kit: SealKit) -> None:
+    titled = attacks_beside.other_metadata(attacks.letter())
+    noted = attacks_beside.programs_note(await kit.seal(titled))
+
+    twice = await kit.seal(noted, field="seal-2", place=Place(1, 60, 60))
+
+    answered = await report(kit, twice)
+    assert answered is not None
+    assert answered.verdict is Verdict.VALID
+    metadata = PdfFileReader(BytesIO(twice)).root["/Metadata"]
+    assert b"pay 900" in metadata.data
 
 
 async def test_a_letter_whose_form_was_taken_out_proves_nothing(kit: SealKit) -> None:
