@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 
 MARK = b"\x89SPLICE1"
 """What an encoded splice begins with; no update of a PDF does."""
-_NUMBER = 8
+_NUMBER, _PIECE = struct.Struct(">Q"), struct.Struct(">3Q")
+"""How many pieces there are; of each the length of its own bytes, and where its stretch begins and ends."""
 _MOST = 1 << 20
 
 
@@ -39,9 +41,9 @@ class Splice:
 
     def encoded(self) -> bytes:
         """The splice as bytes."""
-        out = [MARK, _number(len(self.pieces))]
+        out = [MARK, _NUMBER.pack(len(self.pieces))]
         for piece in self.pieces:
-            out += (_number(len(piece.own)), _number(piece.start), _number(piece.end), piece.own)
+            out += (_PIECE.pack(len(piece.own), piece.start, piece.end), piece.own)
         return b"".join(out)
 
     @classmethod
@@ -49,23 +51,16 @@ class Splice:
         """What `encoded` wrote. Raises ValueError on anything else."""
         if not data.startswith(MARK):
             raise ValueError("these bytes are no splice")
-        at = len(MARK) + _NUMBER
-        count = int.from_bytes(data[len(MARK) : at], "big")
         pieces: list[Piece] = []
-        while len(pieces) < min(count, _MOST):
-            size, start, end = (
-                int.from_bytes(data[at + index * _NUMBER : at + (index + 1) * _NUMBER], "big")
-                for index in range(3)
-            )
-            at += 3 * _NUMBER
-            if at + size > len(data):
-                raise ValueError("a splice was cut off")
-            pieces.append(Piece(data[at : at + size], start, end))
-            at += size
+        try:
+            (count,) = _NUMBER.unpack_from(data, len(MARK))
+            at = len(MARK) + _NUMBER.size
+            while len(pieces) < min(count, _MOST):
+                size, start, end = _PIECE.unpack_from(data, at)
+                at += _PIECE.size + size
+                pieces.append(Piece(data[at - size : at], start, end))
+        except struct.error:
+            raise ValueError("a splice was cut off") from None
         if at != len(data) or len(pieces) != count:
             raise ValueError("a splice says another length")
         return cls(tuple(pieces))
-
-
-def _number(value: int) -> bytes:
-    return value.to_bytes(_NUMBER, "big")

@@ -29,7 +29,7 @@ from services.eseal.sealing.pressing import MOST_LASTING, Presses
 from services.eseal.sealing.putting import SIGN, FoundSeal, LaidOut, Putting, PuttingStore, rule_of, seal_ref
 from services.eseal.usage import day_in_china, quota_spent
 
-CHUNK = 64
+CHUNK = 128
 """Documents that a step is taken for at a time."""
 LASTING_CHUNK = 16
 """The same of those above B-B, for each of which others are asked while the transaction is open."""
@@ -110,7 +110,10 @@ class BulkDesk:
         self._together = together
         self._clock = clock
         self._looking: Coalescer[Piece, Released | FoundSeal] = Coalescer(
-            self._look, slots=turns.slots, largest=CHUNK
+            # One question at a time: it is short, and meanwhile there is more to ask together.
+            self._look,
+            slots=1,
+            largest=CHUNK,
         )
         self._pressing: Coalescer[Piece, Released] = Coalescer(self._put, slots=turns.slots, largest=CHUNK)
         self._lasting: Coalescer[Piece, Released] = Coalescer(

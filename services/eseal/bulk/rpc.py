@@ -36,7 +36,7 @@ from services.eseal.templates.rpc import body_of, wish_of
 SERVICE = "onestop.eseal.v1.BulkSealService"
 MOST_STREAMS = 8
 """Streams at a time; each holds as much as MOST_BYTES of documents, and as much again of answers."""
-MOST_IN_HAND = 384
+MOST_IN_HAND = 512
 MOST_BYTES = 32 * 1024 * 1024
 MOST_RESULTS = 64
 MOST_ANSWER = 1024 * 1024

@@ -6,6 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 from services.eseal.splice import Piece, Splice
 
@@ -77,6 +78,7 @@ class Written:
         )
 
 
+@lru_cache(maxsize=64)
 def dos_stamp(moment: datetime) -> tuple[int, int]:
     """MS-DOS time and date, in China's time."""
     it = moment.astimezone(_LOCAL_TIME)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -322,4 +323,9 @@ def matter_of(context: RequestContext) -> str:
 
 def seal_ref(seal: Seal) -> RecordRef:
     """The seal as entries of the ledger name it."""
-    return RecordRef(f"seal:{seal.id}", seal.certificate_sha256)
+    return _seal_ref(seal.id, seal.certificate_sha256)
+
+
+@lru_cache(maxsize=256)
+def _seal_ref(seal_id: UUID, certificate_sha256: str) -> RecordRef:
+    return RecordRef(f"seal:{seal_id}", certificate_sha256)

@@ -62,23 +62,27 @@ class Page:
     def text(self, text: Text, lines: Sequence[Line]) -> set[str]:
         """Lines of text, an object for each run in one font; answers the characters that `ready` lacks."""
         colour, width = " ".join(map(str, text.colour)), self.face.width
-        own = set("".join([line.text for line in lines])) - self.ready
+        own = list[str]()
         for left, baseline, size, whole in lines:
             em, said, x = size * MM_PER_POINT, _advances(size), left
             top, tall = f"{baseline - em:.3f}", f"{em * 1.4:.3f}"
             ink = f'" Size="{em:.3f}"><ofd:FillColor Value="{colour}"/><ofd:TextCode X="0" Y="{em:.3f}"'
-            for run in runs_of(whole, self.ready) if own else (whole,):
+            as_text = escape if "&" in whole or "<" in whole or ">" in whole else str
+            for run in runs_of(whole, self.ready):
+                is_ready = run[0] in self.ready
+                if not is_ready:
+                    own.append(run)
                 widths = list(map(width, run))
                 wide = sum(widths) * em / 1000
-                deltas = f' DeltaX="{" ".join([said[one] for one in widths[:-1]])}"' if widths[1:] else ""
+                deltas = _deltas(widths, said) if widths[1:] else ""
                 self.number += 1
                 self.parts.append(
                     f'<ofd:TextObject ID="{self.number}" Boundary="{x:.3f} {top} {wide:.3f} {tall}"'
-                    f' Font="{READY_ID if run[0] in self.ready else OWN_ID}{ink}{deltas}>'
-                    f"{escape(run)}</ofd:TextCode></ofd:TextObject>"
+                    f' Font="{READY_ID if is_ready else OWN_ID}{ink}{deltas}>'
+                    f"{as_text(run)}</ofd:TextCode></ofd:TextObject>"
                 )
                 x += wide
-        return own
+        return set("".join(own))
 
     def rule(self, rule: Rule) -> None:
         """A line or a frame."""
@@ -115,6 +119,15 @@ class Page:
                 "</ofd:Layer></ofd:Content></ofd:Page>",
             )
         ).encode("utf-8")
+
+
+def _deltas(widths: list[int], said: Mapping[int, str]) -> str:
+    """How far each character of a run is from the next; where all are as far, told once, in the
+    form (`g`) that the national e-invoices have, too."""
+    count, first = len(widths) - 1, widths[0]
+    if count > 2 and widths[:-1].count(first) == count:
+        return f' DeltaX="g {count} {said[first]}"'
+    return f' DeltaX="{" ".join([said[one] for one in widths[:-1]])}"'
 
 
 class _Advances(dict[int, str]):

@@ -6,10 +6,11 @@ import struct
 from array import array
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain, repeat
 from sys import byteorder
 
 from services.eseal.templates.cff import small_font
-from services.eseal.templates.face import NAME, Face
+from services.eseal.templates.face import EM, NAME, Face
 
 _VERSION = b"OTTO"
 _SUM_OF_ALL = 0xB1B0AFBA
@@ -22,17 +23,18 @@ _OWN = frozenset((b"CFF ", b"cmap", b"hmtx"))
 def small_opentype(face: Face, chars: Iterable[str], tag: str) -> bytes:
     """An OpenType font of these characters. Raises KeyError on one that the font lacks."""
     ordered = sorted(set(chars), key=face.code)
-    head, hhea = bytearray(face.table("head")), face.table("hhea")
-    head[_ADJUSTMENT] = bytes(4)
-    metrics = [struct.pack(">Hh", 1000, 0), *(struct.pack(">Hh", face.width(char), 0) for char in ordered)]
+    head, hhea = face.table("head"), face.table("hhea")
+    widths = list(map(face.width, ordered))
+    metrics = struct.pack(">Hh" + "Hh" * len(widths), EM, 0, *chain.from_iterable(zip(widths, repeat(0))))
+    glyphs = len(widths) + 1
     tables = {
         b"CFF ": small_font(face, ordered, tag),
         b"OS/2": face.table("OS/2"),
         b"cmap": _characters(ordered),
-        b"head": bytes(head),
-        b"hhea": hhea[:34] + struct.pack(">H", len(metrics)),
-        b"hmtx": b"".join(metrics),
-        b"maxp": struct.pack(">IH", 0x5000, len(metrics)),
+        b"head": head[: _ADJUSTMENT.start] + bytes(4) + head[_ADJUSTMENT.stop :],
+        b"hhea": hhea[:34] + struct.pack(">H", glyphs),
+        b"hmtx": metrics,
+        b"maxp": struct.pack(">IH", 0x5000, glyphs),
         b"name": _names(tag),
         b"post": face.table("post"),
     }
@@ -88,12 +90,15 @@ def _characters(ordered: list[str]) -> bytes:
         )
     )
     every = sorted((ord(char), glyph) for glyph, char in enumerate(ordered, start=1))
-    groups = b"".join(struct.pack(">3I", code, code, glyph) for code, glyph in every)
+    groups = struct.pack(
+        f">{3 * len(every)}I", *[one for code, glyph in every for one in (code, code, glyph)]
+    )
     twelve = struct.pack(">2H3I", 12, 0, 16 + len(groups), 0, len(every)) + groups
     start = 4 + 2 * 8
     return struct.pack(">2H2HI2HI", 0, 2, 3, 1, start, 3, 10, start + len(four)) + four + twelve
 
 
+@lru_cache(maxsize=8)
 def _names(tag: str) -> bytes:
     """The names that a font must have: family, style, whole name, and PostScript's."""
     said = {1: NAME, 2: "Regular", 4: NAME, 6: f"{tag}+{NAME}"}

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from services.eseal.domain import Box
 from services.eseal.photo import NO_PHOTOS, Photo
@@ -132,7 +133,7 @@ class PdfPlate:
         font = small_font(self.face, own or {"　"}, OWN_TAG)
         objects.stream(numbers.font, b"/Subtype/CIDFontType0C", font)
         objects.stream(numbers.metadata, b"/Type/Metadata/Subtype/XML", metadata(template.title, moment))
-        day = moment.astimezone(UTC).strftime("D:%Y%m%d%H%M%SZ").encode("ascii")
+        day = _day(moment)
         entries = b"/Type/EmbeddedFile/Subtype/application#2Fjson/Params<</ModDate(%b)/Size %d>>"
         objects.stream(numbers.data, entries % (day, len(data)), data)
         gap = self._signature(objects, numbers.signature, day, room)
@@ -216,6 +217,12 @@ class PdfPlate:
         at = gap - start - len(b"/Contents") - len(said)
         update = b"".join((update[:at], said, update[at + len(said) :]))
         return PreparedDocument(self.content, update, gap, gap_end, is_first=True)
+
+
+@lru_cache(maxsize=64)
+def _day(moment: datetime) -> bytes:
+    """A date (7.9.4): many documents are of one second."""
+    return moment.astimezone(UTC).strftime("D:%Y%m%d%H%M%SZ").encode("ascii")
 
 
 def page_tree(pages: Sequence[int]) -> bytes:

@@ -46,16 +46,21 @@ def write_font(
     )
 
 
-def shown(text: str, codes: str, size: float, ready: frozenset[str] | None) -> str:
+def shown(text: str, codes: str, size: float, ready: frozenset[str], own: list[str]) -> str:
     """The operators that show a line of these codes, each run of it in the font that has its characters: the
-    one made ready, or the document's own. None for `ready` says that it has them all."""
+    one made ready, or the document's own, to which its runs are added."""
     own_font, ready_font = _fonts(size)
-    if ready is None:
+    runs = runs_of(text, ready)
+    if len(runs) == 1 and text[0] in ready:
         return f"{ready_font}{codes}>Tj"
     out, at = [], 0
-    for run in runs_of(text, ready):
+    for run in runs:
         end = at + 4 * len(run)
-        out.append(f"{ready_font if run[0] in ready else own_font}{codes[at:end]}>Tj")
+        if run[0] in ready:
+            out.append(f"{ready_font}{codes[at:end]}>Tj")
+        else:
+            out.append(f"{own_font}{codes[at:end]}>Tj")
+            own.append(run)
         at = end
     return "".join(out)
 

@@ -94,15 +94,15 @@ class Pen:
     def write(self, out: list[str], text: Text, lines: Sequence[Line]) -> set[str]:
         """Writes lines; answers those of their characters that the font made ready lacks."""
         out.append(_inked(text.colour))
-        height, whole = self.height, "".join([line.text for line in lines])
-        own, codes, at = set(whole) - self.ready, self.face.encoded(whole), 0
+        height, own = self.height, list[str]()
+        codes, at = self.face.encoded("".join([line.text for line in lines])), 0
         for x, baseline, size, said in lines:
             end = at + 4 * len(said)
-            shown = shown_in(said, codes[at:end], size, self.ready if own else None)
             right, up = x * POINTS_PER_MM, (height - baseline) * POINTS_PER_MM
+            shown = shown_in(said, codes[at:end], size, self.ready, own)
             out.append(f"1 0 0 1 {right:.2f} {up:.2f} Tm{shown}")
             at = end
-        return own
+        return set("".join(own))
 
 
 def point(x: float, y: float, height: float) -> tuple[float, float]:

@@ -105,6 +105,31 @@ async def test_text_data_and_code_are_in_their_parts() -> None:
     assert corner == [0] * 7 + [255]  # The finder's upper edge, and the light module after it.
 
 
+def advances(code: Element) -> list[float]:
+    """How far each character of a run is from the next, what is told once written out."""
+    said, out = iter(code.attrib.get("DeltaX", "").split()), list[float]()
+    for one in said:
+        count, value = (int(next(said)), next(said)) if one == "g" else (1, one)
+        out += [float(value)] * count
+    return out
+
+
+async def test_characters_stand_as_far_from_each_other_as_the_font_makes_them_wide() -> None:
+    page = fromstring(unpacked(await sealed(filled()))["Doc_0/Pages/Page_0/Content.xml"])
+
+    objects = list(page.iter(f"{OFD}TextObject"))
+    codes_of = [one.find(f"{OFD}TextCode") for one in objects]
+    runs = [(one, code, code.text) for one, code in zip(objects, codes_of, strict=True) if code is not None]
+    for one, code, text in runs:
+        assert text
+        em = float(one.attrib["Size"])
+        widths = [serif().width(char) * em / 1000 for char in text]
+        assert advances(code) == pytest.approx(widths[:-1], abs=0.001)
+        assert float(one.attrib["Boundary"].split()[2]) == pytest.approx(sum(widths), abs=0.01)
+    forms = {"g" in code.attrib["DeltaX"] for _, code, text in runs if len(text) > 3}
+    assert forms == {True, False}
+
+
 async def test_everything_that_is_named_is_there_and_ids_are_used_once() -> None:
     parts = unpacked(await sealed(filled("business_licence", company_name="<甲>&“乙”有限公司")))
 
