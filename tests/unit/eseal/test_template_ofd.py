@@ -119,7 +119,9 @@ async def test_characters_stand_as_far_from_each_other_as_the_font_makes_them_wi
 
     objects = list(page.iter(f"{OFD}TextObject"))
     codes_of = [one.find(f"{OFD}TextCode") for one in objects]
-    runs = [(one, code, code.text) for one, code in zip(objects, codes_of, strict=True) if code is not None]
+    runs = [
+        (one, code, code.text or "") for one, code in zip(objects, codes_of, strict=True) if code is not None
+    ]
     for one, code, text in runs:
         assert text
         em = float(one.attrib["Size"])
