@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import FilePath, ValidationError
+from pydantic import Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core import production
@@ -78,6 +79,13 @@ class ServiceConfig(PeerConfig):
     database_dsn_file: FilePath
     keyring: FilePath
     pool_size: int = 8
+    open_intent_seconds: float = Field(default=30.0, ge=1, le=600)
+    """How old an intent must be for recovery to close it; a late act that finds it closed rolls back."""
+
+    @property
+    def open_intent_grace(self) -> timedelta:
+        """The same as a span of time."""
+        return timedelta(seconds=self.open_intent_seconds)
 
     def unsafe(self) -> Iterator[Refusal]:
         """Also an address of the database that proves too little, and a keyring that development made."""

@@ -82,11 +82,20 @@ OPEN_INTENT_GRACE = timedelta(seconds=30)
 class Disclosure:
     """Runs reads and acts by the protocol. Authorise before calling: a replay is authorised afresh."""
 
-    def __init__(self, *, ledger: Ledger, replies: Replies, present: Presenter, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        replies: Replies,
+        present: Presenter,
+        clock: Clock,
+        grace: timedelta = OPEN_INTENT_GRACE,
+    ) -> None:
         self._ledger = ledger
         self._replies = replies
         self._present = present
         self._clock = clock
+        self._grace = grace
         self._closing: set[asyncio.Task[None]] = set()
 
     async def read(
@@ -183,7 +192,7 @@ class Disclosure:
         One that cannot be closed holds up no other; the first failure is raised at the end.
         """
         failures: list[Exception] = []
-        for intent in await self._ledger.open_intents(self._clock() - OPEN_INTENT_GRACE):
+        for intent in await self._ledger.open_intents(self._clock() - self._grace):
             try:
                 await self._close(intent)
             except Exception as failure:

@@ -68,7 +68,11 @@ async def main(config: AgriCreditConfig) -> None:
     ledger = channel(config, "ledger")
     datanode = channel(config, "datanode")
     disclosure = Disclosure(
-        ledger=LedgerClient(ledger), replies=replies, present=AnswerPresenter(answer_to_pb), clock=now
+        ledger=LedgerClient(ledger),
+        replies=replies,
+        present=AnswerPresenter(answer_to_pb),
+        clock=now,
+        grace=config.open_intent_grace,
     )
     store = PgUses(pool, vault, now)
     consents = ConsentDesk(consents=store, disclosure=disclosure, clock=now)

@@ -57,7 +57,13 @@ async def main(config: Config, matters: Mapping[str, Matter]) -> None:
     vault = await Vault.open(pool, Keyring.load(config.keyring))
     replies = PgReplies(pool, vault, now)
     ledger, licence, datanode = (channel(config, part) for part in ("ledger", "licence", "datanode"))
-    disclosure = Disclosure(ledger=LedgerClient(ledger), replies=replies, present=present, clock=now)
+    disclosure = Disclosure(
+        ledger=LedgerClient(ledger),
+        replies=replies,
+        present=present,
+        clock=now,
+        grace=config.open_intent_grace,
+    )
     limits = GuessLimits(config.autofill_tries_per_field, config.autofill_tries_per_subject)
     guesses = PgGuessBook(pool, vault, limits, now)
     desk = FormDesk(

@@ -230,7 +230,13 @@ async def main(config: EsealConfig) -> None:
         await proof.prove()  # Before anybody can ask for a seal; without an answer it starts all the same.
         keystore = TimedKeystore(keystore, proof)
     entries = LedgerClient(ledger)
-    disclosure = Disclosure(ledger=entries, replies=replies, present=presenting(present), clock=now)
+    disclosure = Disclosure(
+        ledger=entries,
+        replies=replies,
+        present=presenting(present),
+        clock=now,
+        grace=config.open_intent_grace,
+    )
     proofs, store, plates = config.proofs(authority, sm2), PgSealStore(pool), PgPlates(pool, now)
     filler = TemplateFiller(config.verification_address, plates)
     await filler.open()

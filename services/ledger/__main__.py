@@ -105,7 +105,11 @@ async def main(config: LedgerConfig) -> None:
     )
     replies = PgReplies(pool, vault, now)
     disclosure = Disclosure(
-        ledger=OwnLedger(desk), replies=replies, present=AnswerPresenter(answer_to_pb), clock=now
+        ledger=OwnLedger(desk),
+        replies=replies,
+        present=AnswerPresenter(answer_to_pb),
+        clock=now,
+        grace=config.open_intent_grace,
     )
     disclosures = DisclosureDesk(PgUses(pool), vault, disclosure)
     reader = context_reader(config, now)

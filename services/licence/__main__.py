@@ -39,7 +39,13 @@ async def main(config: Config) -> None:
     catalogue = load_catalogue()
     replies = PgReplies(pool, vault, now)
     ledger = channel(config, "ledger")
-    disclosure = Disclosure(ledger=LedgerClient(ledger), replies=replies, present=present, clock=now)
+    disclosure = Disclosure(
+        ledger=LedgerClient(ledger),
+        replies=replies,
+        present=present,
+        clock=now,
+        grace=config.open_intent_grace,
+    )
     desk = LicenceDesk(
         register=PgRegister(pool, vault, catalogue.types),
         catalogue=catalogue,

@@ -19,7 +19,6 @@ import httpx2
 import psycopg
 import pytest
 
-import core.disclosure
 from cli.audit.evidence import audit_city
 from cli.demo.client import RefusedError, answered, receipt_in
 from core.clock import now
@@ -51,8 +50,11 @@ from tests.story import (
 
 pytestmark = pytest.mark.timeout(300)
 
-CLOSED_SECONDS = 75.0
-"""An open intent is left alone for 30 s, then closed within a round of recovery."""
+OPEN_INTENT_SECONDS = "8"
+"""How long an open intent is left alone; shorter than usual, for each test would wait for it."""
+
+CLOSED_SECONDS = 53.0
+"""Then it is closed within a round of recovery."""
 
 ANSWERED_SECONDS = 45.0
 
@@ -63,7 +65,8 @@ DEADLINE_SECONDS = "14"
 @pytest.fixture(scope="module")
 def city() -> Iterator[City]:
     """A city of this module's own."""
-    made = City(people=100, environment={"ONESTOP_DEADLINE_SECONDS": DEADLINE_SECONDS})
+    waits = {"ONESTOP_DEADLINE_SECONDS": DEADLINE_SECONDS, "ONESTOP_OPEN_INTENT_SECONDS": OPEN_INTENT_SECONDS}
+    made = City(people=100, environment=waits)
     try:
         made.start()
         yield made
@@ -182,10 +185,7 @@ def test_killed_before_its_answer_is_sent_an_act_is_answered_as_it_was(city: Cit
     assert done_once(city, act, key, before) in ({first} if first else {outcome_of(city, intent_id)})
 
 
-async def test_a_late_act_that_finds_itself_aborted_rolls_back(
-    city: City, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(core.disclosure, "OPEN_INTENT_GRACE", timedelta(0))
+async def test_a_late_act_that_finds_itself_aborted_rolls_back(city: City) -> None:
     with platform_of(city) as platform:
         act = Act("eseal", "eseal.signature", "eseal.sign", sealing(city, platform, cast_of(city)))
         key, before = uuid.uuid4().hex, made(city, act)
@@ -234,9 +234,8 @@ def test_a_use_that_was_never_confirmed_counts_and_its_request_takes_no_second_o
 
 
 def test_a_bulk_whose_service_dies_at_each_point_is_sent_again_and_seals_each_document_once(
-    city: City, monkeypatch: pytest.MonkeyPatch
+    city: City,
 ) -> None:
-    monkeypatch.setattr(core.disclosure, "OPEN_INTENT_GRACE", timedelta(0))
     with platform_of(city) as platform:
         bulk = Bulk(city, platform, 96)
 
@@ -411,7 +410,7 @@ def patiently(ask: Callable[[], Any]) -> Any:
 
 
 async def recover_as_another_replica(city: City) -> None:
-    """What a second process of eseal does at its start."""
+    """What a second process of eseal does at its start, and leaves nothing alone for being young."""
     settings = city.settings
     config = PeerConfig(
         mode=Mode.DEVELOPMENT,
@@ -425,7 +424,13 @@ async def recover_as_another_replica(city: City) -> None:
         vault = await Vault.open(pool, Keyring.load(settings.keys / "eseal-keyring.json"))
         async with channel(config, "ledger") as connected:
             replies = PgReplies(pool, vault, now)
-            replica = Disclosure(ledger=LedgerClient(connected), replies=replies, present=present, clock=now)
+            replica = Disclosure(
+                ledger=LedgerClient(connected),
+                replies=replies,
+                present=present,
+                clock=now,
+                grace=timedelta(0),
+            )
             await replica.recover()
     finally:
         await pool.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import datetime, timedelta
 from typing import cast
 from unittest.mock import Mock
 
 import pytest
 
-from core.disclosure import Disclosure, Entry, EntryKind, Produced, Receipt
+from core.disclosure import Disclosure, Entry, EntryKind, Presented, Produced, Receipt
 from core.intents import entry_about
 from core.replies import PgReplies
 from core.rpc import protocol_tasks
@@ -38,6 +39,27 @@ async def test_an_intent_that_cannot_be_closed_holds_up_no_other() -> None:
         await city.disclosure.recover()
 
     assert [entry.intent_id for entry in city.ledger.entries.values() if entry.intent_id] == [OTHER]
+
+
+async def test_an_intent_is_left_alone_for_as_long_as_the_city_says() -> None:
+    city, asked = City(), list[datetime]()
+
+    async def open_intents(older_than: datetime) -> list[Entry]:
+        asked.append(older_than)
+        return []
+
+    city.ledger.open_intents = open_intents  # type: ignore[method-assign]
+    patient = Disclosure(
+        ledger=city.ledger,
+        replies=city.memory,
+        present=lambda answer: Presented(answer, b""),
+        clock=lambda: city.now,
+        grace=timedelta(seconds=8),
+    )
+
+    await patient.recover()
+
+    assert asked == [city.now - timedelta(seconds=8)]
 
 
 async def test_recovery_outlives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
