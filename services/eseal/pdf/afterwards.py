@@ -106,7 +106,8 @@ def _dictionary(within: DictionaryObject, name: str) -> DictionaryObject:
 
 
 def _same(before: DictionaryObject, after: DictionaryObject, name: str) -> bool:
-    """Whether two dictionaries say the same under a name; what is referred to has rules of its own."""
+    """Whether two dictionaries say the same under a name, there or by a reference. What that refers to in its
+    turn has rules of its own: nothing may be written over it."""
     return _written(before, name) == _written(after, name)
 
 
@@ -114,5 +115,6 @@ def _written(within: DictionaryObject, name: str) -> bytes:
     if name not in within:
         return b""
     out = BytesIO()
-    within.raw_get(name).write_to_stream(out, None)
+    # What stands there in this revision: by its reference alone, one written over it would be the same.
+    within[name].write_to_stream(out, None)
     return out.getvalue()

@@ -16,7 +16,7 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.metadata.xmp_xml import MetadataStream
 
 from tests.unit.eseal.attacks import CONTENT, updated
-from tests.unit.eseal.documents import stream_of
+from tests.unit.eseal.documents import HEAD, TREE, pdf_of, stream_of
 
 
 def other_title(document: bytes) -> bytes:
@@ -68,6 +68,50 @@ def other_resources(document: bytes) -> bytes:
         form = writer.root["/AcroForm"]
         form[NameObject("/DR")] = _of({"/Font": _of({"/Helv": writer.add_object(font)})})
         writer.update_container(form)
+
+    return updated(document, change)
+
+
+def letter_by_references() -> bytes:
+    """A letter whose field viewers draw, with fonts that the form names by a reference; so does the catalogue
+    what is said of the file's structure."""
+    form = b"/AcroForm <</Fields [5 0 R] /DA (/Helv 12 Tf 0 g) /DR 6 0 R /NeedAppearances true>>"
+    field = b"/Type /Annot /Subtype /Widget /FT /Tx /T (amount) /V (100) /Rect [72 600 172 620] /P 3 0 R"
+    return pdf_of(
+        [
+            HEAD[:-2] + b" /MarkInfo 8 0 R " + form + b">>",
+            TREE,
+            b"<</Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Annots [5 0 R]"
+            b" /Resources <<>>>>",
+            stream_of(b"q Q"),
+            b"<<" + field + b">>",
+            b"<</Font <</Helv 7 0 R>>>>",
+            b"<</Type /Font /Subtype /Type1 /BaseFont /Helvetica>>",
+            b"<</Marked true>>",
+        ]
+    )
+
+
+def resources_written_over(document: bytes) -> bytes:
+    """Another font for the field, in what the form refers to: the form itself stays as it is."""
+
+    def change(writer: IncrementalPdfFileWriter) -> None:
+        names = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/ZapfDingbats"}
+        font = writer.add_object(_of({key: NameObject(value) for key, value in names.items()}))
+        resources = writer.root["/AcroForm"]["/DR"]
+        resources[NameObject("/Font")] = _of({"/Helv": font})
+        writer.update_container(resources)
+
+    return updated(document, change)
+
+
+def marks_written_over(document: bytes) -> bytes:
+    """Other words on the file's structure, in what the catalogue refers to."""
+
+    def change(writer: IncrementalPdfFileWriter) -> None:
+        marks = writer.root["/MarkInfo"]
+        marks[NameObject("/Marked")] = BooleanObject(False)
+        writer.update_container(marks)
 
     return updated(document, change)
 

@@ -141,6 +141,25 @@ async def test_an_attack_between_two_seals_is_told_of_the_first(kit: SealKit, na
     assert answered is None or answered.verdict is Verdict.INVALID
 
 
+@pytest.mark.parametrize(
+    "attack",
+    [attacks_beside.resources_written_over, attacks_beside.marks_written_over],
+    ids=lambda attack: attack.__name__,
+)
+async def test_what_is_written_over_by_its_reference_is_told(
+    kit: SealKit, attack: Callable[[bytes], bytes]
+) -> None:
+    """Also where a program that does not look has put a seal over it."""
+    sealed = await kit.seal(attacks_beside.letter_by_references())
+    assert (await report(kit, sealed) or pytest.fail("not read")).verdict is Verdict.VALID
+    attacked = attack(sealed)
+
+    for document in (attacked, await _signed_without_looking(kit, attacked)):
+        assert (await faults(kit, document))[0] == {Fault.ADDED}
+    with pytest.raises(DocumentLockedError):
+        await kit.seal(attacked, field="seal-2")
+
+
 async def test_a_field_that_is_filled_in_afterwards_is_a_change(kit: SealKit) -> None:
     assert await faults(kit, attacks.filled_field(await kit.seal(attacks.letter()))) == [{Fault.ADDED}]
 
