@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Protocol, TypeAlias
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from core.clock import Clock
 from core.coalesce import Coalescer
@@ -48,13 +49,16 @@ class Turns:
     """Of those above B-B so many go together, in so many steps at a time."""
     lasting_slots: int = 1
     apart: bool = False
-    """Whether what may keep others waiting goes as those above B-B do: a key in a device, and a permission
-    with a quota, whose row others may hold."""
+    """Whether what may keep others waiting goes apart, as those above B-B do: with a key in a device, and by
+    a permission with a quota, whose row others may hold."""
 
 
 STREAMS = Turns()
 CALLS = Turns(slots=1, lasting=1, lasting_slots=MOST_LASTING, apart=True)
 """Of calls one by one each waits for its own answer: none for another's authority, device or quota."""
+MOST_IN_DEVICES = 2
+MOST_LIMITED = 2
+"""Steps at a time of what goes apart: each holds a connection while it waits, of which others need some."""
 
 LayOut: TypeAlias = Callable[[FoundSeal], Awaitable[LaidOut]]
 """How a document comes to be laid out for its seal: one that was uploaded, or that is made of something."""
@@ -119,6 +123,10 @@ class BulkDesk:
         self._lasting: Coalescer[Piece, Released] = Coalescer(
             self._put_lasting, slots=turns.lasting_slots, largest=turns.lasting
         )
+        self._in_devices: Coalescer[Piece, Released] = Coalescer(self._put, slots=MOST_IN_DEVICES, largest=1)
+        # By one permission all go together: each would wait for the one before it anyway.
+        self._limited: WeakValueDictionary[UUID | None, Coalescer[Piece, Released]] = WeakValueDictionary()
+        self._limited_slots = asyncio.Semaphore(MOST_LIMITED)
         self._apart = turns.apart
 
     async def seal(self, piece: Piece) -> Released:
@@ -130,11 +138,20 @@ class BulkDesk:
         if isinstance(found, Released):
             return found
         piece.laid_out = await piece.lay_out(found)
-        slow = piece.laid_out.level > Level.B_B
-        if self._apart and not slow:
-            limited = self._putting.permitted(found, piece.context).is_limited
-            slow = limited or piece.laid_out.signer.in_device
-        return await (self._lasting if slow else self._pressing).submit(piece)
+        return await self._turn_of(piece, found).submit(piece)
+
+    def _turn_of(self, piece: Piece, found: FoundSeal) -> Coalescer[Piece, Released]:
+        """With whom a document goes: with none that waits for what it need not wait for itself."""
+        laid_out = _laid_out(piece)
+        if laid_out.level > Level.B_B:
+            return self._lasting
+        if not self._apart:
+            return self._pressing
+        rule = self._putting.permitted(found, piece.context)
+        if rule.is_limited:
+            fresh = Coalescer[Piece, Released](self._put_limited, slots=1, largest=CHUNK)
+            return self._limited.setdefault(rule.rule_id, fresh)
+        return self._in_devices if laid_out.signer.in_device else self._pressing
 
     async def put(self, context: RequestContext, *, seal_id: UUID, lay_out: LayOut, body: bytes) -> Released:
         """The same for one call, as SealDesk asks for it."""
@@ -176,6 +193,10 @@ class BulkDesk:
 
     async def _put_lasting(self, pieces: Sequence[Piece]) -> Sequence[Released | Exception]:
         async with self._presses.slot(Level.B_T):
+            return await self._put(pieces)
+
+    async def _put_limited(self, pieces: Sequence[Piece]) -> Sequence[Released | Exception]:
+        async with self._limited_slots:
             return await self._put(pieces)
 
     async def _put(self, pieces: Sequence[Piece]) -> Sequence[Released | Exception]:

@@ -49,6 +49,13 @@ class RunningAuthority:
     """Whether it is asked for timestamps that it does not grant, whatever was asked."""
     asked: list[str] = field(default_factory=list)
     url: str = ""
+    may_stamp: threading.Event = field(default_factory=threading.Event)
+    """Cleared, it keeps waiting who asks for timestamps, as long as they do."""
+    waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    """Released for each who waits."""
+
+    def __post_init__(self) -> None:
+        self.may_stamp.set()
 
     def revoke(self, certificate: bytes, moment: datetime, issuer: str = SEAL_ROOT) -> None:
         """Revokes a certificate, DER, of seals unless another issuer is named."""
@@ -74,6 +81,9 @@ class RunningAuthority:
     def answer(self, answers: Answers, asked: Asked) -> Answer:
         """As it answers, or as a test has told it to."""
         self.asked.append(asked.path)
+        if asked.path == "/tsa" and not self.may_stamp.is_set():
+            self.waiting.release()
+            self.may_stamp.wait(10)
         away = (
             self.down or (self.no_stamps and asked.path == "/tsa") or (self.no_ocsp and asked.path == "/ocsp")
         )

@@ -6,12 +6,15 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from typing import Any, cast
+from uuid import UUID
 
 import grpc
 import pytest
 from onestop.eseal.v1 import eseal_pb2 as pb
 
 from core.disclosure import EntryKind, Outcome
+from services.eseal.sealing.pressing import MOST_LASTING
+from tests.component.eseal.authority import RunningAuthority
 from tests.component.eseal.harness import Desk, reason
 from tests.unit.eseal.documents import OFFICE_CODE, plain
 from tests.unit.eseal.forms_filled import DECISION
@@ -107,12 +110,18 @@ async def test_one_who_goes_away_among_others_leaves_them_their_seals(desk: Desk
     assert cast(set[object], intents) == ended
 
 
+async def _give_quota(desk: Desk, seal: UUID, per_day: int) -> None:
+    """Every permission to use a seal, limited."""
+    await desk.execute(
+        "INSERT INTO seal_quota (rule_id, per_day) SELECT rule_id, $2 FROM seal_user WHERE seal_id = $1",
+        seal,
+        per_day,
+    )
+
+
 async def test_a_quota_that_somebody_holds_keeps_nobody_else_waiting(desk: Desk) -> None:
     limited, other = await desk.make_seal(), await desk.make_seal(kind="合同专用章")
-    await desk.execute(
-        "INSERT INTO seal_quota (rule_id, per_day) SELECT rule_id, 2 FROM seal_user WHERE seal_id = $1",
-        limited,
-    )
+    await _give_quota(desk, limited, 2)
     holder = await desk.owner()
     held = holder.transaction()
     await held.start()
@@ -130,3 +139,54 @@ async def test_a_quota_that_somebody_holds_keeps_nobody_else_waiting(desk: Desk)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await desk.sign_template(limited, "permit_decision", DECISION)
     assert (len(uses), reason(refusal.value)) == (1, "SEAL_QUOTA_SPENT")
+
+
+async def test_many_who_wait_for_a_quota_keep_no_other_quota_and_no_timestamp_waiting(
+    lasting_desk: Desk,
+) -> None:
+    desk, many = lasting_desk, 6
+    held, other = await desk.make_seal(), await desk.make_seal(kind="合同专用章")
+    await _give_quota(desk, held, many - 1)
+    holder = await desk.owner()
+    locked = holder.transaction()
+    await locked.start()
+    await holder.execute("SELECT FROM seal_quota FOR UPDATE")
+    await _give_quota(desk, other, 1)
+    in_time = replace(desk.asking, deadline=10.0)
+
+    waiting = [
+        asyncio.ensure_future(desk.sign_template(held, "permit_decision", DECISION)) for _ in range(many)
+    ]
+    await desk.sign(other, plain(), in_time)
+    free = await desk.make_seal(kind="财务专用章")
+    await desk.sign(free, plain(), in_time, level=pb.SEAL_LEVEL_B_T)
+
+    assert not any(one.done() for one in waiting)
+    await locked.rollback()
+    await holder.close()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    # What waited together takes what is left of the quota, and not more.
+    refused = [reason(one) for one in answers if isinstance(one, grpc.aio.AioRpcError)]
+    assert refused == ["SEAL_QUOTA_SPENT"]
+    assert len(await desk.signatures()) == many + 1
+
+
+async def test_a_timestamp_authority_that_is_slow_keeps_no_quota_waiting(
+    lasting_desk: Desk, authority: RunningAuthority
+) -> None:
+    desk = lasting_desk
+    limited, lasting = await desk.make_seal(), await desk.make_seal(kind="合同专用章")
+    await _give_quota(desk, limited, 1)
+
+    authority.may_stamp.clear()
+    waiting = [
+        asyncio.ensure_future(desk.sign(lasting, plain(), level=pb.SEAL_LEVEL_B_T))
+        for _ in range(MOST_LASTING + 1)
+    ]
+    for _ in range(MOST_LASTING):
+        await asyncio.to_thread(authority.waiting.acquire, timeout=5)
+    await desk.sign(limited, plain(), replace(desk.asking, deadline=3.0))
+
+    assert not any(one.done() for one in waiting)
+    authority.may_stamp.set()
+    await asyncio.gather(*waiting)
