@@ -16,6 +16,7 @@ from onestop.eseal.v1 import eseal_pb2 as pb
 
 from core.disclosure import EntryKind, Outcome
 from core.identity import Scope
+from services.eseal.domain import Algorithm
 from tests.component.eseal.bulk import reasons
 from tests.component.eseal.harness import Asking, Desk, reason
 from tests.unit.eseal.documents import plain
@@ -42,6 +43,18 @@ async def test_a_digest_is_answered_as_its_file_would_be(desk: Desk) -> None:
     assert [one.answer for one in alone] == [await desk.verify(once), await desk.verify(twice)]
     assert alone[1].answer.verdict == pb.DOCUMENT_VERDICT_VALID
     assert [found.seal_id for found in alone[1].answer.seals] == [str(mine), str(other)]
+
+
+@pytest.mark.parametrize(
+    "algorithm", [Algorithm.ECDSA_P384_SHA384, Algorithm.RSA_2048_SHA256, Algorithm.ED25519]
+)
+async def test_a_certificate_says_the_same_alone_as_in_a_file(desk: Desk, algorithm: Algorithm) -> None:
+    document = await sealed(desk, await desk.make_seal(algorithm=algorithm))
+
+    (alone,) = await desk.verify_digests([digest_of(document)])
+
+    await desk.execute("UPDATE signature SET facts = NULL")
+    assert alone.answer == await desk.verify(document)
 
 
 async def test_each_answer_has_an_entry_of_its_own_that_commits_to_it(desk: Desk) -> None:
