@@ -24,9 +24,10 @@ from core.replies_many import PgManyReplies
 from core.rpc import channel, context_reader, protocol_tasks, run, serve
 from core.together import Together
 from core.vault import Vault
-from services.eseal.bulk.desk import CALLS, BulkDesk
+from services.eseal.bulk.desk import BulkDesk
 from services.eseal.bulk.rpc import BulkServicer
 from services.eseal.bulk.rpc import register as register_bulk
+from services.eseal.bulk.turns import CALLS
 from services.eseal.confined.patience import PatientWorkshop
 from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Format

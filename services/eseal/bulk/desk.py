@@ -19,46 +19,24 @@ from weakref import WeakValueDictionary
 
 from core.clock import Clock
 from core.coalesce import Coalescer
+from core.db import is_outage
 from core.disclosure import Produced, Released, RequestContext, Transaction
 from core.errors import ServiceError
 from core.log import get_logger
 from core.together import Act, Together
+from services.eseal.bulk.turns import MOST_IN_DEVICES, MOST_LIMITED, STREAMS, Turns
 from services.eseal.domain import Seal, SealUser, SignatureRecord
 from services.eseal.levels import Level
-from services.eseal.refusals import SealNotFoundError
-from services.eseal.sealing.pressing import MOST_LASTING, Presses
+from services.eseal.sealing.pressing import Presses
 from services.eseal.sealing.putting import SIGN, FoundSeal, LaidOut, Putting, PuttingStore, rule_of, seal_ref
 from services.eseal.usage import day_in_china, quota_spent
 
 CHUNK = 128
 """Documents that a step is taken for at a time."""
-LASTING_CHUNK = 16
-"""The same of those above B-B, for each of which others are asked while the transaction is open."""
 AT_ONCE = 4
 """Documents that are signed in one turn of the event loop."""
 PUT_TIME = timedelta(seconds=15)
 """How long the second step may take: so long its keys count as under way, should the process die in it."""
-
-
-@dataclass(frozen=True)
-class Turns:
-    """How many documents go together, and how many steps are under way at a time."""
-
-    slots: int = 2
-    lasting: int = LASTING_CHUNK
-    """Of those above B-B so many go together, in so many steps at a time."""
-    lasting_slots: int = 1
-    apart: bool = False
-    """Whether what may keep others waiting goes apart, as those above B-B do: with a key in a device, and by
-    a permission with a quota, whose row others may hold."""
-
-
-STREAMS = Turns()
-CALLS = Turns(slots=1, lasting=1, lasting_slots=MOST_LASTING, apart=True)
-"""Of calls one by one each waits for its own answer: none for another's authority, device or quota."""
-MOST_IN_DEVICES = 2
-MOST_LIMITED = 2
-"""Steps at a time of what goes apart: each holds a connection while it waits, of which others need some."""
 
 LayOut: TypeAlias = Callable[[FoundSeal], Awaitable[LaidOut]]
 """How a document comes to be laid out for its seal: one that was uploaded, or that is made of something."""
@@ -164,9 +142,13 @@ class BulkDesk:
         for seal_id in {piece.seal_id for piece in pieces}:
             try:
                 seals[seal_id] = await self._putting.find(seal_id)
-            except SealNotFoundError as refusal:
-                missing = refusal
-                looked |= {place: missing for place, one in enumerate(pieces) if one.seal_id == seal_id}
+            except Exception as failure:
+                if is_outage(failure):
+                    raise
+                if not isinstance(failure, ServiceError):
+                    _logger.exception("seal_not_read", seal_id=str(seal_id))
+                why = failure
+                looked |= {place: why for place, one in enumerate(pieces) if one.seal_id == seal_id}
         rules: dict[int, SealUser] = {}
         for place, piece in enumerate(pieces):
             if (found := seals.get(piece.seal_id)) is not None:
@@ -176,7 +158,7 @@ class BulkDesk:
                 except ServiceError as refusal:
                     looked[place] = refusal
         places = list(rules)
-        known = await self._together.known(SIGN, [_act(pieces[place]) for place in places])
+        known = await self._known([_act(pieces[place]) for place in places])
         spent = await self._spent([rules[at] for at, one in zip(places, known, strict=True) if one is None])
         for place, result in zip(places, known, strict=True):
             if result is not None:
@@ -184,6 +166,19 @@ class BulkDesk:
             elif rules[place].rule_id in spent:
                 looked[place] = quota_spent()
         return [looked[place] for place in range(len(pieces))]
+
+    async def _known(self, acts: Sequence[Act]) -> Sequence[Released | Exception | None]:
+        """What is remembered of each. What one of them makes fail, as a reply that cannot be opened does, is
+        its own affair."""
+        try:
+            return await self._together.known(SIGN, acts)
+        except Exception as failure:
+            if isinstance(failure, ServiceError) or is_outage(failure):
+                raise
+            if len(acts) == 1:
+                _logger.exception("reply_not_read")
+                return [failure]
+        return [one for act in acts for one in await self._known([act])]
 
     async def _spent(self, rules: Sequence[SealUser]) -> set[UUID | None]:
         """Limited permissions that have nothing left: what cannot be sealed need not be laid out."""

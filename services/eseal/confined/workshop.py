@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from core.errors import ServiceError
 from core.log import get_logger
@@ -45,6 +45,8 @@ _OUT_OF_FORM = (EOFError, ConnectionError, ValueError, TypeError, LookupError, A
 """What reading the answer of a worker raises that died, or that is not itself any more."""
 
 T = TypeVar("T")
+Read: TypeAlias = Callable[[Json, list[bytes]], T]
+"""Reads the answer to a job."""
 
 
 class Job(Protocol):
@@ -187,23 +189,26 @@ class Workshop:
     async def read_photo(self, file: bytes, room: tuple[int, int]) -> Photo:
         """A picture for a template's field, which has room for so many dots across and down. Errors:
         SEAL_PICTURE_INVALID, DOCUMENT_MALFORMED (it takes too much to read), WORKSHOP_BUSY."""
-        return await self._do(PhotoJob(file, room, datetime.now(UTC)), partial(read_answer, room))
+        job = PhotoJob(file, room, datetime.now(UTC))
+        # Its dots are counted, of which a whole page has many millions.
+        return await self._do(job, partial(read_answer, room), beside_loop=True)
 
-    async def _do(self, job: Job, read: Callable[[Json, list[bytes]], T]) -> T:
-        """Runs one job and reads its answer; once more where a worker died, for that may have been an
-        accident. A worker that a file has taken over may answer anything: it is replaced as well."""
+    async def _do(self, job: Job, read: Read[T], *, beside_loop: bool = False) -> T:
+        """Runs one job and reads its answer, in a thread where that takes long; once more where a worker
+        died, which may have been an accident. One that a file has taken over may answer anything, and is
+        replaced as well."""
         head, blobs = job.frame()
         head = {**head, "cpu_seconds": self._cpu_seconds}
         for last in (False, True):
             try:
-                return await self._try(head, blobs, read)
+                return await self._try(head, blobs, read, beside_loop)
             except _OUT_OF_FORM as failure:
                 _logger.warning("worker_died", job=head.get("job"), failure=type(failure).__name__)
                 if last:
                     raise DocumentMalformedError("the file cannot be read") from failure
         raise AssertionError("unreachable")
 
-    async def _try(self, head: Json, blobs: Sequence[bytes], read: Callable[[Json, list[bytes]], T]) -> T:
+    async def _try(self, head: Json, blobs: Sequence[bytes], read: Read[T], beside_loop: bool) -> T:
         """Runs one job on the next free worker. A worker that fails or overruns is replaced."""
         process = await self._take()
         healthy = False
@@ -212,7 +217,7 @@ class Workshop:
                 said, parts = await exchange(process, head, blobs)
             if cause := said.get("cause"):
                 _logger.info("document_refused", job=head.get("job"), cause=cause)
-            answer = read(said, parts)
+            answer = await asyncio.to_thread(read, said, parts) if beside_loop else read(said, parts)
             healthy = True
             return answer
         except ServiceError:

@@ -33,9 +33,10 @@ from core.together import Together
 from core.vault import Vault
 from deploy.local.pki import open_authority
 from deploy.local.sm2_pki import load_maker, make_sm2_pki
-from services.eseal.bulk.desk import CALLS, BulkDesk
+from services.eseal.bulk.desk import BulkDesk
 from services.eseal.bulk.rpc import BulkServicer
 from services.eseal.bulk.rpc import register as register_bulk
+from services.eseal.bulk.turns import CALLS
 from services.eseal.confined.patience import PatientWorkshop
 from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Format

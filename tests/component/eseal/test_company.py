@@ -190,3 +190,33 @@ async def test_a_timestamp_authority_that_is_slow_keeps_no_quota_waiting(
     assert not any(one.done() for one in waiting)
     authority.may_stamp.set()
     await asyncio.gather(*waiting)
+
+
+async def test_a_first_answer_that_cannot_be_opened_harms_none_who_shares_the_step(desk: Desk) -> None:
+    seal = await desk.make_seal()
+    spoilt = replace(desk.asking, request_id="letter-1")
+    await desk.sign_template(seal, "permit_decision", DECISION, spoilt)
+    await desk.execute("UPDATE reply SET answer = $1", bytes(64))
+
+    answers = await asyncio.gather(
+        *(
+            desk.sign_template(seal, "permit_decision", DECISION, asked)
+            for asked in (desk.asking, spoilt, desk.asking, spoilt, desk.asking)
+        ),
+        return_exceptions=True,
+    )
+
+    assert [isinstance(one, BaseException) for one in answers] == [False, True, False, True, False]
+    assert len(await desk.signatures()) == 4
+
+
+async def test_a_seal_that_cannot_be_read_harms_none_who_shares_the_step(desk: Desk) -> None:
+    seal, spoilt = await desk.make_seal(), await desk.make_seal(kind="合同专用章")
+    # As a version after this one may write it.
+    await desk.execute("UPDATE seal_key SET algorithm = 'sha512_ecdsa_p521' WHERE seal_id = $1", spoilt)
+
+    answers = await asyncio.gather(
+        *(desk.sign(one, plain()) for one in (seal, spoilt, seal, spoilt, seal)), return_exceptions=True
+    )
+
+    assert [isinstance(one, BaseException) for one in answers] == [False, True, False, True, False]

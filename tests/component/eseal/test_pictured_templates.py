@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
@@ -13,6 +14,7 @@ from onestop.eseal.v1 import bulk_pb2, eseal_pb2, template_pb2
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from core.status import from_rpc_error
+from services.eseal.photo import Photo, photo_of
 from tests.component.eseal.bulk import reasons, seal_all
 from tests.component.eseal.harness import Desk, reason
 from tests.unit.eseal.forms_filled import CAMERA, OPERATOR, photograph
@@ -109,3 +111,20 @@ async def test_pictures_go_through_a_stream_as_alone(desk: Desk) -> None:
 
     assert reasons(results) == ["", "", "TEMPLATE_FIELDS_INVALID"]
     assert alone.document == results[0].document
+
+
+async def test_the_dots_of_a_picture_are_counted_beside_the_event_loop(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that takes a whole page there are millions: to count them takes 50 ms."""
+    counted_in: list[int] = []
+
+    def counting(content: bytes, room: tuple[int, int]) -> Photo:
+        counted_in.append(threading.get_ident())
+        return photo_of(content, room)
+
+    monkeypatch.setattr("services.eseal.confined.photo_job.photo_of", counting)
+    await desk.workshop.read_photo(PHOTO["photo"], (2520, 3564))
+
+    assert len(counted_in) == 1
+    assert counted_in != [threading.get_ident()]
