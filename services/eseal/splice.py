@@ -59,7 +59,7 @@ class Splice:
                 size, start, end = _PIECE.unpack_from(data, at)
                 at += _PIECE.size + size
                 pieces.append(Piece(data[at - size : at], start, end))
-        except struct.error:
+        except (struct.error, OverflowError):  # the latter of a place beyond all memory
             raise ValueError("a splice was cut off") from None
         if at != len(data) or len(pieces) != count:
             raise ValueError("a splice says another length")

@@ -127,7 +127,9 @@ class BulkDesk:
             return self._pressing
         rule = self._putting.permitted(found, piece.context)
         if rule.is_limited:
-            fresh = Coalescer[Piece, Released](self._put_limited, slots=1, largest=CHUNK)
+            # A device may be so slow that many would not come to their end in time.
+            largest = 1 if laid_out.signer.in_device else CHUNK
+            fresh = Coalescer[Piece, Released](self._put_limited, slots=1, largest=largest)
             return self._limited.setdefault(rule.rule_id, fresh)
         return self._in_devices if laid_out.signer.in_device else self._pressing
 

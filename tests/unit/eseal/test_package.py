@@ -16,7 +16,7 @@ from services.eseal.ofd import package
 from services.eseal.ofd.package import Package, resolve
 from services.eseal.refusals import DocumentMalformedError, DocumentTooLargeError
 from services.eseal.sealing.packing import Written
-from services.eseal.splice import Piece, Splice
+from services.eseal.splice import MARK, Piece, Splice
 from tests.unit.eseal.ofds import package as zipped
 from tests.unit.eseal.ofds import unpacked
 
@@ -258,3 +258,9 @@ def test_a_splice_takes_nothing_from_outside_the_file() -> None:
         with pytest.raises(ValueError, match="outside"):
             Splice((piece,)).applied_to(b"abc")
     assert Splice((Piece(b"x", 1, 3), Piece(b"y"))).applied_to(b"abc") == b"xbcy"
+
+
+@pytest.mark.parametrize("size", [1, 1 << 40, (1 << 64) - 1])
+def test_a_splice_that_says_more_than_there_is_is_none(size: int) -> None:
+    with pytest.raises(ValueError, match="splice"):
+        Splice.decoded(MARK + struct.pack(">Q3Q", 2, size, 0, 0))
