@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import cast
 
+import asyncpg
+
 from core import queries
 from core.db import Connection
 from core.entries import ReplyKey, StoredReply, Transaction
@@ -18,11 +20,13 @@ Q = queries.load("core", "replies.sql")
 class PgManyReplies(PgReplies):
     """Replies and terminal rows in PostgreSQL, by the statements that also serve one request."""
 
-    async def find_all(self, asked: Sequence[tuple[ReplyKey, bytes]]) -> Sequence[StoredReply | None]:
-        """What is remembered of each request, unless it has expired."""
+    async def find_all(
+        self, asked: Sequence[tuple[ReplyKey, bytes]]
+    ) -> Sequence[StoredReply | Exception | None]:
+        """What is remembered of each request, unless it has expired; or why that cannot be opened."""
         requests = [self._request(key) for key, _ in asked]
         rows = {row["request"]: row for row in await self._pool.fetch(Q.find_replies, requests)}
-        found: list[StoredReply | None] = []
+        found: list[StoredReply | Exception | None] = []
         for request, (_, body) in zip(requests, asked, strict=True):
             row = rows.get(request)
             if row is None:
@@ -30,8 +34,14 @@ class PgManyReplies(PgReplies):
             elif row["body"] != self._body(body):
                 found.append(StoredReply(body_matches=False, deadline=row["deadline"]))
             else:
-                found.append(self._stored(row))
+                found.append(self._opened(row))
         return found
+
+    def _opened(self, row: asyncpg.Record) -> StoredReply | Exception:
+        try:
+            return self._stored(row)
+        except Exception as failure:  # Its own affair: others are asked about in the same breath.
+            return failure
 
     async def claim_all(self, claims: Sequence[Claim]) -> Sequence[uuid.UUID | None]:
         """Takes the keys for acts. In the order of their hashes: two who want the same ones wait for each

@@ -98,8 +98,10 @@ class ManyLedger(Ledger, Protocol):
 class ManyReplies(Replies, Protocol):
     """The service's own memory, asked about many requests at a time."""
 
-    async def find_all(self, asked: Sequence[tuple[ReplyKey, bytes]]) -> Sequence[StoredReply | None]:
-        """What is remembered of each request, as `find` says it."""
+    async def find_all(
+        self, asked: Sequence[tuple[ReplyKey, bytes]]
+    ) -> Sequence[StoredReply | Exception | None]:
+        """What is remembered of each request, as `find` says it, or why that cannot be opened."""
         ...
 
     async def claim_all(self, claims: Sequence[Claim]) -> Sequence[uuid.UUID | None]:
@@ -146,7 +148,9 @@ class Together:
         stored = await self._replies.find_all([(key, body) for _, key, body in asked]) if asked else []
         again: dict[int, StoredReply] = {}
         for (position, _, _), one in zip(asked, stored, strict=True):
-            if one is not None and one.body_matches and one.outcome is not None:
+            if isinstance(one, Exception):
+                results[position] = one
+            elif one is not None and one.body_matches and one.outcome is not None:
                 again[position] = one
             elif one is not None:
                 results[position] = self._refusal(one)
@@ -201,7 +205,9 @@ class Together:
             found = await self._replies.find_all([(claims[one].key, claims[one].body) for one in lost])
             late, again = [], {}
             for position, stored in zip(lost, found, strict=True):
-                if stored is not None and stored.body_matches and stored.outcome is not None:
+                if isinstance(stored, Exception):
+                    results[position] = stored
+                elif stored is not None and stored.body_matches and stored.outcome is not None:
                     again[position] = stored
                 elif stored is not None and (refusal := self._refusal(stored)) is not None:
                     results[position] = refusal

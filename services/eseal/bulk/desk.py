@@ -19,7 +19,6 @@ from weakref import WeakValueDictionary
 
 from core.clock import Clock
 from core.coalesce import Coalescer
-from core.db import is_outage
 from core.disclosure import Produced, Released, RequestContext, Transaction
 from core.errors import ServiceError
 from core.log import get_logger
@@ -144,11 +143,11 @@ class BulkDesk:
         for seal_id in {piece.seal_id for piece in pieces}:
             try:
                 seals[seal_id] = await self._putting.find(seal_id)
-            except Exception as failure:
-                if is_outage(failure):
-                    raise
-                if not isinstance(failure, ServiceError):
-                    _logger.exception("seal_not_read", seal_id=str(seal_id))
+            except (
+                ServiceError,
+                ValueError,
+                LookupError,
+            ) as failure:  # ValueError: a row that cannot be read
                 why = failure
                 looked |= {place: why for place, one in enumerate(pieces) if one.seal_id == seal_id}
         rules: dict[int, SealUser] = {}
@@ -160,7 +159,7 @@ class BulkDesk:
                 except ServiceError as refusal:
                     looked[place] = refusal
         places = list(rules)
-        known = await self._known([_act(pieces[place]) for place in places])
+        known = await self._together.known(SIGN, [_act(pieces[place]) for place in places])
         spent = await self._spent([rules[at] for at, one in zip(places, known, strict=True) if one is None])
         for place, result in zip(places, known, strict=True):
             if result is not None:
@@ -168,19 +167,6 @@ class BulkDesk:
             elif rules[place].rule_id in spent:
                 looked[place] = quota_spent()
         return [looked[place] for place in range(len(pieces))]
-
-    async def _known(self, acts: Sequence[Act]) -> Sequence[Released | Exception | None]:
-        """What is remembered of each. What one of them makes fail, as a reply that cannot be opened does, is
-        its own affair."""
-        try:
-            return await self._together.known(SIGN, acts)
-        except Exception as failure:
-            if isinstance(failure, ServiceError) or is_outage(failure):
-                raise
-            if len(acts) == 1:
-                _logger.exception("reply_not_read")
-                return [failure]
-        return [one for act in acts for one in await self._known([act])]
 
     async def _spent(self, rules: Sequence[SealUser]) -> set[UUID | None]:
         """Limited permissions that have nothing left: what cannot be sealed need not be laid out."""
