@@ -23,6 +23,9 @@ RECEIPT = web.RequestKey("receipt", str)
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 STRICT_TRANSPORT = "max-age=31536000"
 
+GONE = 499
+"""What counts as the status where the caller went away; no answer has it."""
+
 _logger = log.get_logger()
 
 
@@ -44,7 +47,7 @@ def observer(listener: str, metrics: Metrics, traffic: Traffic, *, strict: bool)
         route = route_of(request)
         began = time.monotonic()
         in_flight.inc()
-        status = 499  # the caller went away
+        status = GONE
         try:
             with (
                 traffic.one(),
@@ -83,6 +86,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Exception as error:
+        if isinstance(error, ConnectionError) and request.transport is None:
+            # Its caller's own connection, lost amid the body: nobody is there to read an answer.
+            return web.Response(status=GONE)
         problem = problem_of(error)
         if problem.status == 500 and isinstance(error, ServiceError):
             # The part has logged what happened there.

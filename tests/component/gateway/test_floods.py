@@ -203,6 +203,28 @@ def upload_head(gateway: Gateway, pair: Pair) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+async def test_a_caller_that_goes_amid_its_body_is_no_fault_of_the_gateway(
+    gateway: Gateway, context: ssl.SSLContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = counts(gateway)
+    _, writer = await asyncio.open_connection("localhost", gateway.ports["machines"], ssl=context)
+    writer.write(CHUNKED + chunk(b"grant_type="))
+    await writer.drain()
+    async with asyncio.timeout(10):
+        while True:
+            await asyncio.sleep(0.02)
+            if gateway.parts.metrics.in_flight.labels("machines")._value.get():
+                break
+        writer.transport.abort()
+        while True:
+            await asyncio.sleep(0.02)
+            if ended := counts(gateway) - before:
+                break
+
+    assert dict(ended) == {"499": 1}
+    assert "request_failed" not in "".join(capsys.readouterr())
+
+
 async def test_others_are_answered_while_a_hundred_connections_drip(
     make_gateway: GatewayMaker, context: ssl.SSLContext
 ) -> None:
