@@ -62,12 +62,12 @@ class PgReplies:
     async def claim(self, key: ReplyKey, body: bytes, intent_id: uuid.UUID, deadline: datetime) -> bool:
         """Takes the key for an act."""
         claimed = await self._pool.fetchval(
-            Q.claim_reply,
-            self._request(key),
-            uuid.uuid4(),
-            self._body(body),
-            intent_id,
-            deadline,
+            Q.claim_replies,
+            [self._request(key)],
+            [uuid.uuid4()],
+            [self._body(body)],
+            [intent_id],
+            [deadline],
             self._clock() + KEPT,
         )
         return claimed is not None
@@ -95,17 +95,17 @@ class PgReplies:
         intent_id = cast(uuid.UUID, outcome.intent_id)
         request = self._request(key)
         reply_id = await connection.fetchval(Q.reply_id_of, request, intent_id)
-        ended = await connection.fetchval(Q.insert_terminal, intent_id, True, self._sealed(outcome))
+        ended = await connection.fetchval(Q.insert_terminals, [intent_id], True, [self._sealed(outcome)])
         if reply_id is None or ended is None:
             raise ActAbortedError("the request took too long and was not carried out; ask again")
         answer = self._vault.seal(packed(presented.wire), row=reply_id, column="reply.answer")
         beside = self._vault.seal(beside_answer(presented), row=reply_id, column="reply.receipt")
-        await connection.fetchval(Q.store_act_reply, request, intent_id, answer, beside)
+        await connection.fetchval(Q.store_act_replies, [request], [intent_id], [answer], [beside])
 
     async def close(self, aborted: Entry) -> Entry:
         """The outcome of an intent's terminal row, made `aborted` where there was none."""
         intent_id = cast(uuid.UUID, aborted.intent_id)
-        if await self._pool.fetchval(Q.insert_terminal, intent_id, False, self._sealed(aborted)):
+        if await self._pool.fetchval(Q.insert_terminals, [intent_id], False, [self._sealed(aborted)]):
             return aborted
         row = await self._pool.fetchrow(Q.find_terminal, intent_id)
         if row is None:

@@ -16,11 +16,15 @@ SELECT reply.request, reply.reply_id, reply.body, reply.intent_id, reply.answer,
  WHERE reply.request = ANY ($1)
    AND reply.expires_at > now();
 
--- name: claim_reply
--- $1 request hash, $2 reply id, $3 body hash, $4 intent id, $5 deadline, $6 expires at
--- Takes over what has expired, and what was aborted.
+-- name: claim_replies
+-- $1 request hashes, none twice, $2 reply ids, $3 body hashes, $4 intent ids, $5 deadlines, $6 expires at
+-- Takes over what has expired, and what was aborted. In the order of the hashes: two who want the same ones wait for
+-- each other in turn, and not for good.
 INSERT INTO reply (request, reply_id, body, intent_id, deadline, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+SELECT asked.*, $6::timestamptz
+  FROM unnest($1::bytea[], $2::uuid[], $3::bytea[], $4::uuid[], $5::timestamptz[])
+       AS asked (request, reply_id, body, intent_id, deadline)
+ ORDER BY asked.request
     ON CONFLICT (request) DO UPDATE
    SET reply_id = excluded.reply_id, body = excluded.body, intent_id = excluded.intent_id,
        answer = NULL, receipt = NULL, receipt_id = NULL, deadline = excluded.deadline, expires_at = excluded.expires_at
@@ -41,13 +45,14 @@ VALUES ($1, $2, $3, $4, $5, now(), $6, $7)
  WHERE reply.expires_at <= now()
 RETURNING reply_id;
 
--- name: store_act_reply
--- $1 request hash, $2 intent id, $3 sealed answer, $4 its JSON, sealed in place of the receipt: that comes from
--- appending the outcome again
+-- name: store_act_replies
+-- $1 request hashes, $2 intent ids, $3 sealed answers, $4 their JSON, sealed in place of the receipts: those come from
+-- appending the outcomes again
 UPDATE reply
-   SET answer = $3, receipt = $4
- WHERE request = $1 AND intent_id = $2
-RETURNING reply_id;
+   SET answer = done.answer, receipt = done.receipt
+  FROM unnest($1::bytea[], $2::uuid[], $3::bytea[], $4::bytea[]) AS done (request, intent_id, answer, receipt)
+ WHERE reply.request = done.request AND reply.intent_id = done.intent_id
+RETURNING reply.reply_id;
 
 -- name: reply_id_of
 -- $1 request hash, $2 intent id
@@ -56,10 +61,11 @@ SELECT reply_id
  WHERE request = $1 AND intent_id = $2
    FOR UPDATE;
 
--- name: insert_terminal
--- $1 intent id, $2 completed, $3 sealed outcome entry
+-- name: insert_terminals
+-- $1 intent ids, $2 completed, $3 sealed outcome entries
 INSERT INTO intent_terminal (intent_id, completed, outcome)
-VALUES ($1, $2, $3)
+SELECT ended.intent_id, $2::boolean, ended.outcome
+  FROM unnest($1::uuid[], $3::bytea[]) AS ended (intent_id, outcome)
     ON CONFLICT (intent_id) DO NOTHING
 RETURNING intent_id;
 

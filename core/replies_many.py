@@ -44,43 +44,43 @@ class PgManyReplies(PgReplies):
             return failure
 
     async def claim_all(self, claims: Sequence[Claim]) -> Sequence[uuid.UUID | None]:
-        """Takes the keys for acts. In the order of their hashes: two who want the same ones wait for each
-        other in turn, and not for good."""
-        expires_at = self._clock() + KEPT
-        rows = [
-            (
-                self._request(claim.key),
-                uuid.uuid4(),
-                self._body(claim.body),
-                claim.intent.item_id,
-                claim.context.deadline,
-                expires_at,
-            )
-            for claim in claims
-        ]
-        taken = await self._pool.fetchmany(Q.claim_reply, sorted(rows))
+        """Takes the keys for acts; of several with one key the first."""
+        asked: dict[bytes, tuple[uuid.UUID, Claim]] = {}
+        places = []
+        for claim in claims:
+            request, reply_id = self._request(claim.key), uuid.uuid4()
+            mine = asked.setdefault(request, (reply_id, claim))
+            places.append(reply_id if mine[1] is claim else None)
+        first = [claim for _, claim in asked.values()]
+        taken = await self._pool.fetch(
+            Q.claim_replies,
+            list(asked),
+            [reply_id for reply_id, _ in asked.values()],
+            [self._body(claim.body) for claim in first],
+            [claim.intent.item_id for claim in first],
+            [claim.context.deadline for claim in first],
+            self._clock() + KEPT,
+        )
         claimed = {row["reply_id"] for row in taken}
-        return [reply_id if reply_id in claimed else None for _, reply_id, *_ in rows]
+        return [reply_id if reply_id in claimed else None for reply_id in places]
 
     async def complete_all(self, tx: Transaction, done: Sequence[Done]) -> Sequence[bool]:
         """In the acts' transaction: stores their answers and the terminal rows."""
         connection = cast(Connection, tx)
         intents = [one.claim.intent.item_id for one in done]
-        ends = [
-            (intent_id, True, self._sealed(one.outcome)) for intent_id, one in zip(intents, done, strict=True)
-        ]
-        answers = [
-            (
-                self._request(one.claim.key),
-                intent_id,
-                self._vault.seal(packed(one.presented.wire), row=one.reply_id, column="reply.answer"),
-                self._vault.seal(beside_answer(one.presented), row=one.reply_id, column="reply.receipt"),
-            )
-            for intent_id, one in zip(intents, done, strict=True)
-        ]
-        stored = {row["reply_id"] for row in await connection.fetchmany(Q.store_act_reply, answers)}
-        ended = {row["intent_id"] for row in await connection.fetchmany(Q.insert_terminal, ends)}
+        seal = self._vault.seal
+        stored = await connection.fetch(
+            Q.store_act_replies,
+            [self._request(one.claim.key) for one in done],
+            intents,
+            [seal(packed(one.presented.wire), row=one.reply_id, column="reply.answer") for one in done],
+            [seal(beside_answer(one.presented), row=one.reply_id, column="reply.receipt") for one in done],
+        )
+        ended = await connection.fetch(
+            Q.insert_terminals, intents, True, [self._sealed(one.outcome) for one in done]
+        )
+        replies, ends = {row["reply_id"] for row in stored}, {row["intent_id"] for row in ended}
         return [
-            intent_id in ended and one.reply_id in stored
+            intent_id in ends and one.reply_id in replies
             for intent_id, one in zip(intents, done, strict=True)
         ]

@@ -73,10 +73,13 @@ SELECT s.id, s.name, s.owner_code, s.owner_name, s.standing, s.valid_from, s.val
   JOIN seal_key k ON k.id = g.key_id
  WHERE g.id = $1;
 
--- name: insert_signature
+-- name: insert_signatures
+-- of each column its values, in its order
 INSERT INTO signature (id, seal_id, key_id, signed_at, document_sha256, sealed_sha256, cms_sha256,
                        intent_id, caller, office_code, matter_code, case_number, facts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+SELECT *
+  FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::bytea[], $6::bytea[], $7::bytea[],
+              $8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bytea[]);
 
 -- name: find_recorded
 -- $1 SHA-256 digests of files as they left; the seal's certificate is the one that it was put with
@@ -100,17 +103,6 @@ SELECT algorithm, keystore, token, private_key, certificate, chain
   FROM seal_key
  WHERE id = $1
    AND destroyed_at IS NULL;
-
--- name: take_quota
--- $1 rule id, $2 day in China; nothing where the rule's quota is spent. The row is locked until the signature is stored.
-UPDATE seal_quota
-   SET day = greatest(day, $2),
-       day_uses = CASE WHEN day < $2 THEN 1 ELSE day_uses + 1 END,
-       all_uses = all_uses + 1
- WHERE rule_id = $1
-   AND (per_day IS NULL OR day < $2 OR day_uses < per_day)
-   AND (in_all IS NULL OR all_uses < in_all)
-RETURNING rule_id;
 
 -- name: quota_left
 -- $1 rule id, $2 day in China; nothing where the permission is gone. Who comes at the same time waits here.

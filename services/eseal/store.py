@@ -78,10 +78,6 @@ class PgSealStore:
         """Whether a limited permission has something left on a day."""
         return bool(await self._pool.fetchval(Q.has_quota, rule.rule_id, day))
 
-    async def take_quota(self, tx: Transaction, rule: SealUser, day: date) -> bool:
-        """Takes one use of a limited permission; False where it is used up."""
-        return await cast(Connection, tx).fetchval(Q.take_quota, rule.rule_id, day) is not None
-
     async def quota_left(self, tx: Transaction, rule: SealUser, day: date) -> int:
         """How often a limited permission may still be used; it is locked until the transaction ends."""
         return await cast(Connection, tx).fetchval(Q.quota_left, rule.rule_id, day) or 0
@@ -90,13 +86,9 @@ class PgSealStore:
         """Uses a limited permission so many times, which are known to be left."""
         await cast(Connection, tx).execute(Q.use_quota, rule.rule_id, day, times)
 
-    async def add_signature(self, tx: Transaction, record: SignatureRecord) -> None:
-        """Writes the record of a signature."""
-        await cast(Connection, tx).execute(Q.insert_signature, *_columns(record))
-
     async def add_signatures(self, tx: Transaction, records: Sequence[SignatureRecord]) -> None:
         """Writes the records of signatures, in one round trip."""
-        await cast(Connection, tx).executemany(Q.insert_signature, map(_columns, records))
+        await cast(Connection, tx).execute(Q.insert_signatures, *zip(*map(_columns, records), strict=True))
 
     async def recorded(self, digests: Sequence[bytes]) -> Sequence[Recorded]:
         """The signatures that files of these SHA-256 left with, each with its seal as it stands now."""
@@ -116,7 +108,7 @@ class PgSealStore:
 
 
 def _columns(record: SignatureRecord) -> tuple[object, ...]:
-    """What `insert_signature` takes."""
+    """What `insert_signatures` takes of one."""
     return (
         record.id,
         record.seal_id,

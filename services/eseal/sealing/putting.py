@@ -57,14 +57,6 @@ class PuttingStore(Protocol):
         """Whether a limited permission has something left on a day."""
         ...
 
-    async def take_quota(self, tx: Transaction, rule: SealUser, day: date) -> bool:
-        """Takes one use of a limited permission in the act's transaction; False where it is used up."""
-        ...
-
-    async def add_signature(self, tx: Transaction, record: SignatureRecord) -> None:
-        """Writes the record of a signature, in the act's transaction."""
-        ...
-
 
 class Keystore(Protocol):
     """Where keys are kept."""
