@@ -23,7 +23,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 from services.eseal.der import OCTETS, SEQUENCE, SET, TAGGED_0, der
 from services.eseal.domain import SUITES, Suite
 from services.eseal.refusals import SealNotForFormatError
-from services.eseal.sealing.pressing import Signer
+from services.eseal.sealing.ports import Signer
 
 _SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
 """Bytes of the digests that the suites have."""

@@ -25,7 +25,8 @@ from services.eseal.domain import (
 from services.eseal.refusals import DocumentNotRecordedError
 from services.eseal.sealing.filling import FormWish
 from services.eseal.sealing.placing import Placing
-from services.eseal.sealing.pressing import CertificateReader, Workshop, sha256_of
+from services.eseal.sealing.ports import CertificateReader, Workshop
+from services.eseal.sealing.pressing import sha256_of
 from services.eseal.sealing.putting import (
     FoundSeal,
     LaidOut,

@@ -26,9 +26,9 @@ from services.eseal.refusals import (
 )
 from services.eseal.sealing.packing import Written
 from services.eseal.sealing.placing import Placing, to_json
+from services.eseal.sealing.ports import Evidence, Prolonged
 from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.sealing.prepared_ofd import PreparedOfd
-from services.eseal.sealing.pressing import Evidence, Prolonged
 from services.eseal.splice import Splice
 from services.eseal.verifying.finding import Finding, Modification
 from services.eseal.verifying.standing import Standing, State

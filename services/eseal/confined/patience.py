@@ -11,9 +11,9 @@ from services.eseal.confined.workshop import Workshop
 from services.eseal.domain import Picture, Stamp
 from services.eseal.photo import Photo
 from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.ports import Evidence, Prolonged
 from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.sealing.prepared_ofd import PreparedOfd
-from services.eseal.sealing.pressing import Evidence, Prolonged
 from services.eseal.verifying.finding import Finding
 
 

@@ -33,9 +33,9 @@ from services.eseal.gm.ses_making import SealFace
 from services.eseal.photo import Photo
 from services.eseal.refusals import DocumentMalformedError, WorkshopBusyError
 from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.ports import Evidence, Prolonged
 from services.eseal.sealing.prepared import RESERVED_HEX, PreparedDocument
 from services.eseal.sealing.prepared_ofd import PreparedOfd
-from services.eseal.sealing.pressing import Evidence, Prolonged
 from services.eseal.verifying.finding import Finding
 
 _logger = get_logger()

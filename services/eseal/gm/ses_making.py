@@ -9,7 +9,7 @@ from asn1crypto import core
 
 from services.eseal.der import OCTETS, SEQUENCE, TAGGED_0, bits, der, generalized_time, ia5, integer, utf8
 from services.eseal.gm.sm2_certificate import SM2_WITH_SM3
-from services.eseal.sealing.pressing import Signer
+from services.eseal.sealing.ports import Signer
 
 VERSION = 4
 VENDOR = "ONESTOP"

@@ -30,8 +30,8 @@ from services.eseal.remote.rules import (
     require_digests,
     require_suite,
 )
+from services.eseal.sealing.ports import Envelope, Signer, Workshop
 from services.eseal.sealing.prepared import PreparedDocument
-from services.eseal.sealing.pressing import Envelope, Signer, Workshop
 
 SIGN_HASHES = "eseal.remote_sign_hashes"
 SIGN_DOCUMENTS = "eseal.remote_sign_documents"

@@ -33,8 +33,9 @@ from services.eseal.levels import Level, level_of, require_means
 from services.eseal.refusals import LevelNotForFormatError, SealNotFoundError, SealNotInForceError
 from services.eseal.sealing.filling import FORM_FIELD, Filler, FormOrder, FormWish
 from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.ports import Lasting, Signer
 from services.eseal.sealing.prepared import RunningDigest
-from services.eseal.sealing.pressing import Lasting, Order, Press, Presses, Signer, room_of, sha256_of
+from services.eseal.sealing.pressing import Order, Press, Presses, room_of, sha256_of
 from services.eseal.sealing.recorded import Hasher, facts_of
 from services.eseal.verifying.standing import Standing, require_good
 

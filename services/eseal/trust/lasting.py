@@ -13,8 +13,8 @@ from services.eseal.gm.ses import read_signature
 from services.eseal.gm.ses_making import with_timestamp
 from services.eseal.gm.sm2 import sm3
 from services.eseal.refusals import CertificateRevokedError, RevocationUnknownError, TimestampUnavailableError
+from services.eseal.sealing.ports import Evidence
 from services.eseal.sealing.prepared import STAMPED_HEX
-from services.eseal.sealing.pressing import Evidence
 from services.eseal.verifying.standing import Standing, State
 
 

@@ -34,7 +34,7 @@ from services.eseal.refusals import (
     TimestampNotOfferedError,
     TimestampUnavailableError,
 )
-from services.eseal.sealing.pressing import Signer
+from services.eseal.sealing.ports import Signer
 from services.eseal.sealing.putting import Keystore
 
 TOLERANCE = timedelta(minutes=1)

@@ -54,8 +54,8 @@ from services.eseal.remote.rpc import register as register_remote
 from services.eseal.remote.signing import BOTTOM_TEXT, RemoteSigning
 from services.eseal.remote.store import PgRemoteStore
 from services.eseal.rpc import present, register
+from services.eseal.sealing.ports import Workshop as AnyWorkshop
 from services.eseal.sealing.pressing import Presses
-from services.eseal.sealing.pressing import Workshop as AnyWorkshop
 from services.eseal.sealing.putting import Proofs, Putting
 from services.eseal.service import SealDesk
 from services.eseal.store import PgSealStore

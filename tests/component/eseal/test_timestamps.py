@@ -22,7 +22,7 @@ from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 
 from services.eseal.domain import Algorithm
 from services.eseal.refusals import TimestampAuthorityAwayError, TimestampNotOfferedError
-from services.eseal.sealing.pressing import Signer
+from services.eseal.sealing.ports import Signer
 from services.eseal.trust.timestamps import (
     FRESH_SECONDS,
     OutsideStamps,

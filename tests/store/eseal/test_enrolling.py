@@ -44,8 +44,8 @@ from services.eseal.operating.making import SealOrder, Sm2Maker, make_seal
 from services.eseal.pdf.inspection import inspect
 from services.eseal.pdf.sealing import prepare
 from services.eseal.refusals import KeyUnknownError
+from services.eseal.sealing.ports import Signer as KeySigner
 from services.eseal.sealing.prepared import Imprint
-from services.eseal.sealing.pressing import Signer as KeySigner
 from services.eseal.store import PgSealStore
 from services.eseal.trust.authority import SealAuthority, load_roots
 from tests.component.eseal.soft_token import SoftToken, soft_token

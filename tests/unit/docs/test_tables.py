@@ -19,7 +19,7 @@ from gateway.config import GatewayConfig
 from gateway.problems import HTTP_REASONS, STATE_CONFLICTS, STATUS_OF
 from services.agricredit.__main__ import AgriCreditConfig
 from services.autofill.__main__ import Config as AutofillConfig
-from services.eseal.__main__ import EsealConfig
+from services.eseal.config import EsealConfig
 from services.issuer.__main__ import IssuerConfig
 from services.ledger.__main__ import LedgerConfig
 from services.licence.__main__ import Config as LicenceConfig

@@ -27,8 +27,8 @@ from services.eseal.keys.signers import VaultSigner
 from services.eseal.pdf.sealing import prepare
 from services.eseal.pictures.vector import draw_round_seal
 from services.eseal.sealing.placing import Placing
+from services.eseal.sealing.ports import Signer as KeySigner
 from services.eseal.sealing.prepared import Imprint
-from services.eseal.sealing.pressing import Signer as KeySigner
 from services.eseal.trust.authority import SealAuthority
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
