@@ -8,10 +8,11 @@ after another: `other` says how long that takes.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -130,20 +131,31 @@ async def seal(
 
 @contextmanager
 def on_one_core(city: City) -> Iterator[None]:
-    """Holds the signing process to one core, which its workers keep out of."""
-    pid = city.pid("eseal")
+    """Holds the signing process, with all its threads, to one core; its workers and everybody else who has a
+    part in this keep out of that."""
+    pid, database = city.pid("eseal"), city.pid("postgres")
     assert pid is not None
-    process, cores = psutil.Process(pid), psutil.Process().cpu_affinity()
+    assert database is not None
+    us = psutil.Process()
+    cores = us.cpu_affinity()
     assert cores
-    workers = process.children(recursive=True)
-    process.cpu_affinity(cores[:1])
-    for worker in workers:
-        worker.cpu_affinity(cores[1:] or cores)
+    servers = psutil.Process(database)
+    others = [us, *us.children(recursive=True), servers, *servers.children(recursive=True)]
+    for one in others:
+        _hold(one, cores[1:] or cores)
+    _hold(psutil.Process(pid), cores[:1])
     try:
         yield
     finally:
-        for one in (process, *workers):
-            one.cpu_affinity(cores)
+        for one in (*others, psutil.Process(pid)):
+            _hold(one, cores)
+
+
+def _hold(process: psutil.Process, cores: Sequence[int]) -> None:
+    """Each thread by itself: the kernel knows no affinity of a whole process."""
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
+        for thread in process.threads():
+            os.sched_setaffinity(thread.id, cores)
 
 
 async def _requests(

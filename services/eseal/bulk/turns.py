@@ -14,7 +14,7 @@ LASTING_CHUNK = 16
 class Turns:
     """How many documents go together, and how many steps are under way at a time."""
 
-    slots: int = 2
+    slots: int = 3
     lasting: int = LASTING_CHUNK
     """Of those above B-B so many go together, in so many steps at a time."""
     lasting_slots: int = 1
