@@ -9,10 +9,10 @@ set smaller, half a point at a time, down to the least size that the template al
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
-from types import MappingProxyType
 from typing import NamedTuple
 
 MM_PER_POINT = 25.4 / 72
@@ -31,9 +31,8 @@ _IN_WORDS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 
 Width = Callable[[str], int]
 """The width of a character in thousandths of the font's size."""
-Runs = Mapping[str, Sequence[int]]
-"""Of paragraphs how wide each is before each of its characters, and in all."""
-_NO_RUNS: Runs = MappingProxyType({})
+_KEPT, _LONGEST_KEPT = 2048, 500
+"""How many paragraphs' lines are kept, and of how many characters: much is said in many documents."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +90,11 @@ class DoesNotFitError(ValueError):
         self.most = most
 
 
-def run_of(text: str, width: Width) -> list[int]:
-    """How wide a paragraph is before each of its characters, and in all."""
-    return list(accumulate(map(width, text), initial=0))
-
-
-def set_text(
-    paragraphs: Sequence[str], area: Area, setting: Setting, width: Width, known: Runs = _NO_RUNS
-) -> list[Line]:
-    """The text in lines; `known` are runs of paragraphs that were measured before. Raises DoesNotFitError."""
-    runs = [known.get(text) or run_of(text, width) for text in paragraphs]
+def set_text(paragraphs: Sequence[str], area: Area, setting: Setting, width: Width) -> list[Line]:
+    """The text in lines. Raises DoesNotFitError."""
     size = setting.size
     while True:
-        lines = _lines(paragraphs, runs, area.width, size)
+        lines = _lines(paragraphs, area.width, size, width)
         most = _most_lines(area.height, size, setting)
         if len(lines) <= most:
             break
@@ -113,16 +104,13 @@ def set_text(
     return _placed(lines, area, size, setting)
 
 
-def run_over(
-    paragraphs: Sequence[str], frames: Frames, setting: Setting, width: Width, known: Runs = _NO_RUNS
-) -> list[list[Line]]:
+def run_over(paragraphs: Sequence[str], frames: Frames, setting: Setting, width: Width) -> list[list[Line]]:
     """The text in lines, page by page: as many pages as it needs, the last with two lines at least, none
     ending with a heading. It is set smaller only where it would need more pages than there may be. Raises
     DoesNotFitError."""
-    runs = [known.get(text) or run_of(text, width) for text in paragraphs]
     size = setting.size
     while True:
-        lines = _lines(paragraphs, runs, frames.first.width, size)
+        lines = _lines(paragraphs, frames.first.width, size, width)
         shares = _shares(lines, frozenset(filter(_is_heading, paragraphs)), frames, size, setting)
         if len(shares) <= frames.most:
             break
@@ -160,11 +148,13 @@ def _is_heading(text: str) -> bool:
     return text[-1:] not in _ENDS
 
 
-def _lines(
-    paragraphs: Sequence[str], runs: Sequence[Sequence[int]], width: float, size: float
-) -> list[tuple[str, int]]:
-    room = width * 1000 / (size * MM_PER_POINT) + 1e-6
-    return [cut for text, run in zip(paragraphs, runs, strict=True) for cut in _broken(text, run, room)]
+def _lines(paragraphs: Sequence[str], wide: float, size: float, width: Width) -> list[tuple[str, int]]:
+    room = wide * 1000 / (size * MM_PER_POINT) + 1e-6
+    return [
+        cut
+        for text in paragraphs
+        for cut in (_kept if len(text) <= _LONGEST_KEPT else _broken)(text, room, width)
+    ]
 
 
 def _most_lines(height: float, size: float, setting: Setting) -> int:
@@ -185,12 +175,13 @@ def _placed(lines: Sequence[tuple[str, int]], area: Area, size: float, setting: 
     ]
 
 
-def _broken(text: str, run: Sequence[int], room: float) -> list[tuple[str, int]]:
-    """A paragraph in lines, with the width of each; `run[i]` is the width of what stands before i."""
+def _broken(text: str, room: float, width: Width) -> Sequence[tuple[str, int]]:
+    """A paragraph in lines, with the width of each."""
+    run = list(accumulate(map(width, text), initial=0))  # How wide it is before each of its characters.
     end = len(text)
     if run[end] <= room:
         return [(text, run[end])]
-    lines, start = [], 0
+    lines, start = list[tuple[str, int]](), 0
     while run[end] - run[start] > room:
         full = bisect_right(run, run[start] + room, start + 1) - 1
         cut = max(full, start + 1)
@@ -203,6 +194,9 @@ def _broken(text: str, run: Sequence[int], room: float) -> list[tuple[str, int]]
     if start < end:
         lines.append((text[start:], run[end] - run[start]))
     return lines
+
+
+_kept = lru_cache(maxsize=_KEPT)(_broken)
 
 
 def _may_break(before: str, after: str) -> bool:

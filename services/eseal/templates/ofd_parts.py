@@ -24,6 +24,8 @@ DOCUMENT, MEDIA = "Document.xml", "DocumentRes.xml"
 FIXED_IDS, OWN_IDS = 100, 10_000
 """Where the ids of objects begin that stand still, and of those that do not."""
 _LAST_ID = 99_999
+_KEPT = 4096
+"""Lines that are kept as they are told: many documents have the same."""
 _INVERTED = bytes(range(255, -1, -1))
 """Each byte's bits the other way."""
 _FURTHER_IDS = 90_000
@@ -61,25 +63,20 @@ class Page:
 
     def text(self, text: Text, lines: Sequence[Line]) -> set[str]:
         """Lines of text, an object for each run in one font; answers the characters that `ready` lacks."""
-        colour, width = " ".join(map(str, text.colour)), self.face.width
+        colour = " ".join(map(str, text.colour))
         own = list[str]()
         for left, baseline, size, whole in lines:
-            em, said, x = size * MM_PER_POINT, _advances(size), left
+            em, x = size * MM_PER_POINT, left
             top, tall = f"{baseline - em:.3f}", f"{em * 1.4:.3f}"
             ink = f'" Size="{em:.3f}"><ofd:FillColor Value="{colour}"/><ofd:TextCode X="0" Y="{em:.3f}"'
-            as_text = escape if "&" in whole or "<" in whole or ">" in whole else str
-            for run in runs_of(whole, self.ready):
+            for run, wide, said in _runs(whole, size, self.face, self.ready):
                 is_ready = run[0] in self.ready
                 if not is_ready:
                     own.append(run)
-                widths = list(map(width, run))
-                wide = sum(widths) * em / 1000
-                deltas = _deltas(widths, said) if widths[1:] else ""
                 self.number += 1
                 self.parts.append(
                     f'<ofd:TextObject ID="{self.number}" Boundary="{x:.3f} {top} {wide:.3f} {tall}"'
-                    f' Font="{READY_ID if is_ready else OWN_ID}{ink}{deltas}>'
-                    f"{as_text(run)}</ofd:TextCode></ofd:TextObject>"
+                    f' Font="{READY_ID if is_ready else OWN_ID}{ink}{said}</ofd:TextCode></ofd:TextObject>'
                 )
                 x += wide
         return set("".join(own))
@@ -119,6 +116,17 @@ class Page:
                 "</ofd:Layer></ofd:Content></ofd:Page>",
             )
         ).encode("utf-8")
+
+
+@lru_cache(maxsize=_KEPT)
+def _runs(whole: str, size: float, face: Face, ready: frozenset[str]) -> Sequence[tuple[str, float, str]]:
+    """A line's runs in one font: each with its width in mm, and how the rest of its object goes on."""
+    em, said, runs = size * MM_PER_POINT, _advances(size), []
+    for run in runs_of(whole, ready):
+        widths = list(map(face.width, run))
+        deltas = _deltas(widths, said) if widths[1:] else ""
+        runs.append((run, sum(widths) * em / 1000, f"{deltas}>{escape(run)}"))
+    return runs
 
 
 def _deltas(widths: list[int], said: Mapping[int, str]) -> str:

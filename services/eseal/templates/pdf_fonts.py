@@ -17,6 +17,8 @@ from services.eseal.templates.setting import runs_of
 READY_TAG, OWN_TAG = "ONSTPA", "ONSTPB"
 """Of the font made ready, and of a document's own (9.6.4)."""
 _BLOCK = 100
+_KEPT = 4096
+"""Lines that are kept as they are shown: many documents have the same."""
 
 
 def write_font(
@@ -46,15 +48,13 @@ def write_font(
     )
 
 
-def shown(text: str, codes: str, size: float, ready: frozenset[str], own: list[str]) -> str:
-    """The operators that show a line of these codes, each run of it in the font that has its characters: the
-    one made ready, or the document's own, to which its runs are added."""
-    own_font, ready_font = _fonts(size)
-    runs = runs_of(text, ready)
-    if len(runs) == 1 and text[0] in ready:
-        return f"{ready_font}{codes}>Tj"
-    out, at = [], 0
-    for run in runs:
+@lru_cache(maxsize=_KEPT)
+def shown(text: str, size: float, face: Face, ready: frozenset[str]) -> tuple[str, str]:
+    """The operators that show a line, each run of it in the font that has its characters: the one made ready,
+    or the document's own; and the characters of the latter."""
+    codes, own_font, ready_font = face.encoded(text), f"/B {size:g} Tf<", f"/A {size:g} Tf<"
+    out, own, at = list[str](), list[str](), 0
+    for run in runs_of(text, ready):
         end = at + 4 * len(run)
         if run[0] in ready:
             out.append(f"{ready_font}{codes[at:end]}>Tj")
@@ -62,13 +62,7 @@ def shown(text: str, codes: str, size: float, ready: frozenset[str], own: list[s
             out.append(f"{own_font}{codes[at:end]}>Tj")
             own.append(run)
         at = end
-    return "".join(out)
-
-
-@lru_cache(maxsize=256)
-def _fonts(size: float) -> tuple[str, str]:
-    """What begins a run in the document's own font, and in the one made ready."""
-    return f"/B {size:g} Tf<", f"/A {size:g} Tf<"
+    return "".join(out), "".join(own)
 
 
 @lru_cache(maxsize=1)

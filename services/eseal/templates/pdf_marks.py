@@ -95,13 +95,11 @@ class Pen:
         """Writes lines; answers those of their characters that the font made ready lacks."""
         out.append(_inked(text.colour))
         height, own = self.height, list[str]()
-        codes, at = self.face.encoded("".join([line.text for line in lines])), 0
         for x, baseline, size, said in lines:
-            end = at + 4 * len(said)
             right, up = x * POINTS_PER_MM, (height - baseline) * POINTS_PER_MM
-            shown = shown_in(said, codes[at:end], size, self.ready, own)
+            shown, lacking = shown_in(said, size, self.face, self.ready)
+            own.append(lacking)
             out.append(f"1 0 0 1 {right:.2f} {up:.2f} Tm{shown}")
-            at = end
         return set("".join(own))
 
 

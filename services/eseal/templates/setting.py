@@ -11,7 +11,7 @@ from services.eseal.leaves import CLOSING, PAGE, PAGES, Leaf, Text
 from services.eseal.refusals import TemplateFieldsError
 from services.eseal.template import Template, does_not_fit
 from services.eseal.templates.face import Face
-from services.eseal.typesetting import DoesNotFitError, Line, Runs, run_of, run_over, set_text
+from services.eseal.typesetting import DoesNotFitError, Line, run_over, set_text
 
 _USUAL = "0123456789年月日　，。、；：（）《》“”·.,-/" + "abcdef"
 """Characters that nearly every document shows: figures, those of numbers of documents, punctuation."""
@@ -30,8 +30,6 @@ class Standing:
     """What is not, of each: the texts with fields in them."""
     chars: frozenset[str]
     """The characters of the font that is made ready once."""
-    runs: Runs
-    """Of paragraphs without fields in those texts, which are measured once."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,7 @@ def standing_of(template: Template, face: Face) -> Standing:
     texts = [
         [text for text in template.texts if _moves(text) and leaf.bears(text.on)] for leaf in template.leaves
     ]
-    runs = {
-        paragraph: run_of(paragraph, face.width)
-        for text in template.all_texts
-        if text.names
-        for paragraph in text.paragraphs
-        if "{" not in paragraph
-    }
-    return Standing(lines, texts, frozenset(chars), runs)
+    return Standing(lines, texts, frozenset(chars))
 
 
 def set_pages(
@@ -77,14 +68,14 @@ def set_pages(
     else:
         text = running.text
         try:
-            over = run_over(text.filled(shown), running.frames, text.setting, face.width, standing.runs)
+            over = run_over(text.filled(shown), running.frames, text.setting, face.width)
         except DoesNotFitError as failure:
             raise _refusal(text, shown, failure) from None
         leaves = [Leaf(number + 1, len(over)) for number in range(len(over))]
     pages = []
     for leaf in leaves:
         said = {**shown, PAGE: str(leaf.number), PAGES: str(leaf.pages)}
-        texts = [_set(text, said, face, standing.runs) for text in standing.texts[template.kind_of(leaf)]]
+        texts = [_set(text, said, face) for text in standing.texts[template.kind_of(leaf)]]
         lift = 0.0
         if running is not None:
             # Where it is read: what reads a page aloud goes by the order in which it is written.
@@ -122,9 +113,9 @@ def _lifted(text: Text, lines: Sequence[Line], lift: float) -> Sequence[Line]:
     return [line._replace(baseline=line.baseline - lift) for line in lines]
 
 
-def _set(text: Text, shown: Mapping[str, str], face: Face, known: Runs) -> Set:
+def _set(text: Text, shown: Mapping[str, str], face: Face) -> Set:
     try:
-        return text, set_text(text.filled(shown), text.area, text.setting, face.width, known)
+        return text, set_text(text.filled(shown), text.area, text.setting, face.width)
     except DoesNotFitError as failure:
         raise _refusal(text, shown, failure) from None
 
