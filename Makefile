@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # A city is a dozen programs of the same modules, and a test run many cities: they are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-WORKERS ?= 3
+WORKERS ?= 4
 CODE := core services gateway deploy cli tests protos
 COMPOSE ?= docker compose
 OUTSIDE := .onestop/compose
@@ -43,7 +43,7 @@ restore: .venv/.run ## make a city of a backup: FROM=folder (KEYS= WAL= UNTIL= U
 		$(if $(UNTIL),--until "$(UNTIL)") $(if $(UNTIL_MARK),--until-mark "$(UNTIL_MARK)") \
 		$(if $(RELEASED),--released "$(RELEASED)") $(if $(filter yes,$(REPLACE)),--replace)
 
-test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=3: much of it waits)
+test: .venv/.dev ## the whole suite, with a database of its own (WORKERS=4: much of it waits)
 	@exec .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 interop: .venv/.dev ## check documents of other programs (OFD_SAMPLES=folder with .ofd, .esl and .dat files)

@@ -38,7 +38,7 @@ from services.eseal.sealing.prepared import Imprint
 from services.eseal.splice import Splice
 from services.eseal.verifying.finding import Finding
 
-BEHIND = 5
+BEHIND = 1
 """How much a worker goes behind the process that started it, where both want a core (nice(2))."""
 
 MEMORY_LIMIT = 1024 * 1024 * 1024
