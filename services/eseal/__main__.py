@@ -109,24 +109,22 @@ async def main(config: EsealConfig) -> None:
     await filler.open()
     together = Together(ledger=entries, replies=replies, present=present, clock=now)
 
-    def putting_by(workshop: AnyWorkshop) -> tuple[Putting, Presses]:
-        presses = Presses(workshop, pades_envelope, seal_signature, proofs.lasting)
-        steps = Putting(
+    def putting_by(workshop: AnyWorkshop) -> Putting:
+        return Putting(
             store=store,
             keystore=keystore,
-            presses=presses,
+            presses=Presses(workshop, pades_envelope, seal_signature, proofs.lasting),
             filler=filler,
             proofs=proofs,
             hasher=vault,
             clock=now,
         )
-        return steps, presses
 
-    putting, presses = putting_by(workshop)
+    putting = putting_by(workshop)
     desk = SealDesk(
         store=store,
         putting=putting,
-        sealing=BulkDesk(store, putting, presses, together, now, turns=CALLS),
+        sealing=BulkDesk(store, putting, together, now, turns=CALLS),
         workshop=workshop,
         public_workshop=public_workshop,
         disclosure=disclosure,
@@ -156,9 +154,9 @@ async def main(config: EsealConfig) -> None:
         above=known_above(roots[Format.PDF]),
     )
 
-    patient, unhurried = putting_by(PatientWorkshop(workshop))
+    patient = putting_by(PatientWorkshop(workshop))
     templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=now)
-    streams = BulkDesk(store, patient, unhurried, together, now)
+    streams = BulkDesk(store, patient, together, now)
     bulk = BulkServicer(streams, patient, contexts, templates.plate)
 
     def register_all(server: grpc.aio.Server) -> Sequence[str]:

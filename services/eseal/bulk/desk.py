@@ -26,7 +26,6 @@ from core.together import Act, Together
 from services.eseal.bulk.turns import MOST_IN_DEVICES, MOST_LIMITED, STREAMS, Turns
 from services.eseal.domain import Seal, SealUser, SignatureRecord
 from services.eseal.levels import Level
-from services.eseal.sealing.pressing import Presses
 from services.eseal.sealing.putting import SIGN, FoundSeal, LaidOut, Putting, PuttingStore, rule_of, seal_ref
 from services.eseal.usage import day_in_china, quota_spent
 
@@ -79,7 +78,6 @@ class BulkDesk:
         self,
         store: BulkStore,
         putting: Putting,
-        presses: Presses,
         together: Together,
         clock: Clock,
         *,
@@ -87,7 +85,6 @@ class BulkDesk:
     ) -> None:
         self._store = store
         self._putting = putting
-        self._presses = presses
         self._together = together
         self._clock = clock
         self._looking: Coalescer[Piece, Released | FoundSeal] = Coalescer(
@@ -98,7 +95,7 @@ class BulkDesk:
         )
         self._pressing: Coalescer[Piece, Released] = Coalescer(self._put, slots=turns.slots, largest=CHUNK)
         self._lasting: Coalescer[Piece, Released] = Coalescer(
-            self._put_lasting, slots=turns.lasting_slots, largest=turns.lasting
+            self._put, slots=turns.lasting_slots, largest=turns.lasting
         )
         self._in_devices: Coalescer[Piece, Released] = Coalescer(self._put, slots=MOST_IN_DEVICES, largest=1)
         # By one permission all go together: each would wait for the one before it anyway.
@@ -143,11 +140,8 @@ class BulkDesk:
         for seal_id in {piece.seal_id for piece in pieces}:
             try:
                 seals[seal_id] = await self._putting.find(seal_id)
-            except (
-                ServiceError,
-                ValueError,
-                LookupError,
-            ) as failure:  # ValueError: a row that cannot be read
+            # The latter two: of a row that cannot be read.
+            except (ServiceError, ValueError, LookupError) as failure:
                 why = failure
                 looked |= {place: why for place, one in enumerate(pieces) if one.seal_id == seal_id}
         rules: dict[int, SealUser] = {}
@@ -173,10 +167,6 @@ class BulkDesk:
         today = day_in_china(self._clock())
         limited = {rule.rule_id: rule for rule in rules if rule.is_limited}
         return {rule_id for rule_id, rule in limited.items() if not await self._store.has_quota(rule, today)}
-
-    async def _put_lasting(self, pieces: Sequence[Piece]) -> Sequence[Released | Exception]:
-        async with self._presses.slot(Level.B_T):
-            return await self._put(pieces)
 
     async def _put_limited(self, pieces: Sequence[Piece]) -> Sequence[Released | Exception]:
         async with self._limited_slots:

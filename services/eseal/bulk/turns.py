@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.eseal.sealing.pressing import MOST_LASTING
-
+MOST_LASTING = 4
+"""Seals above B-B that are put at once; a transaction and its connection wait for each."""
 LASTING_CHUNK = 16
-"""The same of those above B-B, for each of which others are asked while the transaction is open."""
+"""Documents above B-B that a step is taken for at a time: others are asked for each in the transaction."""
 
 
 @dataclass(frozen=True)

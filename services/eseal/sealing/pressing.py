@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,8 +20,6 @@ from services.eseal.sealing.prepared_ofd import PreparedOfd
 
 _OF_CMS = 768
 """Bytes that a CMS object takes at most besides certificates and signature value."""
-MOST_LASTING = 4
-"""Seals above B-B that are put at once; a transaction and its connection wait for each."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +81,6 @@ class Presses:
         self._envelope = envelope
         self._seal_signature = seal_signature
         self._lasting = lasting
-        self._slots = asyncio.Semaphore(MOST_LASTING)
-
-    def slot(self, level: Level) -> AbstractAsyncContextManager[None]:
-        """To be held while a seal is put. One above B-B asks others while a transaction is open: only a few
-        of those at a time, so that they leave connections for everybody else."""
-        return self._slots if level > Level.B_B else nullcontext()
 
     @property
     def read_photo(self) -> Callable[[bytes, tuple[int, int]], Coroutine[Any, Any, Photo]]:

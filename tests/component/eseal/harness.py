@@ -309,24 +309,22 @@ async def running_desk(
     keystore = VaultKeystore(pool, vault, load_sm2())
     together = Together(ledger=ledger, replies=replies, present=present, clock=clock)
 
-    def putting_by(workshop: AnyWorkshop) -> tuple[Putting, Presses]:
-        presses = Presses(workshop, pades_envelope, seal_signature, proofs.lasting)
-        steps = Putting(
+    def putting_by(workshop: AnyWorkshop) -> Putting:
+        return Putting(
             store=store,
             keystore=keystore,
-            presses=presses,
+            presses=Presses(workshop, pades_envelope, seal_signature, proofs.lasting),
             filler=filler,
             proofs=proofs,
             hasher=vault,
             clock=clock,
         )
-        return steps, presses
 
-    putting, presses = putting_by(workshop)
+    putting = putting_by(workshop)
     desk = SealDesk(
         store=store,
         putting=putting,
-        sealing=BulkDesk(store, putting, presses, together, clock, turns=CALLS),
+        sealing=BulkDesk(store, putting, together, clock, turns=CALLS),
         workshop=workshop,
         public_workshop=workshop,
         disclosure=disclosure,
@@ -346,7 +344,7 @@ async def running_desk(
         **_identity(pki, "eseal"),
     )
     contexts = ContextReader(issuer.verifier(), clock)
-    patient, unhurried = putting_by(PatientWorkshop(workshop))
+    patient = putting_by(PatientWorkshop(workshop))
     remote, keys = PgRemoteStore(pool, vault, clock), RemoteKeys()
     signing = RemoteSigning(
         store=remote,
@@ -367,7 +365,7 @@ async def running_desk(
     )
 
     templates = TemplateDesk(filler=filler, plates=plates, store=store, clock=clock)
-    streams = BulkDesk(store, patient, unhurried, together, clock)
+    streams = BulkDesk(store, patient, together, clock)
     bulk = BulkServicer(streams, patient, contexts, templates.plate)
 
     def register_all(server: grpc.aio.Server) -> Sequence[str]:

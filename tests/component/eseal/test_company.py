@@ -13,7 +13,7 @@ import pytest
 from onestop.eseal.v1 import eseal_pb2 as pb
 
 from core.disclosure import EntryKind, Outcome
-from services.eseal.sealing.pressing import MOST_LASTING
+from services.eseal.bulk.turns import MOST_LASTING
 from tests.component.eseal.authority import RunningAuthority
 from tests.component.eseal.harness import Desk, reason
 from tests.unit.eseal.documents import OFFICE_CODE, plain
